@@ -1,0 +1,78 @@
+# Everything runs from a fresh clone with Go alone; what else is needed is installed where that is allowed.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # the two cores are in use as it is, and output stays readable
+
+# The modules that are built and tested. tools has no code.
+MODULES := $(filter-out tools,$(patsubst %/go.mod,%,$(wildcard ./go.mod */go.mod cmd/*/go.mod)))
+
+# Two packages at a time: a test package has a PostgreSQL server of its own.
+PARALLEL := -p 2
+
+TOOLS := .bin/.built
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: postgres ## Run the example server on http://localhost:8080
+	go run ./examples/server
+
+.PHONY: test
+test: postgres chromium compiler build vet lint tidy cover vuln ## Run every check: what CI runs
+
+.PHONY: build
+build: ## Build every module
+	@for m in $(MODULES); do echo "build $$m"; go -C $$m build $(PARALLEL) ./... || exit; done
+
+.PHONY: vet
+vet: ## Vet every module, and what is different on macOS
+	@for m in $(MODULES); do echo "vet $$m"; go -C $$m vet $(PARALLEL) ./... || exit; done
+	GOOS=darwin go vet $(PARALLEL) ./internal/devpg
+
+.PHONY: lint
+lint: $(TOOLS) ## Run the linters of .golangci.yaml, and look for sleeping tests
+	@files=$$(grep -rl --include='*.go' 'time\.Sleep(' . | xargs -r grep -L '"testing/synctest"' || true); \
+		if [[ -n "$$files" ]]; then echo "lint: sleeps outside of a testing/synctest bubble:" $$files; exit 1; fi
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/.bin/golangci-lint run ./...) || exit; done
+
+.PHONY: fmt
+fmt: $(TOOLS) ## Format the code
+	@for m in $(MODULES); do (cd $$m && $(CURDIR)/.bin/golangci-lint fmt ./...) || exit; done
+
+# Not in tools: that would fetch what the tests of a hundred linters need.
+.PHONY: tidy
+tidy: ## Check that each go.mod is tidy
+	@for m in $(MODULES); do echo "tidy $$m"; GOWORK=off go -C $$m mod tidy -diff || exit; done
+
+.PHONY: cover
+cover: postgres chromium compiler ## Run the tests, with the race detector and statement coverage
+	@mkdir -p .bin; rm -f .bin/coverage-*; for m in $(MODULES); do \
+		echo "test $$m"; profile=$(CURDIR)/.bin/coverage-$${m//[.\/]/_}; \
+		go -C $$m test $(PARALLEL) -race -shuffle=on -timeout=15m -covermode=atomic -coverprofile=$$profile ./... || exit; \
+	done
+	@awk '!/^mode:/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
+		.bin/coverage-*
+
+.PHONY: vuln
+vuln: $(TOOLS) ## Look for known vulnerabilities, where the database can be reached
+	@scripts/vulncheck.sh $(MODULES)
+
+.PHONY: postgres chromium compiler
+postgres: ## Make sure that PostgreSQL can be found
+chromium: ## Make sure that a browser can be found
+compiler: ## Make sure that a C compiler can be found
+postgres chromium compiler:
+	@scripts/ensure.sh $@
+
+# The tools are built from tools/go.mod, which pins them and what they are made of.
+$(TOOLS): tools/go.mod
+	GOWORK=off GOBIN=$(CURDIR)/.bin go -C tools install $(PARALLEL) tool
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf .bin
