@@ -1,0 +1,131 @@
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
+
+	"github.com/pgtenancy/pgtenancy/internal/devpg"
+)
+
+// server is what Main, Admin and Database share: testing gives a package one TestMain and no way to hand anything from
+// it to the tests.
+var server suite //nolint:gochecknoglobals // see above
+
+// suite is the server of one test process.
+type suite struct {
+	start     sync.Once
+	pg        *devpg.Server
+	err       error
+	databases atomic.Int64
+}
+
+// Main runs the tests of a package that need PostgreSQL, stops the server and exits. It exits with an error if a
+// test failed, if the server could not be stopped, or if goroutines are left over. Call it from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	err := server.stop()
+	if code == 0 {
+		code = verdict(errors.Join(err, leaks()))
+	}
+	os.Exit(code)
+}
+
+// Leaks is Main for packages without PostgreSQL.
+func Leaks(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		code = verdict(leaks())
+	}
+	os.Exit(code)
+}
+
+// Admin returns the configuration of a superuser's connection to the database "postgres" of the server, starting the
+// server if this is the first call. Each call returns a copy of its own.
+func Admin(tb testing.TB) *pgx.ConnConfig {
+	tb.Helper()
+	server.start.Do(func() {
+		// More connections than PostgreSQL's 100, for tests with many pools; logical WAL, for tests that replicate.
+		settings := map[string]string{"max_connections": "300", "wal_level": "logical"}
+		server.pg, server.err = devpg.Start(context.WithoutCancel(tb.Context()), devpg.Config{Settings: settings})
+	})
+	if server.err != nil {
+		tb.Fatal(server.err)
+	}
+	return server.pg.Config()
+}
+
+// Database makes an empty database and returns a superuser's pool configuration for it. At the end of the test the
+// database is dropped, and connections that are still open are cut.
+func Database(tb testing.TB) *pgxpool.Config {
+	tb.Helper()
+	admin := Admin(tb)
+	name := fmt.Sprintf("pgtest_%s_%d", strings.ToLower(rand.Text()[:10]), server.databases.Add(1))
+	quoted := pgx.Identifier{name}.Sanitize()
+	// template0 is never connected to, so that nothing a test does to template1 can fail this.
+	if err := execute(tb.Context(), admin, "CREATE DATABASE "+quoted+" TEMPLATE template0"); err != nil {
+		tb.Fatalf("pgtest: create database: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := execute(context.WithoutCancel(tb.Context()), admin, "DROP DATABASE "+quoted+" WITH (FORCE)"); err != nil {
+			tb.Errorf("pgtest: drop database: %v", err)
+		}
+	})
+	config, err := pgxpool.ParseConfig("")
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+	config.ConnConfig = admin.Copy()
+	config.ConnConfig.Database = name
+	return config
+}
+
+func (s *suite) stop() error {
+	if s.pg == nil {
+		return nil
+	}
+	return s.pg.Stop()
+}
+
+// execute runs one statement on a connection of its own. ctx and a bound of thirty seconds govern it.
+func execute(ctx context.Context, config *pgx.ConnConfig, sql string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, sql)
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// leaks looks for goroutines that outlive the tests. A pool that was closed has goroutines that only end with their
+// next half second's sleep, so it looks for five.
+func leaks() error {
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		err := goleak.Find()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+func verdict(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "pgtest:", err)
+	return 1
+}
