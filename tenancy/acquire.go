@@ -1,0 +1,106 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// acquire returns id's entry, leased once.
+func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {
+	r.mu.Lock()
+	if e, ok := r.entries.Peek(id); ok && r.clock() < e.freshUntil {
+		r.leaseLocked(e, 1)
+		r.count.hits++
+		r.mu.Unlock()
+		return e, nil
+	}
+	r.mu.Unlock()
+	return r.acquireMiss(ctx, id)
+}
+
+// acquireMiss waits for the directory.
+func (r *Resolver) acquireMiss(ctx context.Context, id ID) (*entry, error) {
+	if !id.Valid() {
+		return nil, invalidIDError(string(id))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("tenancy: acquire tenant %q: %w", id, err)
+	}
+	r.mu.Lock()
+	r.count.misses++
+	if r.closed {
+		r.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if r.notFound.has(id, r.now()) {
+		r.count.notFound++
+		r.mu.Unlock()
+		return nil, notFoundError(id)
+	}
+	e, known := r.entries.Peek(id)
+	if known && r.clock() < e.freshUntil { // published a moment ago
+		r.leaseLocked(e, 1)
+		r.mu.Unlock()
+		return e, nil
+	}
+	o := r.joinLocked(id)
+	r.mu.Unlock()
+	if known {
+		return r.waitBriefly(ctx, o)
+	}
+	return r.wait(ctx, o)
+}
+
+// wait waits for o until ctx ends.
+func (r *Resolver) wait(ctx context.Context, o *opening) (*entry, error) {
+	select {
+	case <-o.done:
+		return o.entry, o.err
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leaveLocked(o)
+	return nil, fmt.Errorf("tenancy: acquire tenant %q: %w", o.id, ctx.Err())
+}
+
+// waitBriefly waits for o, which asks again for a tenant that is known. If the directory takes long, the tenant is
+// served from what is known: a directory that hangs must not make every request hang.
+func (r *Resolver) waitBriefly(ctx context.Context, o *opening) (*entry, error) {
+	timer := time.NewTimer(stalePatience)
+	defer timer.Stop()
+	select {
+	case <-o.done:
+		return o.entry, o.err
+	case <-ctx.Done():
+		return r.wait(ctx, o)
+	case <-timer.C:
+	}
+	r.mu.Lock()
+	e, known := r.entries.Peek(o.id)
+	if o.finished || !known || !r.bridgeLocked(e) {
+		r.mu.Unlock()
+		return r.wait(ctx, o)
+	}
+	r.leaveLocked(o)
+	r.leaseLocked(e, 1)
+	r.count.stale++
+	r.mu.Unlock()
+	return e, nil
+}
+
+// leaveLocked takes one waiter from o. If o was finished in the same instant, the waiter has a lease and gives it back.
+// An opening that waits for a slot and for which nobody waits gives up: no other tenant is evicted for it. Caller holds
+// r.mu.
+func (r *Resolver) leaveLocked(o *opening) {
+	if o.finished {
+		if o.entry != nil {
+			r.releaseLocked(o.entry)
+		}
+		return
+	}
+	if o.waiters--; o.waiters == 0 && o.queued {
+		r.finishLocked(o, nil, ErrAtCapacity)
+	}
+}

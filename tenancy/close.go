@@ -1,0 +1,77 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// closeGrace is how long Close, once its context has ended and it has cut the sockets, waits for holders to notice and
+// give their connections back.
+const closeGrace = 2 * time.Second
+
+// Close closes the resolver and every pool. Acquire returns [ErrClosed] from now on, also to callers that wait already.
+// Close waits for the leases until ctx ends; then it closes the sockets under whoever still uses them, and returns an
+// error that matches ctx's. It returns nil if every pool drained by itself. All goroutines of the resolver have ended
+// when it returns, but for those of holders that give a connection back not even then and of a Directory that ignores
+// its context. Close may be called several times and by several callers: each waits on its own ctx.
+func (r *Resolver) Close(ctx context.Context) error {
+	if r.shut() {
+		r.cancel()
+		go func() {
+			r.wg.Wait()
+			close(r.done)
+		}()
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+	}
+	left := r.cutAll()
+	timer := time.NewTimer(closeGrace)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+		if left == 0 {
+			return nil
+		}
+		return fmt.Errorf("tenancy: close: %d pools cut off in use: %w", left, ctx.Err())
+	case <-timer.C:
+		return fmt.Errorf("tenancy: close: pools or look-ups still in use after %d pools were cut off: %w", left, ctx.Err())
+	}
+}
+
+// shut refuses new leases, sends those who wait away and evicts every pool. It returns false if it was called before.
+func (r *Resolver) shut() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.closed = true
+	for _, o := range r.openings {
+		r.finishLocked(o, nil, ErrClosed)
+	}
+	for _, e := range r.entries.Values() {
+		r.evictLocked(e, CauseClosed)
+	}
+	return true
+}
+
+// cutAll closes the sockets of every pool that drains, and returns how many of those were still leased.
+func (r *Resolver) cutAll() int {
+	r.mu.Lock()
+	leased, draining := 0, make([]*entry, 0, len(r.retiring))
+	for e := range r.retiring {
+		draining = append(draining, e)
+		if e.leases > 0 {
+			leased++
+		}
+	}
+	r.mu.Unlock()
+	for _, e := range draining {
+		e.sockets.cut()
+	}
+	return leased
+}

@@ -1,0 +1,135 @@
+package tenancy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config configures a [Resolver]. Directory and Base are required; any other field left zero has the default that its
+// comment names.
+type Config struct {
+	// Directory knows the tenants.
+	Directory Directory
+
+	// Base is the configuration that every tenant's pool starts from: TLS, time-outs, tracer, hooks. Make it with
+	// pgxpool.ParseConfig. New copies it. Host, port, database, user and password of a pool come from the tenant's
+	// Endpoint; MaxConns is MaxConnsPerTenant, and MinConns and MinIdleConns are 0. An Endpoint with a host is reached
+	// with the TLS settings of Base's first TCP host, and at no other host. Without a connect time-out it is 5 s.
+	Base *pgxpool.Config
+
+	// MaxPools limits how many pools are open at once, leased or not. A pool that is draining counts until it is
+	// closed. Default: 1024.
+	MaxPools int
+
+	// MaxConnsPerTenant limits the connections of one tenant's pool. Default: 4.
+	MaxConnsPerTenant int32
+
+	// CapacityWait bounds how long an Acquire waits for a pool to come free when all MaxPools are leased. Default: 5 s.
+	// Negative: it does not wait for a lease to end.
+	CapacityWait time.Duration
+
+	// OpenTimeout bounds the directory look-up for one tenant. A Directory that ignores its context makes callers wait
+	// longer. Default: 10 s.
+	OpenTimeout time.Duration
+
+	// TTL is how long a tenant's record is trusted before the directory is asked again. It bounds how long a missed
+	// invalidation can go unnoticed. Default: 1 min. Negative: for ever.
+	TTL time.Duration
+
+	// StaleGrace is how long after its TTL a known tenant is still served while the directory fails or takes longer than
+	// 250 ms. Meanwhile the directory is asked every 5 s for a tenant in use. Default: 10 min. Negative: not at all.
+	StaleGrace time.Duration
+
+	// NotFoundTTL is how long "no such tenant" is remembered. Default: 5 s. Negative: not at all.
+	NotFoundTTL time.Duration
+
+	// MaxNotFound limits how many unknown IDs are remembered. Default: 8192.
+	MaxNotFound int
+
+	// IdleTimeout is how long a pool without a lease stays open. Default: 10 min. Negative: for ever.
+	IdleTimeout time.Duration
+
+	// DrainTimeout bounds how long a pool that was evicted waits for its leases. When it is over, the pool's sockets are
+	// closed under their users, and PostgreSQL is asked to cancel what they run. Default: 30 s. Negative: it waits for
+	// ever.
+	DrainTimeout time.Duration
+
+	// Observer is told what happens to pools.
+	Observer Observer
+}
+
+const (
+	defaultMaxPools          = 1024
+	defaultMaxConnsPerTenant = 4
+	defaultCapacityWait      = 5 * time.Second
+	defaultOpenTimeout       = 10 * time.Second
+	defaultTTL               = time.Minute
+	defaultStaleGrace        = 10 * time.Minute
+	defaultNotFoundTTL       = 5 * time.Second
+	defaultMaxNotFound       = 8192
+	defaultIdleTimeout       = 10 * time.Minute
+	defaultDrainTimeout      = 30 * time.Second
+)
+
+func (c Config) withDefaults() Config {
+	c.MaxPools = cmp.Or(c.MaxPools, defaultMaxPools)
+	c.MaxConnsPerTenant = cmp.Or(c.MaxConnsPerTenant, defaultMaxConnsPerTenant)
+	c.CapacityWait = cmp.Or(c.CapacityWait, defaultCapacityWait)
+	c.OpenTimeout = cmp.Or(c.OpenTimeout, defaultOpenTimeout)
+	c.TTL = cmp.Or(c.TTL, defaultTTL)
+	c.StaleGrace = cmp.Or(c.StaleGrace, defaultStaleGrace)
+	c.NotFoundTTL = cmp.Or(c.NotFoundTTL, defaultNotFoundTTL)
+	c.MaxNotFound = cmp.Or(c.MaxNotFound, defaultMaxNotFound)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	return c
+}
+
+// validate reports every violation. c has its defaults.
+func (c Config) validate() error {
+	var errs []error
+	check := func(ok bool, field, rule string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("tenancy: Config.%s: %s", field, rule))
+		}
+	}
+	check(c.Directory != nil, "Directory", "required")
+	check(c.Base != nil, "Base", "required")
+	check(c.Base == nil || parsed(c.Base), "Base", "must be made by pgxpool.ParseConfig")
+	check(c.MaxPools > 0, "MaxPools", "must not be negative")
+	check(c.MaxConnsPerTenant > 0, "MaxConnsPerTenant", "must not be negative")
+	check(c.OpenTimeout > 0, "OpenTimeout", "must not be negative")
+	check(c.MaxNotFound > 0, "MaxNotFound", "must not be negative")
+	return errors.Join(errs...)
+}
+
+// parsed reports whether base comes from ParseConfig. pgxpool panics at one that does not, and it would do so in a
+// goroutine of ours, at the first tenant.
+func parsed(base *pgxpool.Config) (ok bool) {
+	if base.ConnConfig == nil {
+		return false
+	}
+	defer func() { ok = recover() == nil }()
+	probe := base.Copy()
+	probe.MaxConns, probe.MinConns, probe.MinIdleConns = 1, 0, 0
+	if pool, err := pgxpool.NewWithConfig(context.Background(), probe); err == nil {
+		pool.Close()
+	}
+	return true
+}
+
+// tick is how often the coarse clock moves: a tenth of the shortest time that is measured with it, at most 1 s.
+func (c Config) tick() time.Duration {
+	tick := 10 * time.Second
+	for _, d := range []time.Duration{c.TTL, c.IdleTimeout} {
+		if d > 0 {
+			tick = min(tick, d)
+		}
+	}
+	return max(tick/10, time.Millisecond)
+}

@@ -1,0 +1,16 @@
+package tenancy
+
+import "context"
+
+type contextKey struct{}
+
+// NewContext returns a copy of ctx that carries l. It does not release l when ctx ends: whoever acquired l still does.
+func NewContext(ctx context.Context, l *Lease) context.Context {
+	return context.WithValue(ctx, contextKey{}, l)
+}
+
+// FromContext returns the lease that ctx carries. The caller borrows it, and must not release it.
+func FromContext(ctx context.Context) (*Lease, bool) {
+	l, ok := ctx.Value(contextKey{}).(*Lease)
+	return l, ok && l != nil
+}

@@ -1,0 +1,92 @@
+package tenancy
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrInvalidID is returned for an ID that has not the canonical spelling.
+	ErrInvalidID = errors.New("tenancy: invalid tenant id")
+
+	// ErrNotFound is returned when the directory knows no such tenant.
+	ErrNotFound = errors.New("tenancy: tenant not found")
+
+	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait.
+	ErrAtCapacity = errors.New("tenancy: at capacity")
+
+	// ErrClosed is returned by a resolver after Close.
+	ErrClosed = errors.New("tenancy: resolver closed")
+
+	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the
+	// five below.
+	ErrNotActive = errors.New("tenancy: tenant not active")
+
+	// ErrProvisioning is returned while the tenant's database is being made. It will soon be there.
+	ErrProvisioning = errors.New("tenancy: tenant is being provisioned")
+
+	// ErrSuspended is returned while the tenant is suspended.
+	ErrSuspended = errors.New("tenancy: tenant suspended")
+
+	// ErrMoving is returned while the tenant moves to another server. It will soon be back.
+	ErrMoving = errors.New("tenancy: tenant is moving")
+
+	// ErrDeleting is returned while the tenant is being deleted.
+	ErrDeleting = errors.New("tenancy: tenant is being deleted")
+
+	// ErrFailing is returned while a failed sign-up is being undone.
+	ErrFailing = errors.New("tenancy: tenant's sign-up failed")
+)
+
+// StateError says that a tenant exists but its state allows no queries. It matches [ErrNotActive] and the sentinel of
+// its state.
+type StateError struct {
+	ID    ID
+	State State
+}
+
+// Error names the tenant and its state.
+func (e *StateError) Error() string {
+	if e.State == "" {
+		return fmt.Sprintf("tenancy: tenant %q has no state", string(e.ID))
+	}
+	return fmt.Sprintf("tenancy: tenant %q is %s", string(e.ID), string(e.State))
+}
+
+// Is reports whether target is ErrNotActive or the sentinel of e's state.
+func (e *StateError) Is(target error) bool {
+	switch target {
+	case ErrNotActive:
+		return true
+	case ErrProvisioning:
+		return e.State == Provisioning
+	case ErrSuspended:
+		return e.State == Suspended
+	case ErrMoving:
+		return e.State == Moving
+	case ErrDeleting:
+		return e.State == Deleting
+	case ErrFailing:
+		return e.State == Failing
+	}
+	return false
+}
+
+// PanicError says that the [Directory] panicked. Those who waited for the look-up get it; the process goes on.
+type PanicError struct {
+	Value any    // what it panicked with
+	Stack []byte // where
+}
+
+// Error names the type of the panic's value. It does not print the value, which may hold anything.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("the directory panicked with a value of type %T", e.Value)
+}
+
+func invalidIDError(s string) error {
+	return fmt.Errorf("%w: %q", ErrInvalidID, truncate(s, MaxIDLength))
+}
+
+func notFoundError(id ID) error {
+	return fmt.Errorf("%w: %q", ErrNotFound, string(id))
+}

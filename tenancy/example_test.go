@@ -1,0 +1,148 @@
+package tenancy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// directory knows two tenants. Yours asks a table.
+func directory(_ context.Context, id tenancy.ID) (tenancy.Tenant, error) {
+	switch id {
+	case "acme":
+		return tenancy.Tenant{State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: "tenant_acme"}}, nil
+	case "globex":
+		return tenancy.Tenant{State: tenancy.Suspended}, nil
+	}
+	return tenancy.Tenant{}, tenancy.ErrNotFound
+}
+
+func exampleResolver() *tenancy.Resolver {
+	base, err := pgxpool.ParseConfig("host=db.internal user=app sslmode=verify-full")
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, err := tenancy.New(tenancy.Config{Directory: tenancy.DirectoryFunc(directory), Base: base})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return r
+}
+
+func ExampleNew() {
+	base, err := pgxpool.ParseConfig("host=db.internal user=app sslmode=verify-full")
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, err := tenancy.New(tenancy.Config{
+		Directory: tenancy.DirectoryFunc(directory),
+		Base:      base,
+		MaxPools:  256,
+		Observer: tenancy.Observer{
+			PoolOpened: func(id tenancy.ID) { fmt.Println("opened", id) },
+			PoolClosed: func(id tenancy.ID, cause tenancy.Cause, _ time.Duration) { fmt.Println("closed", id, cause) },
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	lease, err := r.Acquire(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	lease.Release()
+	if err := r.Close(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// opened acme
+	// closed acme closed
+}
+
+func ExampleResolver_Acquire() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+
+	lease, err := r.Acquire(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lease.Release()
+	fmt.Println(lease.Tenant().ID, lease.Pool().Config().ConnConfig.Database)
+
+	_, err = r.Acquire(context.Background(), "nobody")
+	fmt.Println(errors.Is(err, tenancy.ErrNotFound), err)
+
+	_, err = r.Acquire(context.Background(), "globex")
+	fmt.Println(errors.Is(err, tenancy.ErrSuspended), err)
+
+	lease.Release() // once more than needed: harmless
+	// Output:
+	// acme tenant_acme
+	// true tenancy: tenant not found: "nobody"
+	// true tenancy: tenant "globex" is suspended
+}
+
+func ExampleResolver_AcquireFunc() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+
+	err := r.AcquireFunc(context.Background(), "acme", func(_ context.Context, pool *pgxpool.Pool) error {
+		fmt.Println(pool.Config().ConnConfig.Host)
+		return nil
+	})
+	fmt.Println(err, r.Stat().Leases())
+	// Output:
+	// db.internal
+	// <nil> 0
+}
+
+func ExampleResolver_Invalidate() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+
+	lease, err := r.Acquire(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	r.Invalidate("acme", 0)
+	fmt.Println(r.Stat().OpenPools(), r.Stat().DrainingPools()) // drains until the lease is released
+	lease.Release()
+	// Output:
+	// 0 1
+}
+
+func ExampleParseID() {
+	for _, s := range []string{"acme", "Acme"} {
+		id, err := tenancy.ParseID(s)
+		fmt.Printf("%q %v\n", id, err)
+	}
+	// Output:
+	// "acme" <nil>
+	// "" tenancy: invalid tenant id: "Acme"
+}
+
+func ExampleFromContext() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+	lease, err := r.Acquire(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lease.Release()
+
+	handler := func(ctx context.Context) {
+		if lease, ok := tenancy.FromContext(ctx); ok {
+			fmt.Println("serving", lease.Tenant().ID)
+		}
+	}
+	handler(tenancy.NewContext(context.Background(), lease))
+	// Output:
+	// serving acme
+}

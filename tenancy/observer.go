@@ -1,0 +1,55 @@
+package tenancy
+
+import "time"
+
+// Observer is told what happens to pools. Any of its functions may be nil. They are called from the resolver's own
+// goroutines, several at once, and never under its lock; a slow one delays the opening or closing of that one pool. Do
+// not put tenant IDs into metric labels: their number has no bound.
+type Observer struct {
+	// PoolOpened is called when a pool was made, before it is leased. Every call is followed by one of PoolEvicted and
+	// one of PoolClosed.
+	PoolOpened func(id ID)
+
+	// PoolOpenFailed is called when a tenant could not be looked up or its pool not be opened. It is not called for
+	// tenants that do not exist or are not active.
+	PoolOpenFailed func(id ID, err error)
+
+	// ServedStale is called when the directory failed and the tenant is served on under StaleGrace.
+	ServedStale func(id ID, err error)
+
+	// PoolEvicted is called when a pool begins to drain.
+	PoolEvicted func(id ID, cause Cause)
+
+	// PoolClosed is called when a pool is closed, took after it began to drain.
+	PoolClosed func(id ID, cause Cause, took time.Duration)
+}
+
+func (o *Observer) opened(id ID) {
+	if o.PoolOpened != nil {
+		o.PoolOpened(id)
+	}
+}
+
+func (o *Observer) openFailed(id ID, err error) {
+	if o.PoolOpenFailed != nil {
+		o.PoolOpenFailed(id, err)
+	}
+}
+
+func (o *Observer) servedStale(id ID, err error) {
+	if o.ServedStale != nil {
+		o.ServedStale(id, err)
+	}
+}
+
+func (o *Observer) evicted(id ID, cause Cause) {
+	if o.PoolEvicted != nil {
+		o.PoolEvicted(id, cause)
+	}
+}
+
+func (o *Observer) closed(id ID, cause Cause, took time.Duration) {
+	if o.PoolClosed != nil {
+		o.PoolClosed(id, cause, took)
+	}
+}

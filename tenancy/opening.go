@@ -1,0 +1,272 @@
+package tenancy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	// maxLoads bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
+	// (a replica, perhaps) is behind what was announced.
+	maxLoads = 4
+
+	// reloadPause is the wait before the first repetition; each further one waits twice as long.
+	reloadPause = 10 * time.Millisecond
+
+	// stalePatience is how long an Acquire waits for the directory if the tenant could be served from a record past
+	// its TTL, and staleRetry how long the directory is then left alone for that tenant.
+	stalePatience = 250 * time.Millisecond
+	staleRetry    = 5 * time.Second
+)
+
+var (
+	errChanging    = errors.New("its record keeps changing or is older than an announced change")
+	errExited      = errors.New("tenancy: look up tenant: the directory ended its goroutine")
+	errOtherTenant = errors.New("the directory answered for another tenant")
+)
+
+// opening is one look-up in flight, and the opening of a pool that may follow. There is at most one for each ID. The
+// resolver's mutex guards it, except that entry and err may be read once done is closed.
+type opening struct {
+	id      ID
+	waiters int  // Acquires that wait for done
+	queued  bool // it waits for a slot
+
+	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
+	minEpoch int64
+	changed  bool // there was an announcement
+	all      bool // it made every earlier record out of date, whatever its epoch
+
+	finished bool
+	done     chan struct{} // closed when finished
+	entry    *entry        // leased once for each waiter
+	err      error
+}
+
+// record is what a look-up returned.
+type record struct {
+	tenant Tenant
+	err    error
+	at     time.Duration // when the look-up began
+}
+
+func (o *opening) invalidate(epoch int64) {
+	o.changed = true
+	o.all = o.all || epoch == 0
+	o.minEpoch = max(o.minEpoch, epoch)
+}
+
+// outdated reports whether rec is older than an announced change.
+func (o *opening) outdated(rec record) bool {
+	if rec.err != nil {
+		return o.changed
+	}
+	return o.all || rec.tenant.Epoch < o.minEpoch
+}
+
+// joinLocked returns id's opening, started if need be, with one waiter more. Caller holds r.mu; r is not closed.
+func (r *Resolver) joinLocked(id ID) *opening {
+	o, ok := r.openings[id]
+	if !ok {
+		o = &opening{id: id, done: make(chan struct{})}
+		r.openings[id] = o
+		r.wg.Add(1)
+		go r.run(o)
+	}
+	o.waiters++
+	return o
+}
+
+// run belongs to the resolver, not to the Acquire that started it: a client that disconnects must not fail the others
+// who wait.
+func (r *Resolver) run(o *opening) {
+	defer r.wg.Done()
+	defer r.fail(o, errExited) // does nothing if o is finished
+	for n := range maxLoads {
+		if n > 0 && !o.pause(reloadPause<<(n-1)) {
+			return
+		}
+		rec := r.load(o)
+		switch r.judge(o, rec) {
+		case settled:
+			return
+		case unknown:
+			r.bridge(o, rec.err)
+			return
+		case wanted:
+			if err := r.takeSlot(o); err != nil {
+				r.fail(o, err)
+				return
+			}
+			if r.open(o, rec) {
+				return
+			}
+		}
+	}
+	r.bridge(o, errChanging)
+}
+
+// pause returns false if o is finished before d is over.
+func (o *opening) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-o.done:
+		return false
+	}
+}
+
+// load asks the directory. A panic there is an error for those who wait, and not the end of the process.
+func (r *Resolver) load(o *opening) (rec record) {
+	r.mu.Lock()
+	o.changed, o.all = false, false
+	r.count.lookups++
+	rec.at = r.now()
+	r.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.OpenTimeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			rec.err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	rec.tenant, rec.err = r.cfg.Directory.Lookup(ctx, o.id)
+	if rec.err == nil && cmp.Or(rec.tenant.ID, o.id) != o.id {
+		rec.err = errOtherTenant
+	}
+	rec.tenant.ID = o.id
+	return rec
+}
+
+type verdict int
+
+const (
+	settled verdict = iota // the opening is finished
+	again                  // the record is out of date: ask again
+	unknown                // the directory could not say
+	wanted                 // the tenant needs a new pool
+)
+
+// judge decides what a look-up means for o and for the entry that is there, if one is.
+func (r *Resolver) judge(o *opening, rec record) verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o.finished {
+		return settled
+	}
+	if o.outdated(rec) {
+		return again
+	}
+	e, known := r.entries.Peek(o.id)
+	switch {
+	case errors.Is(rec.err, ErrNotFound):
+		r.notFound.add(o.id, r.now())
+		r.refuseLocked(o, e, notFoundError(o.id))
+	case rec.err != nil:
+		return unknown
+	case known && rec.tenant.Epoch < e.tenant.Load().Epoch:
+		return again // the directory is behind what it said itself
+	case rec.tenant.State != Active:
+		r.refuseLocked(o, e, &StateError{ID: o.id, State: rec.tenant.State})
+	case known && rec.tenant.sameTarget(e.tenant.Load()):
+		r.confirmLocked(e, rec.tenant, rec.at)
+		r.finishLocked(o, e, nil)
+	default:
+		if known {
+			r.evictLocked(e, CauseChanged)
+		}
+		return wanted
+	}
+	return settled
+}
+
+// refuseLocked finishes o for a tenant that must not be leased. Caller holds r.mu.
+func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
+	if e != nil {
+		r.evictLocked(e, CauseChanged)
+	}
+	r.finishLocked(o, nil, err)
+}
+
+// open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
+// meantime. A pool that must not be published goes the way of every other one: evicted, closed.
+func (r *Resolver) open(o *opening, rec record) bool {
+	pool, socks, err := newPool(r.ctx, &r.cfg, rec.tenant.Endpoint)
+	if err != nil {
+		r.mu.Lock()
+		r.slots.give()
+		r.mu.Unlock()
+		r.fail(o, fmt.Errorf("tenancy: open pool for tenant %q: %w", o.id, err))
+		return true
+	}
+	e := &entry{r: r, id: o.id, pool: pool, sockets: socks, drained: make(chan struct{})}
+	r.cfg.Observer.opened(o.id)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.confirmLocked(e, rec.tenant, rec.at)
+	e.used = r.clock()
+	r.entries.Add(o.id, e)
+	r.unleased++
+	r.count.opened++
+	switch {
+	case o.finished:
+		r.evictLocked(e, CauseClosed)
+	case o.outdated(rec):
+		r.evictLocked(e, CauseChanged)
+		return false
+	default:
+		r.finishLocked(o, e, nil)
+		r.makeRoomLocked()
+	}
+	return true
+}
+
+// bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err.
+func (r *Resolver) bridge(o *opening, err error) {
+	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, redact(err))
+	r.mu.Lock()
+	e, known := r.entries.Peek(o.id)
+	if o.finished || !known || !r.bridgeLocked(e) {
+		r.mu.Unlock()
+		r.fail(o, err)
+		return
+	}
+	r.finishLocked(o, e, nil)
+	r.count.stale++
+	r.mu.Unlock()
+	r.cfg.Observer.servedStale(o.id, err)
+}
+
+// fail finishes o with err, unless it is finished already.
+func (r *Resolver) fail(o *opening, err error) {
+	r.mu.Lock()
+	if o.finished {
+		r.mu.Unlock()
+		return
+	}
+	r.finishLocked(o, nil, err)
+	r.count.failed++
+	r.mu.Unlock()
+	r.cfg.Observer.openFailed(o.id, err)
+}
+
+// finishLocked ends o. It leases e once for each waiter before anybody can evict it; a waiter that left in the same
+// instant gives its lease back. Caller holds r.mu.
+func (r *Resolver) finishLocked(o *opening, e *entry, err error) {
+	if r.openings[o.id] == o {
+		delete(r.openings, o.id)
+	}
+	o.entry, o.err, o.finished = e, err, true
+	if e != nil {
+		r.leaseLocked(e, o.waiters)
+	}
+	close(o.done)
+}

@@ -1,0 +1,315 @@
+package tenancy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// databases makes n tenants t0, t1, … with a database each, and returns the base configuration for them.
+func databases(t testing.TB, n int) (*tenants, *pgxpool.Config) {
+	t.Helper()
+	dir := newTenants()
+	var base *pgxpool.Config
+	for i := range n {
+		base = pgtest.Database(t)
+		id := tenancy.ID(fmt.Sprintf("t%d", i))
+		dir.put(tenancy.Tenant{
+			ID: id, State: tenancy.Active, Epoch: 1,
+			Endpoint: tenancy.Endpoint{Database: base.ConnConfig.Database},
+		})
+	}
+	base.ConnConfig.Database = "postgres"
+	return dir, base
+}
+
+// The promises of the package, at work: a query reaches the database of the tenant it was leased for, and neither
+// evictions nor invalidations break it.
+func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
+	const tenantCount, maxPools, workers, queries = 50, 8, 8, 20_000
+	dir, base := databases(t, tenantCount)
+	r := resolver(t, tenancy.Config{
+		Directory: dir, Base: base, MaxPools: maxPools, MaxConnsPerTenant: 2,
+		CapacityWait: time.Minute, IdleTimeout: 200 * time.Millisecond, TTL: 100 * time.Millisecond,
+	})
+	defer closeNow(t, r)
+
+	var asked, wrong, failed atomic.Int64
+	stop := make(chan struct{})
+	var meddler, users sync.WaitGroup
+	meddler.Go(func() { meddle(r, dir, tenantCount, stop) })
+	for w := range workers {
+		users.Go(func() {
+			rnd := rand.New(rand.NewPCG(7, uint64(w)))
+			zipf := rand.NewZipf(rnd, 1.5, 4, tenantCount-1)
+			for asked.Load() < queries {
+				id := tenancy.ID(fmt.Sprintf("t%d", zipf.Uint64()))
+				l, err := r.Acquire(t.Context(), id)
+				if err != nil {
+					t.Errorf("Acquire: %v", err)
+					return
+				}
+				for range 10 {
+					asked.Add(1)
+					var name string
+					err := l.Pool().QueryRow(t.Context(), "select current_database()").Scan(&name)
+					switch {
+					case err != nil:
+						failed.Add(1)
+						t.Errorf("query: %v", err)
+					case name != l.Tenant().Endpoint.Database:
+						wrong.Add(1)
+					}
+				}
+				l.Release()
+			}
+		})
+	}
+	users.Wait()
+	close(stop)
+	meddler.Wait()
+	s := r.Stat()
+	t.Logf("%d queries, %d wrong, %d failed; %d pools opened, evicted: idle %d, capacity %d, explicit %d, changed %d",
+		asked.Load(), wrong.Load(), failed.Load(), s.OpenCount(), s.EvictCount(tenancy.CauseIdle),
+		s.EvictCount(tenancy.CauseCapacity), s.EvictCount(tenancy.CauseExplicit), s.EvictCount(tenancy.CauseChanged))
+	if asked.Load() < queries || wrong.Load() != 0 || failed.Load() != 0 {
+		t.Fail()
+	}
+}
+
+// meddle evicts, raises epochs and invalidates until stop is closed.
+func meddle(r *tenancy.Resolver, dir *tenants, n int, stop <-chan struct{}) {
+	rnd := rand.New(rand.NewPCG(3, 3))
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		id := tenancy.ID(fmt.Sprintf("t%d", min(rnd.IntN(n), rnd.IntN(n)))) // the busy ones more often
+		if rnd.IntN(2) == 0 {
+			r.Evict(id)
+			continue
+		}
+		dir.mu.Lock()
+		rec := dir.records[id]
+		rec.Epoch++
+		dir.records[id] = rec
+		dir.mu.Unlock()
+		r.Invalidate(id, rec.Epoch)
+	}
+}
+
+// backends counts the server's connections to a tenant's database, but for those that watch.
+func backends(t testing.TB, admin *pgx.Conn, database string) (n int) {
+	t.Helper()
+	err := admin.QueryRow(context.WithoutCancel(t.Context()),
+		"select count(*) from pg_stat_activity where datname = $1", database).Scan(&n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func connect(t testing.TB) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), pgtest.Admin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+// eventually polls the server, whose backends end on a time of their own.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for range 2000 {
+		if ok() {
+			return
+		}
+		<-ticker.C
+	}
+	t.Fatalf("after 10 s: not %s", what)
+}
+
+func TestDrainTimeoutCutsAQueryAndCancelsItOnTheServer(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	admin := connect(t)
+	database := dir.records["t0"].Endpoint.Database
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, DrainTimeout: 200 * time.Millisecond})
+	defer closeNow(t, r)
+	l := acquire(t, r, "t0")
+	got := make(chan error, 1)
+	start := time.Now()
+	go func() {
+		_, err := l.Pool().Exec(context.WithoutCancel(t.Context()), "select pg_sleep(60)")
+		got <- err
+	}()
+	eventually(t, "sleeping", func() bool { return backends(t, admin, database) == 1 })
+	r.Evict("t0")
+	if err := <-got; err == nil {
+		t.Error("the query was not cut")
+	}
+	// PostgreSQL does not look at the socket of a query that runs: without the cancel request this takes 60 s.
+	eventually(t, "cancelled on the server", func() bool { return backends(t, admin, database) == 0 })
+	eventually(t, "closed", func() bool { return r.Stat().DrainingPools() == 0 })
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if _, err := l.Pool().Exec(t.Context(), "select 1"); err == nil || !strings.Contains(err.Error(), "closed pool") {
+		t.Errorf("a cut pool answers: %v", err)
+	}
+	l.Release()
+	if err := query(t, r, "t0"); err != nil {
+		t.Error(err)
+	}
+}
+
+func query(t testing.TB, r *tenancy.Resolver, id tenancy.ID) error {
+	return r.AcquireFunc(t.Context(), id, func(ctx context.Context, pool *pgxpool.Pool) error {
+		_, err := pool.Exec(ctx, "select 1")
+		return err
+	})
+}
+
+func TestEvictLetsATransactionFinish(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
+	defer closeNow(t, r)
+	err := r.AcquireFunc(t.Context(), "t0", func(ctx context.Context, pool *pgxpool.Pool) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			r.Invalidate("t0", 0)
+			if err := query(t, r, "t0"); err != nil { // on the new pool, beside the old one
+				return err
+			}
+			_, err := tx.Exec(ctx, "create table kept (n int)")
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.AcquireFunc(t.Context(), "t0", func(ctx context.Context, pool *pgxpool.Pool) error {
+		_, err := pool.Exec(ctx, "insert into kept values (1)")
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectionsEndWithTheirPool(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	admin := connect(t)
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
+	defer closeNow(t, r)
+	if err := query(t, r, "t0"); err != nil {
+		t.Fatal(err)
+	}
+	database := dir.records["t0"].Endpoint.Database
+	if n := backends(t, admin, database); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	r.Evict("t0")
+	eventually(t, "disconnected", func() bool { return backends(t, admin, database) == 0 })
+}
+
+func TestCloseReportsAHolderThatKeepsItsConnection(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
+	l := acquire(t, r, "t0")
+	conn, err := l.Pool().Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Release() // too early: the connection is not back
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err = r.Close(ctx)
+	wantErr(t, err, context.DeadlineExceeded)
+	if n := r.Stat().DrainingPools(); n != 1 || r.Stat().OldestDraining() == 0 {
+		t.Errorf("%d draining", n)
+	}
+	if _, err := conn.Exec(t.Context(), "select 1"); err == nil {
+		t.Error("the socket is open")
+	}
+	conn.Release()
+	closeNow(t, r)
+}
+
+func TestBaseHooksRunForEveryConnection(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	var before, after atomic.Int32
+	base.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { before.Add(1); return nil }
+	base.AfterConnect = func(context.Context, *pgx.Conn) error { after.Add(1); return nil }
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
+	defer closeNow(t, r)
+	if err := query(t, r, "t0"); err != nil || before.Load() != 1 || after.Load() != 1 {
+		t.Errorf("%v, BeforeConnect %d, AfterConnect %d", err, before.Load(), after.Load())
+	}
+}
+
+func TestThousandFirstRequestsAskOnce(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	arrived := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	dir.hook(func(look context.Context, _ tenancy.ID) error {
+		<-arrived
+		cancel() // the leader's context
+		return look.Err()
+	})
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConnsPerTenant: 2})
+	defer closeNow(t, r)
+	leader := make(chan error, 1)
+	go func() {
+		l, err := r.Acquire(ctx, "t0")
+		if err == nil { // the answer and the cancellation came at the same time
+			l.Release()
+			err = context.Canceled
+		}
+		leader <- err
+	}()
+	eventually(t, "in flight", func() bool { return dir.asked("t0") == 1 })
+	var failed atomic.Int64
+	var followers sync.WaitGroup
+	for range 999 {
+		followers.Go(func() {
+			if err := query(t, r, "t0"); err != nil {
+				failed.Add(1)
+				t.Errorf("follower: %v", err)
+			}
+		})
+	}
+	eventually(t, "all waiting", func() bool { return r.Stat().MissCount() == 1000 })
+	close(arrived)
+	followers.Wait()
+	if err := <-leader; !errors.Is(err, context.Canceled) {
+		t.Errorf("leader: %v", err)
+	}
+	if dir.asked("t0") != 1 || failed.Load() != 0 || r.Stat().OpenCount() != 1 {
+		t.Errorf("%d look-ups, %d failed, %d pools", dir.asked("t0"), failed.Load(), r.Stat().OpenCount())
+	}
+}

@@ -1,0 +1,123 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Resolver maps a tenant's ID to the pool of the tenant's database. It opens pools on demand, shares one pool for each
+// tenant, and closes pools that fall idle or must make room. A Resolver is safe for concurrent use. Create one with
+// [New] and release it with [Resolver.Close].
+type Resolver struct {
+	cfg    Config // defaults filled in
+	start  time.Time
+	tick   time.Duration
+	coarse atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
+	ctx    context.Context    // look-ups and pools run under it
+	cancel context.CancelFunc // called by Close
+	wg     sync.WaitGroup     // every goroutine of the resolver
+	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
+
+	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
+	// Directory, opening or closing of a pool happens while it is held, and no other lock is taken.
+	mu       sync.Mutex
+	closed   bool
+	entries  *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
+	unleased int                        // how many of them have no lease
+	retiring map[*entry]struct{}        // evicted but not closed
+	openings map[ID]*opening
+	notFound *notFound
+	slots    slots
+	leases   int
+	count    counters
+}
+
+// New returns a resolver that is ready to use. It dials nothing. If cfg is wrong, the error names every field that is.
+func New(cfg Config) (*Resolver, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.Base = cfg.Base.Copy()
+	entries, err := simplelru.NewLRU[ID, *entry](cfg.MaxPools, nil)
+	if err != nil {
+		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
+	}
+	r := &Resolver{
+		cfg:      cfg,
+		start:    time.Now(),
+		tick:     cfg.tick(),
+		done:     make(chan struct{}),
+		entries:  entries,
+		retiring: make(map[*entry]struct{}),
+		openings: make(map[ID]*opening),
+		notFound: newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
+		slots:    slots{limit: cfg.MaxPools},
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.wg.Add(1)
+	go r.sweep()
+	return r, nil
+}
+
+// Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
+// for other callers when ctx ends.
+//
+// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, or the
+// error of the directory. The caller must Release the lease.
+func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
+	e, err := r.acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Lease{e: e}, nil
+}
+
+// AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or
+// panics. It returns the error of f, unchanged, or one of Acquire's.
+func (r *Resolver) AcquireFunc(ctx context.Context, id ID, f func(context.Context, *pgxpool.Pool) error) error {
+	e, err := r.acquire(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer r.release(e)
+	return f(ctx, e.pool)
+}
+
+// Evict closes the pool of tenant id as soon as its leases are released. The next Acquire opens a new one. It does
+// nothing if no pool is open. It does not wait.
+func (r *Resolver) Evict(id ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.entries.Peek(id); ok {
+		r.evictLocked(e, CauseExplicit)
+	}
+}
+
+// Invalidate announces that tenant id changed and that its record now has the given epoch. What was looked up before
+// and is older is not leased again: the pool drains, a look-up in flight is repeated, and a remembered "no such tenant"
+// is forgotten. Epoch 0 says only that there was a change; then everything looked up before counts as older. It does
+// not wait.
+func (r *Resolver) Invalidate(id ID, epoch int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notFound.forget(id)
+	if o, ok := r.openings[id]; ok {
+		o.invalidate(epoch)
+	}
+	if e, ok := r.entries.Peek(id); ok && (epoch == 0 || e.tenant.Load().Epoch < epoch) {
+		r.evictLocked(e, CauseChanged)
+	}
+}
+
+// now is the time since the resolver was made.
+func (r *Resolver) now() time.Duration { return time.Since(r.start) }
+
+// clock is now, but up to one tick late.
+func (r *Resolver) clock() time.Duration { return time.Duration(r.coarse.Load()) }

@@ -1,0 +1,92 @@
+package tenancy
+
+import "time"
+
+// counters are the cumulative figures; Resolver.mu guards them.
+type counters struct {
+	hits, misses, notFound, lookups, opened, failed, stale int64
+	evicted                                                [causes]int64
+}
+
+// Stat is a snapshot of a resolver's figures.
+type Stat struct {
+	count          counters
+	open, draining int
+	oldest         time.Duration
+	leases         int
+	openings       int
+	queue          int
+	maxPools       int
+}
+
+// Stat returns a snapshot. It takes the resolver's lock for a moment; call it every few seconds, not for each request.
+func (r *Resolver) Stat() *Stat {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &Stat{
+		count:    r.count,
+		open:     r.entries.Len(),
+		draining: len(r.retiring),
+		leases:   r.leases,
+		openings: len(r.openings),
+		queue:    len(r.slots.queue),
+		maxPools: r.cfg.MaxPools,
+	}
+	now := r.now()
+	for e := range r.retiring {
+		s.oldest = max(s.oldest, now-e.evicted)
+	}
+	return s
+}
+
+// OpenPools returns the current number of pools that can be leased.
+func (s *Stat) OpenPools() int { return s.open }
+
+// DrainingPools returns the current number of pools that were evicted and are not closed yet.
+func (s *Stat) DrainingPools() int { return s.draining }
+
+// OldestDraining returns how long the pool that was evicted first of the current draining ones has been draining. Much
+// more than DrainTimeout means that somebody keeps a connection.
+func (s *Stat) OldestDraining() time.Duration { return s.oldest }
+
+// MaxPools returns Config.MaxPools, the limit of OpenPools and DrainingPools together.
+func (s *Stat) MaxPools() int { return s.maxPools }
+
+// Leases returns the current number of leases that are not released.
+func (s *Stat) Leases() int { return s.leases }
+
+// Openings returns the current number of look-ups in flight, with the opening of the pool that follows.
+func (s *Stat) Openings() int { return s.openings }
+
+// WaitingOpeners returns the current number of openings that wait because MaxPools are open.
+func (s *Stat) WaitingOpeners() int { return s.queue }
+
+// HitCount returns the cumulative count of acquires that were served without waiting.
+func (s *Stat) HitCount() int64 { return s.count.hits }
+
+// MissCount returns the cumulative count of acquires that were not.
+func (s *Stat) MissCount() int64 { return s.count.misses }
+
+// LookupCount returns the cumulative count of look-ups in the directory.
+func (s *Stat) LookupCount() int64 { return s.count.lookups }
+
+// NotFoundCount returns the cumulative count of acquires that were told from memory that there is no such tenant.
+func (s *Stat) NotFoundCount() int64 { return s.count.notFound }
+
+// OpenCount returns the cumulative count of pools opened.
+func (s *Stat) OpenCount() int64 { return s.count.opened }
+
+// OpenErrorCount returns the cumulative count of openings that failed. Tenants that do not exist or are not active are
+// no failures.
+func (s *Stat) OpenErrorCount() int64 { return s.count.failed }
+
+// StaleCount returns the cumulative count of times that StaleGrace bridged a look-up that failed or took too long.
+func (s *Stat) StaleCount() int64 { return s.count.stale }
+
+// EvictCount returns the cumulative count of pools evicted for the given cause.
+func (s *Stat) EvictCount(cause Cause) int64 {
+	if cause < 0 || cause >= causes {
+		return 0
+	}
+	return s.count.evicted[cause]
+}

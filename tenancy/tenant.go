@@ -1,0 +1,49 @@
+package tenancy
+
+// State is where a tenant stands in its life. Only [Active] tenants are leased.
+type State string
+
+// The states of a tenant: provisioning -> active <-> suspended, active -> moving -> active, active or suspended ->
+// deleting -> gone, provisioning -> failing -> gone.
+const (
+	Provisioning State = "provisioning" // its database is being made
+	Active       State = "active"       // open for queries
+	Suspended    State = "suspended"    // closed on purpose, may be resumed
+	Moving       State = "moving"       // on its way to another server
+	Deleting     State = "deleting"     // its database is being dropped
+	Failing      State = "failing"      // its sign-up failed and is being undone
+)
+
+// Tenant is what a [Directory] knows of one tenant.
+type Tenant struct {
+	// ID is the one that was asked for. A Directory may leave it empty; another ID is an error.
+	ID    ID
+	State State
+
+	// Epoch grows with every change that a router must see. A directory without epochs leaves it zero.
+	Epoch int64
+
+	// Endpoint says where the tenant's database is. It matters only while State is Active.
+	Endpoint Endpoint
+
+	// SchemaHash is the version of the schema the database was last brought to; empty when it is not known.
+	SchemaHash string
+}
+
+// Endpoint is where a tenant's database is and how to log in to it. A field left zero is taken from the resolver's
+// base configuration, except Database, which is required.
+type Endpoint struct {
+	// Server names the PostgreSQL server; tenants with the same name share its limits. Empty means Host and Port.
+	Server string
+
+	Host     string
+	Port     uint16
+	Database string
+	User     string
+	Password Secret
+}
+
+// sameTarget reports whether a pool opened for other serves t as well.
+func (t Tenant) sameTarget(other *Tenant) bool {
+	return t.Epoch == other.Epoch && t.Endpoint == other.Endpoint
+}
