@@ -1,0 +1,95 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Admin is a person who signs in for a tenant.
+type Admin struct {
+	ID           string
+	Email        Email // sealed at rest, found by blind index
+	PasswordHash string
+	Role         string
+}
+
+// Membership says that an e-mail belongs to an admin of a tenant.
+type Membership struct {
+	TenantID tenancy.ID
+	AdminID  string
+}
+
+const adminColumns = `a.id, a.email, a.password_hash, a.role`
+
+// TenantsByEmail returns the tenants that an e-mail signs in to, in whatever state they are; none if it is unknown. An
+// e-mail belongs to one tenant at most unless the operator has dropped that rule. ctx governs the query.
+func (r *Registry) TenantsByEmail(ctx context.Context, e Email) ([]Membership, error) {
+	if e.IsZero() {
+		return nil, ErrInvalidEmail
+	}
+	values := make([][]byte, 0, len(r.keys.index))
+	for _, b := range r.keys.blind(e) {
+		values = append(values, b.value)
+	}
+	rows, _ := r.pool.Query(ctx, `SELECT DISTINCT tenant_id, admin_id FROM pgtenancy.admin_email_index
+		WHERE bidx = ANY($1::bytea[]) ORDER BY tenant_id, admin_id`, values)
+	members, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Membership])
+	return members, driverErr("tenants by e-mail", err)
+}
+
+// Admin returns the admin with that id, or [ErrAdminNotFound]. ctx governs the query.
+func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
+	var a Admin
+	var email []byte
+	err := r.queryRow(ctx, fmt.Sprintf("admin %q", adminID),
+		`SELECT `+adminColumns+` FROM pgtenancy.admins a WHERE a.id = $1`, []any{adminID},
+		&a.ID, &email, &a.PasswordHash, &a.Role)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Admin{}, fmt.Errorf("%w: %q", ErrAdminNotFound, adminID)
+	}
+	if err != nil {
+		return Admin{}, err
+	}
+	if a.Email, err = r.keys.openEmail(email, "admins", a.ID); err != nil {
+		return Admin{}, err
+	}
+	return a, nil
+}
+
+// SetAdminPassword replaces the hash if it still is oldHash; [ErrConflict] if not, [ErrAdminNotFound] if there is no
+// such admin. ctx governs the statement.
+func (r *Registry) SetAdminPassword(ctx context.Context, adminID, oldHash, newHash string) error {
+	op := fmt.Sprintf("set password of admin %q", adminID)
+	changed, err := r.exec(ctx, op, `UPDATE pgtenancy.admins SET password_hash = $3, updated_at = now()
+		WHERE id = $1 AND password_hash = $2`, adminID, oldHash, newHash)
+	if err != nil || changed {
+		return err
+	}
+	if _, err = r.Admin(ctx, adminID); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: password of admin %q was changed", ErrConflict, adminID)
+}
+
+// insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Whatever keys another
+// process has, a key in both rings makes the two meet at the unique constraint, during a change of keys too; no
+// look-up before the insert could promise that.
+func (r *Registry) insertAdmin(ctx context.Context, tx pgx.Tx, id tenancy.ID, a Admin) error {
+	email := r.keys.seal([]byte(a.Email.Reveal()), "admins", a.ID, "email")
+	if _, err := tx.Exec(ctx, `INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
+		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role); err != nil {
+		return err
+	}
+	for _, b := range r.keys.blind(a.Email) {
+		if _, err := tx.Exec(ctx, `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
+			VALUES ($1, $2, $3, $4)`, a.ID, b.kid, b.value, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Claim is the right of one process to work on a tenant's row until it expires. Every write under a claim is fenced:
+// it changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has
+// expired but was taken by nobody still holds. Time is the database's.
+type Claim struct {
+	Tenant  Tenant
+	Admin   Admin  // the first one, role PRIMARY
+	Data    []byte // the caller's own, from Reservation.Data; gone after activation
+	Owner   string
+	Attempt int64
+	Expires time.Time
+}
+
+// fence is the condition under which a claim holds; its parameters are the id, the attempt and the owner.
+const fence = `id = $1 AND attempt = $2 AND claim_owner = $3`
+
+// Extend renews the claim for ttl from now and records the step being worked on (empty: keeps it). ctx governs the
+// statement. c.Expires is brought up to date.
+func (r *Registry) Extend(ctx context.Context, c *Claim, step string, ttl time.Duration) error {
+	err := r.queryRow(ctx, fmt.Sprintf("extend claim on tenant %q", c.Tenant.ID), `
+		UPDATE pgtenancy.tenants SET claim_expires = now() + $4::interval, updated_at = now(),
+			step = CASE WHEN $5::text = '' THEN step ELSE $5::text END
+		WHERE `+fence+` RETURNING claim_expires, step`,
+		[]any{c.Tenant.ID, c.Attempt, c.Owner, ttl, text(step)}, &c.Expires, &c.Tenant.Step)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return lost(c)
+	}
+	return err
+}
+
+// Activate is the single commit point of a sign-up: provisioning -> active, epoch raised, change written and
+// notified, Data erased. ctx governs the transaction. The claim ends.
+func (r *Registry) Activate(ctx context.Context, c *Claim) error {
+	const sql = `
+WITH changed AS (
+	UPDATE pgtenancy.tenants SET state = 'active', epoch = epoch + 1, data = NULL, claim_owner = '',
+		claim_expires = now(), fail_reason = '', activated_at = now(), updated_at = now()
+	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
+)` + announce
+	return r.fenced(ctx, "activate", sql, c)
+}
+
+// Fail marks a provisioning tenant failing and gives the claim up, so that a reconciler may take it at once. reason
+// is kept and shown to operators: it must not hold a secret. ctx governs the transaction.
+func (r *Registry) Fail(ctx context.Context, c *Claim, reason string) error {
+	const sql = `
+WITH changed AS (
+	UPDATE pgtenancy.tenants SET state = 'failing', epoch = epoch + 1, fail_reason = $4, claim_owner = '',
+		claim_expires = now(), updated_at = now()
+	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
+)` + announce
+	return r.fenced(ctx, "fail", sql, c, text(reason))
+}
+
+// Yield gives the claim up without changing the state; another process may take it after retryAfter. ctx governs the
+// statement.
+func (r *Registry) Yield(ctx context.Context, c *Claim, retryAfter time.Duration) error {
+	const sql = `UPDATE pgtenancy.tenants SET claim_owner = '', claim_expires = now() + $4::interval, updated_at = now()
+		WHERE ` + fence
+	return r.fenced(ctx, "yield", sql, c, retryAfter)
+}
+
+func (r *Registry) fenced(ctx context.Context, op, sql string, c *Claim, args ...any) error {
+	held, err := r.exec(ctx, fmt.Sprintf("%s tenant %q", op, c.Tenant.ID), sql,
+		append([]any{c.Tenant.ID, c.Attempt, c.Owner}, args...)...)
+	if err == nil && !held {
+		err = lost(c)
+	}
+	return err
+}
+
+// claimed returns the claim that owner has just taken on a tenant, in the same transaction.
+func (r *Registry) claimed(ctx context.Context, tx pgx.Tx, id tenancy.ID, owner string) (*Claim, error) {
+	var row record
+	var email, data []byte
+	c := &Claim{Owner: owner}
+	err := tx.QueryRow(ctx, `SELECT `+tenantColumns+`, t.claim_expires, t.data, `+adminColumns+`
+		FROM `+tenantTables+` JOIN pgtenancy.admins a ON a.tenant_id = t.id
+		WHERE t.id = $1 ORDER BY a.role <> '`+RolePrimary+`', a.created_at, a.id LIMIT 1`, id).
+		Scan(append(row.fields(), &c.Expires, &data, &c.Admin.ID, &email, &c.Admin.PasswordHash, &c.Admin.Role)...)
+	if err != nil {
+		return nil, err
+	}
+	if c.Tenant, err = row.open(r.keys); err != nil {
+		return nil, refuse(err)
+	}
+	if c.Admin.Email, err = r.keys.openEmail(email, "admins", c.Admin.ID); err != nil {
+		return nil, refuse(err)
+	}
+	if data != nil {
+		if c.Data, err = r.keys.open(data, "tenants", string(id), "data"); err != nil {
+			return nil, refuse(err)
+		}
+	}
+	c.Attempt = c.Tenant.Attempt
+	return c, nil
+}
+
+func lost(c *Claim) error { return fmt.Errorf("%w: tenant %q", ErrClaimLost, c.Tenant.ID) }
+
+// text makes s fit for PostgreSQL: a reason that quotes a broken byte must not keep a failure from being recorded.
+func text(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", "�") }

@@ -1,0 +1,39 @@
+package registry
+
+import (
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config configures a [Registry]. Pool and Keyring are required.
+type Config struct {
+	// Pool leads to the registry's database, which Migrate has made ready. The caller closes it, after the Registry's
+	// last call has returned. Follow opens one more connection with the same settings; if a pooler in transaction
+	// mode is in between, notifications are lost and only the poll is left.
+	Pool *pgxpool.Pool
+
+	// Keyring holds the keys for e-mails, passwords and sessions.
+	Keyring *Keyring
+
+	// PollInterval is how often Follow looks for changes that no notification told it of. It bounds how long a
+	// change stays unseen when a notification is lost or the connection dies silently. Default: 5 s.
+	PollInterval time.Duration
+}
+
+const defaultPollInterval = 5 * time.Second
+
+func (c *Config) validate() error {
+	var errs []error
+	if c.Pool == nil {
+		errs = append(errs, errors.New("registry: Config.Pool: must be set"))
+	}
+	if c.Keyring == nil {
+		errs = append(errs, errors.New("registry: Config.Keyring: must be set"))
+	}
+	if c.PollInterval < 0 {
+		errs = append(errs, errors.New("registry: Config.PollInterval: must not be negative"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,89 @@
+package registry_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+func TestDeleteForgetsEverythingButTheID(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	id := f.active(t, "acme")
+	_, _, err := f.OpenSession(t.Context(), id, "admin-acme", time.Hour)
+	must(t, err)
+	c, err := f.BeginDelete(t.Context(), id, "deleter", time.Minute)
+	must(t, err)
+	must(t, f.PutStep(t.Context(), c, registry.Step{Name: "billing", State: registry.StepUndone}))
+	if got := f.lookup(t, id); got.State != tenancy.Deleting || got.Epoch != 3 || c.Attempt != 2 {
+		t.Errorf("state %s, epoch %d, attempt %d", got.State, got.Epoch, c.Attempt)
+	}
+	must(t, f.Forget(t.Context(), c))
+	if _, err := f.Lookup(t.Context(), id); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("Lookup: %v, want tenancy.ErrNotFound", err)
+	}
+	for _, table := range []string{"tenants", "organizations", "admins", "admin_email_index", "sessions", "steps"} {
+		if n := f.count(t, "pgtenancy."+table); n != 0 {
+			t.Errorf("%d rows left in %s", n, table)
+		}
+	}
+	s, err := f.Server(t.Context(), "s1")
+	must(t, err)
+	if n := f.count(t, "pgtenancy.retired_ids WHERE id = 'acme' AND epoch = 4"); n != 1 || s.Tenants != 0 {
+		t.Errorf("%d retired ids, %d tenants counted", n, s.Tenants)
+	}
+	if err := f.Forget(t.Context(), c); !errors.Is(err, registry.ErrClaimLost) {
+		t.Errorf("second Forget: %v, want ErrClaimLost", err)
+	}
+}
+
+func TestForgetNeverTakesATenantThatIsNotBeingUnmade(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.reserve(t, "acme")
+	if err := f.Forget(t.Context(), c); !errors.Is(err, registry.ErrClaimLost) {
+		t.Errorf("Forget while provisioning: %v, want ErrClaimLost", err)
+	}
+	s, err := f.Server(t.Context(), "s1")
+	must(t, err)
+	if f.lookup(t, "acme").State != tenancy.Provisioning || s.Tenants != 1 {
+		t.Error("the tenant or its place is gone")
+	}
+}
+
+func TestBeginDeleteRefusesWhatItMayNotDelete(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	if _, err := f.BeginDelete(t.Context(), "nobody", "o", time.Minute); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("unknown tenant: %v, want tenancy.ErrNotFound", err)
+	}
+	f.reserve(t, "acme")
+	if _, err := f.BeginDelete(t.Context(), "acme", "o", time.Minute); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("provisioning tenant: %v, want ErrConflict", err)
+	}
+	if _, err := f.BeginDelete(t.Context(), "acme", "", 0); err == nil {
+		t.Error("a claim without owner and time to live was accepted")
+	}
+}
+
+func TestADeleteIsTakenOverOnlyWhenItsClaimHasExpired(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.active(t, "acme")
+	must(t, f.Suspend(t.Context(), "acme"))
+	first, err := f.BeginDelete(t.Context(), "acme", "first", time.Minute)
+	must(t, err)
+	if _, err := f.BeginDelete(t.Context(), "acme", "second", time.Minute); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("claimed by another: %v, want ErrConflict", err)
+	}
+	f.expire(t, "acme")
+	second, err := f.BeginDelete(t.Context(), "acme", "second", time.Minute)
+	must(t, err)
+	if err := f.Forget(t.Context(), first); !errors.Is(err, registry.ErrClaimLost) {
+		t.Errorf("Forget by the first: %v, want ErrClaimLost", err)
+	}
+	must(t, f.Forget(t.Context(), second))
+}

@@ -1,0 +1,30 @@
+// Package registry is the catalogue of a fleet of tenant databases: which servers there are, which tenant's database is
+// on which of them, who signs in where, and what changed. It is kept in a PostgreSQL database of its own, in the
+// schema "pgtenancy", which [Migrate] makes.
+//
+// A [Registry] is a [tenancy.Directory]; [Registry.Follow] tells a resolver what changed.
+//
+// # The life of a tenant
+//
+// [Registry.Reserve] writes the intent before anything else is made, and returns a [Claim]: the right of one process to
+// work on that tenant until the claim expires. Every write under a claim is fenced by the tenant's attempt and the
+// claim's owner, so that a process that was away too long changes nothing. [Registry.Activate] ends a sign-up;
+// [Registry.Fail], [Registry.BeginDelete] and [Registry.ClaimAbandoned] lead to [Registry.Forget], which alone makes a
+// name and an e-mail free again. All time is the database's: no process's clock has a say.
+//
+// # Changes
+//
+// Whatever changes what a router must know of a tenant raises the tenant's epoch, appends to the table of changes and
+// notifies, in one transaction. Changes have versions without gaps, in the order of commit, so that a follower that
+// was away needs nothing but those after the last that it saw.
+//
+// # Secrets
+//
+// E-mails, the passwords of database roles, the data of a sign-up in flight, results of steps and the secrets of
+// sessions are sealed with AES-256-GCM, bound to their row and column. E-mails are found by a blind index, HMAC-SHA-256
+// of the normalized address: without its key, a dump does not even confirm a guess. The keys are in a [Keyring], and
+// never in the database.
+//
+// No error of this package holds an e-mail, password, token, connection string or value of a row; those of the driver
+// are reduced to their SQLSTATE and the name of a constraint.
+package registry

@@ -1,0 +1,42 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrInvalidEmail is returned for an address that is not accepted. The error does not hold the address.
+	ErrInvalidEmail = errors.New("registry: invalid e-mail address")
+
+	// ErrEmailTaken is returned by Reserve when the e-mail belongs to a tenant already, in whatever state.
+	ErrEmailTaken = errors.New("registry: e-mail taken")
+
+	// ErrIDTaken is returned by Reserve when the tenant id is or was in use.
+	ErrIDTaken = errors.New("registry: tenant id taken")
+
+	// ErrNoServer is returned by Reserve when no open server has room.
+	ErrNoServer = errors.New("registry: no server has room")
+
+	// ErrKeyReused is returned by Reserve when the idempotency key was used for a different request.
+	ErrKeyReused = errors.New("registry: idempotency key used for another request")
+
+	// ErrClaimLost is returned by a write under a claim that another process has taken over.
+	ErrClaimLost = errors.New("registry: claim lost")
+
+	// ErrConflict is returned when a row was changed since it was read, or its state forbids the change.
+	ErrConflict = errors.New("registry: conflict")
+
+	// ErrAdminNotFound is returned when there is no such admin.
+	ErrAdminNotFound = errors.New("registry: admin not found")
+
+	// ErrServerNotFound is returned when there is no such server.
+	ErrServerNotFound = errors.New("registry: server not found")
+
+	// ErrInvalidSession is returned for a refresh token that opens no session: unknown, malformed, expired or revoked.
+	ErrInvalidSession = errors.New("registry: invalid session")
+
+	// ErrSessionReused is returned when a refresh token was used again after its grace; its session is revoked. It
+	// matches ErrInvalidSession too.
+	ErrSessionReused = fmt.Errorf("%w: refresh token used again", ErrInvalidSession)
+)

@@ -1,0 +1,4 @@
+package registry
+
+// Normalized is what identity is decided by.
+func (e Email) Normalized() string { return e.identity() }

@@ -1,0 +1,242 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// recorder is an Invalidator that keeps every epoch it was told of.
+type recorder struct {
+	mu   sync.Mutex // guards seen
+	seen map[tenancy.ID]map[int64]int
+	news chan struct{} // has room for one: something was told
+}
+
+func newRecorder() *recorder {
+	return &recorder{seen: make(map[tenancy.ID]map[int64]int), news: make(chan struct{}, 1)}
+}
+
+func (r *recorder) Invalidate(id tenancy.ID, epoch int64) {
+	r.mu.Lock()
+	if r.seen[id] == nil {
+		r.seen[id] = make(map[int64]int)
+	}
+	r.seen[id][epoch]++
+	r.mu.Unlock()
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+func (r *recorder) has(id tenancy.ID, epoch int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen[id][epoch] > 0
+}
+
+// wait returns when r was told of id's epoch.
+func (r *recorder) wait(t testing.TB, id tenancy.ID, epoch int64) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	for !r.has(id, epoch) {
+		select {
+		case <-r.news:
+		case <-deadline:
+			t.Fatalf("never told of %q at epoch %d", id, epoch)
+		}
+	}
+}
+
+// follow runs Follow until the test or stop ends it.
+func (f *fixture) follow(t testing.TB) (rec *recorder, stop func()) {
+	t.Helper()
+	rec = newRecorder()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- f.Follow(ctx, rec) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Follow: %v, want nil", err)
+		}
+	})
+	t.Cleanup(stop)
+	return rec, stop
+}
+
+func pollEvery(d time.Duration) func(*pgxpool.Config, *registry.Config) {
+	return func(_ *pgxpool.Config, cfg *registry.Config) { cfg.PollInterval = d }
+}
+
+func TestFollowTellsOfEveryKindOfChange(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, pollEvery(time.Hour)) // notifications alone
+	rec, stop := f.follow(t)
+	f.active(t, "first")
+	rec.wait(t, "first", 2) // it listens
+
+	id := f.active(t, "acme")
+	must(t, f.Suspend(t.Context(), id))
+	must(t, f.Resume(t.Context(), id))
+	must(t, f.SetPassword(t.Context(), id, tenancy.NewSecret("new")))
+	must(t, f.PutServer(t.Context(), registry.Server{Name: "s1", Host: "elsewhere", Port: 1}))
+	c, err := f.BeginDelete(t.Context(), id, "o", time.Minute)
+	must(t, err)
+	must(t, f.Forget(t.Context(), c))
+	must(t, f.Fail(t.Context(), f.reserve(t, "poor"), "no reason"))
+	rec.wait(t, "poor", 2)
+	for epoch := int64(1); epoch <= 8; epoch++ {
+		if !rec.has(id, epoch) {
+			t.Errorf("not told of epoch %d", epoch)
+		}
+	}
+	stop()
+	if n := rec.seen[id][8]; n != 1 {
+		t.Errorf("told %d times of one change", n)
+	}
+}
+
+func TestFollowTellsOfWhatChangedSinceNew(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.active(t, "acme")
+	rec, _ := f.follow(t)
+	rec.wait(t, "acme", 2)
+}
+
+func TestThePollFindsWhatNoNotificationTold(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, pollEvery(10*time.Millisecond))
+	id := f.active(t, "acme")
+	rec, _ := f.follow(t)
+	rec.wait(t, id, 2)
+	f.exec(t, `WITH c AS (UPDATE pgtenancy.feed SET version = version + 1 RETURNING version)
+		INSERT INTO pgtenancy.changes (version, tenant_id, epoch) SELECT version, 'acme', 77 FROM c`)
+	rec.wait(t, id, 77)
+}
+
+func TestAStrangersNotificationDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, pollEvery(time.Hour))
+	id := f.active(t, "acme")
+	rec, _ := f.follow(t)
+	rec.wait(t, id, 2)
+	for _, payload := range []string{"", "x", "1 2", "9999999 acme 99", "-1 acme 98", "1 acme x"} {
+		f.exec(t, `SELECT pg_notify('pgtenancy_changes', $1)`, payload)
+	}
+	must(t, f.Suspend(t.Context(), id))
+	rec.wait(t, id, 3)
+	if rec.has(id, 99) || rec.has(id, 98) {
+		t.Error("told of what never changed")
+	}
+}
+
+func TestAFollowerThatWasAwayLongerThanChangesAreKeptHearsOfEveryTenant(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, pollEvery(10*time.Millisecond))
+	gone := f.active(t, "gone")
+	f.active(t, "acme")
+	rec, _ := f.follow(t)
+	rec.wait(t, "acme", 2)
+	// In one transaction, so that the follower sees only that the changes in between are missing.
+	f.exec(t, `WITH feed AS (UPDATE pgtenancy.feed SET version = version + 10 RETURNING version),
+		newest AS (INSERT INTO pgtenancy.changes (version, tenant_id, epoch) SELECT version, 'other', 1 FROM feed),
+		tenants AS (UPDATE pgtenancy.tenants SET epoch = 50 WHERE id = 'acme'),
+		retired AS (INSERT INTO pgtenancy.retired_ids (id, epoch) VALUES ('gone', 60))
+		SELECT 1`)
+	rec.wait(t, "acme", 50)
+	rec.wait(t, gone, 60)
+	must(t, f.Suspend(t.Context(), "acme"))
+	rec.wait(t, "acme", 51)
+}
+
+func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const writers, changes, atLeast = 4, 250, 25
+	for i := range writers {
+		f.active(t, name("t%d", i))
+	}
+	// The follower has a pool of its own, to be told from the others, and no backstop: what it misses stays missed.
+	cfg := f.pool.Config()
+	cfg.ConnConfig.RuntimeParams["application_name"] = "follower"
+	follower := &fixture{Registry: newRegistry(t, registry.Config{
+		Pool: newPool(t, cfg), Keyring: newKeyring(t, 1), PollInterval: time.Hour,
+	})}
+	rec, _ := follower.follow(t)
+	rec.wait(t, "t0", 2)
+
+	var kills atomic.Int64
+	var epochs [writers]int64
+	ctx, cancel := context.WithCancel(t.Context())
+	killer := make(chan struct{})
+	go func() { defer close(killer); f.killFollower(ctx, &kills) }()
+	must(t, errors.Join(concurrently(writers, func(i int) error {
+		id := tenancy.ID(name("t%d", i))
+		for epochs[i] = 2; epochs[i] < 2+changes || kills.Load() < atLeast; epochs[i]++ {
+			if err := f.SetPassword(t.Context(), id, tenancy.NewSecret("new")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})...))
+	cancel()
+	<-killer
+	t.Logf("the listener was killed %d times", kills.Load())
+	for i, last := range epochs {
+		id := tenancy.ID(name("t%d", i))
+		rec.wait(t, id, last)
+		for epoch := int64(1); epoch <= last; epoch++ {
+			if !rec.has(id, epoch) {
+				t.Errorf("missed epoch %d of %q", epoch, id)
+			}
+		}
+	}
+}
+
+// killFollower terminates the follower's backend as often as there is one, until ctx ends.
+func (f *fixture) killFollower(ctx context.Context, kills *atomic.Int64) {
+	for {
+		var killed int64
+		if err := f.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'follower'`).Scan(&killed); err != nil {
+			return
+		}
+		kills.Add(killed)
+	}
+}
+
+func TestFollowPurgesWhatIsOlderThanADay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.active(t, "acme")
+	_, _ = f.open(t, "acme")
+	f.exec(t, `UPDATE pgtenancy.sessions SET expires_at = now() - interval '25 hours'`)
+	_, live := f.open(t, "acme")
+	f.exec(t, `UPDATE pgtenancy.changes SET changed_at = now() - interval '25 hours'`)
+	must(t, f.Suspend(t.Context(), "acme"))
+	must(t, f.Resume(t.Context(), "acme"))
+	rec, stop := f.follow(t)
+	rec.wait(t, "acme", 4)
+	must(t, f.Suspend(t.Context(), "acme"))
+	rec.wait(t, "acme", 5) // told by a notification, so it has purged before
+	stop()
+	if n := f.count(t, "pgtenancy.changes"); n != 3 {
+		t.Errorf("%d changes left, want 3", n)
+	}
+	must(t, f.Resume(t.Context(), "acme"))
+	if n := f.count(t, "pgtenancy.sessions"); n != 1 {
+		t.Errorf("%d sessions left, want 1", n)
+	}
+	f.rotate(t, live)
+}

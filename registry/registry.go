@@ -1,0 +1,40 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Registry is the catalogue of servers, tenants, admins and sessions. It keeps nothing in memory, so that any number
+// of processes may share one database, and is safe for concurrent use. It is a [tenancy.Directory].
+type Registry struct {
+	pool *pgxpool.Pool
+	keys *Keyring
+	poll time.Duration
+	born time.Time
+}
+
+var _ tenancy.Directory = (*Registry)(nil)
+
+// New returns a Registry on the database of cfg.Pool, without connecting to it. Its error names every field of cfg
+// that is wrong.
+func New(cfg Config) (*Registry, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = defaultPollInterval
+	}
+	return &Registry{pool: cfg.Pool, keys: cfg.Keyring, poll: cfg.PollInterval, born: time.Now()}, nil
+}
+
+// Check reports whether the registry can be read and has been migrated, by one query. ctx governs it. It is meant for
+// a readiness probe.
+func (r *Registry) Check(ctx context.Context) error {
+	var version int64
+	return r.queryRow(ctx, "check", `SELECT version FROM pgtenancy.feed WHERE id = 1`, nil, &version)
+}

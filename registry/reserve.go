@@ -1,0 +1,213 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// RolePrimary is the role of the admin who signed a tenant up.
+const RolePrimary = "PRIMARY"
+
+// Reservation is what the intent transaction writes.
+type Reservation struct {
+	ID           tenancy.ID
+	Database     string
+	Role         string
+	Password     tenancy.Secret // the role's; sealed at rest
+	SchemaHash   string
+	Server       string    // empty: Place chooses
+	Place        Placement // nil: the emptiest by weight
+	Organization Organization
+	Admin        Admin  // ID and Email are required; an empty Role is RolePrimary
+	Data         []byte // sealed at rest
+
+	IdempotencyKey string // empty: none; at most 255 bytes
+	RequestHash    []byte // of what was asked for under that key; sealed at rest, for such hashes can be guessed
+
+	Owner string
+	TTL   time.Duration // of the claim
+}
+
+// ReplayError says that the same request was made before, and which tenant it made.
+type ReplayError struct {
+	TenantID tenancy.ID
+	State    tenancy.State
+}
+
+// Error names the tenant and its state.
+func (e *ReplayError) Error() string {
+	return fmt.Sprintf("registry: request was made before: tenant %q is %s", string(e.TenantID), string(e.State))
+}
+
+// Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant
+// (provisioning), admin and blind index row. It returns [ErrEmailTaken], [ErrIDTaken] or [ErrNoServer]; or
+// *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A
+// key lives as long as its tenant's row: when a failed sign-up is forgotten, so is its key.
+//
+// The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
+func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error) {
+	if res.Admin.Role == "" {
+		res.Admin.Role = RolePrimary
+	}
+	if err := res.validate(); err != nil {
+		return nil, err
+	}
+	op := fmt.Sprintf("reserve tenant %q", res.ID)
+	var claim *Claim
+	taken := "" // the unique constraint that was violated
+	err := r.inTx(ctx, op, func(tx pgx.Tx) (err error) {
+		taken = ""
+		if err = r.replayed(ctx, tx, &res); err != nil {
+			return err
+		}
+		if err = r.insertReservation(ctx, tx, &res); err != nil {
+			taken = violated(err)
+			return err
+		}
+		claim, err = r.claimed(ctx, tx, res.ID, res.Owner)
+		return err
+	})
+	if taken != "" {
+		return nil, r.taken(ctx, &res, taken, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return claim, nil
+}
+
+// taken says what a violated constraint means. The key comes first: another Reserve with the same key may have
+// committed after this one looked, and then this is a replay, whatever else they have in common.
+func (r *Registry) taken(ctx context.Context, res *Reservation, constraint string, err error) error {
+	again := r.inTx(ctx, fmt.Sprintf("reserve tenant %q", res.ID), func(tx pgx.Tx) error {
+		return r.replayed(ctx, tx, res)
+	})
+	if again != nil {
+		return again
+	}
+	switch constraint {
+	case "admin_email_index_bidx_key":
+		return ErrEmailTaken
+	case "tenants_pkey", "tenants_database_key":
+		return fmt.Errorf("%w: %q", ErrIDTaken, res.ID)
+	}
+	return err
+}
+
+// replayed refuses a reservation whose idempotency key is known.
+func (r *Registry) replayed(ctx context.Context, tx pgx.Tx, res *Reservation) error {
+	if res.IdempotencyKey == "" {
+		return nil
+	}
+	var replay ReplayError
+	var sealed []byte
+	err := tx.QueryRow(ctx, `SELECT id, state, request_hash FROM pgtenancy.tenants WHERE idempotency_key = $1`,
+		res.IdempotencyKey).Scan(&replay.TenantID, &replay.State, &sealed)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	hash, err := r.keys.open(sealed, "tenants", string(replay.TenantID), "request_hash")
+	switch {
+	case err != nil:
+		return refuse(err)
+	case !bytes.Equal(hash, res.RequestHash):
+		return refuse(ErrKeyReused)
+	}
+	return refuse(&replay)
+}
+
+func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res *Reservation) error {
+	server, err := place(ctx, tx, res)
+	if err != nil {
+		return err
+	}
+	var data []byte
+	if res.Data != nil {
+		data = r.keys.seal(res.Data, "tenants", string(res.ID), "data")
+	}
+	if _, err = tx.Exec(ctx, insertTenant, res.ID, server, res.Database, res.Role,
+		r.keys.seal([]byte(res.Password.Reveal()), "tenants", string(res.ID), "password"), res.SchemaHash, data,
+		res.Owner, res.TTL, nullable(res.IdempotencyKey),
+		r.keys.seal(res.RequestHash, "tenants", string(res.ID), "request_hash")); err != nil {
+		return err
+	}
+	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen.
+	var retired bool
+	if err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pgtenancy.retired_ids WHERE id = $1)`,
+		res.ID).Scan(&retired); err != nil {
+		return err
+	}
+	if retired {
+		return refuse(fmt.Errorf("%w: %q", ErrIDTaken, res.ID))
+	}
+	if err = r.insertOrganization(ctx, tx, res.ID, res.Organization); err != nil {
+		return err
+	}
+	if err = r.insertAdmin(ctx, tx, res.ID, res.Admin); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, res.ID)
+	return err
+}
+
+const insertTenant = `
+INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
+	attempt, claim_owner, claim_expires, idempotency_key, request_hash)
+VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11)`
+
+func (r *Registry) insertOrganization(ctx context.Context, tx pgx.Tx, id tenancy.ID, o Organization) error {
+	var email []byte
+	if !o.Email.IsZero() {
+		email = r.keys.seal([]byte(o.Email.Reveal()), "organizations", string(id), "email")
+	}
+	var trialEndsAt *time.Time
+	if !o.TrialEndsAt.IsZero() {
+		trialEndsAt = &o.TrialEndsAt
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO pgtenancy.organizations (id, name, email, billing_customer, trial_ends_at)
+		VALUES ($1, $2, $3, $4, $5)`, id, o.Name, email, o.BillingCustomer, trialEndsAt)
+	return err
+}
+
+func (res *Reservation) validate() error {
+	var errs []error
+	refuse := func(wrong bool, message string) {
+		if wrong {
+			errs = append(errs, errors.New("registry: Reservation."+message))
+		}
+	}
+	refuse(!res.ID.Valid(), "ID: must be a valid tenant id")
+	refuse(res.Database == "", "Database: must be set")
+	refuse(res.Role == "", "Role: must be set")
+	refuse(res.Admin.ID == "", "Admin.ID: must be set")
+	refuse(res.Admin.Email.IsZero(), "Admin.Email: must be set")
+	refuse(res.Owner == "", "Owner: must be set")
+	refuse(res.TTL <= 0, "TTL: must be positive")
+	refuse(len(res.IdempotencyKey) > 255 || !storable(res.IdempotencyKey),
+		"IdempotencyKey: must be UTF-8 without NUL, of at most 255 bytes")
+	refuse(!storable(res.Organization.Name), "Organization.Name: must be UTF-8 without NUL")
+	return errors.Join(errs...)
+}
+
+// storable reports whether PostgreSQL can keep s as text.
+func storable(s string) bool {
+	return utf8.ValidString(s) && !bytes.ContainsRune([]byte(s), 0)
+}
+
+func nullable(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

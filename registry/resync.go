@@ -1,0 +1,130 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+const (
+	// startSlack is how much older than New a change may say it is and still have committed after it.
+	startSlack = time.Minute
+
+	// batch bounds the rows of one statement.
+	batch = 1000
+
+	purgeInterval = 10 * time.Minute
+)
+
+// catchUp tells the Invalidator of every change that it was not told of. A statement that does not end within the poll
+// interval shows that the connection is dead.
+func (f *follower) catchUp(ctx context.Context, conn *pgx.Conn) error {
+	if f.last == unknown {
+		if err := f.start(ctx, conn); err != nil {
+			return err
+		}
+	}
+	for {
+		more, err := f.read(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return f.purge(ctx, conn)
+		}
+	}
+}
+
+// start finds the version to begin after: the newest, or what came before the changes since New.
+func (f *follower) start(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
+	defer cancel()
+	age := time.Since(f.registry.born) + startSlack
+	return conn.QueryRow(ctx, `SELECT coalesce(
+		(SELECT min(version) - 1 FROM pgtenancy.changes WHERE changed_at > now() - $1::interval),
+		(SELECT version FROM pgtenancy.feed WHERE id = 1))`, age).Scan(&f.last)
+}
+
+// change is a row of the changes; its fields are nil if there is none to be seen.
+type change struct {
+	newest  int64 // version of the feed
+	version *int64
+	id      *tenancy.ID
+	epoch   *int64
+}
+
+// read tells the Invalidator of one batch of changes and reports whether there may be more.
+func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
+	changes, err := f.query(ctx, conn)
+	if err != nil || len(changes) == 0 || changes[0].newest == f.last {
+		return false, err
+	}
+	// Versions have no gaps. If the next one is missing, it was purged while this process was away; if the feed went
+	// back, the registry was restored from a backup.
+	first := changes[0]
+	if first.version == nil || *first.version != f.last+1 {
+		return true, f.everything(ctx, conn, first.newest)
+	}
+	for _, c := range changes {
+		f.inv.Invalidate(*c.id, *c.epoch)
+		f.last = *c.version
+	}
+	return true, nil
+}
+
+func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]change, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
+	defer cancel()
+	rows, _ := conn.Query(ctx, `SELECT f.version, c.version, c.tenant_id, c.epoch
+		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version > $1
+		WHERE f.id = 1 ORDER BY c.version LIMIT $2`, f.last, batch)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c change, err error) {
+		err = row.Scan(&c.newest, &c.version, &c.id, &c.epoch)
+		return c, err
+	})
+}
+
+// everything tells the Invalidator of every tenant there is or was, in place of the changes up to newest. It may take
+// longer than a poll interval: a million tenants are a second or two.
+func (f *follower) everything(ctx context.Context, conn *pgx.Conn, newest int64) error {
+	rows, err := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants
+		UNION ALL SELECT id, epoch FROM pgtenancy.retired_ids`)
+	if err != nil {
+		return err
+	}
+	var id tenancy.ID
+	var epoch int64
+	if _, err = pgx.ForEachRow(rows, []any{&id, &epoch}, func() error {
+		f.inv.Invalidate(id, epoch)
+		return nil
+	}); err != nil {
+		return err
+	}
+	f.last = newest
+	return nil
+}
+
+// purge deletes a batch of changes that are older than a day, and of sessions that ended as long ago. Every process
+// that follows does so now and then; two at once do no harm.
+func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
+	if time.Since(f.purged) < purgeInterval {
+		return nil
+	}
+	f.purged = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
+	defer cancel()
+	for _, sql := range []string{
+		`DELETE FROM pgtenancy.changes WHERE version IN (SELECT version FROM pgtenancy.changes
+			WHERE changed_at < now() - interval '24 hours' ORDER BY changed_at LIMIT $1)`,
+		`DELETE FROM pgtenancy.sessions WHERE id IN (SELECT id FROM pgtenancy.sessions
+			WHERE expires_at < now() - interval '24 hours' ORDER BY expires_at LIMIT $1)`,
+	} {
+		if _, err := conn.Exec(ctx, sql, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}

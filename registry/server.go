@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ServerState says whether a server takes new tenants. Those that it has are served in every state.
+type ServerState string
+
+// The states of a server.
+const (
+	ServerOpen     ServerState = "open"     // takes new tenants
+	ServerFull     ServerState = "full"     // takes none
+	ServerDraining ServerState = "draining" // takes none, and its tenants are to move away
+)
+
+// Server is a PostgreSQL server that holds tenants' databases.
+type Server struct {
+	Name       string
+	Host       string
+	Port       uint16
+	PooledHost string // a transaction pooler in front of it; empty: none
+	PooledPort uint16
+	Region     string
+	Weight     int // relative share of new tenants; default 1
+	Capacity   int // tenants it may hold; 0: no limit
+	MaxConns   int // connections that pgtenancy may open to it in all; 0: not limited here
+	State      ServerState
+	Tenants    int // tenants placed on it now; read only
+}
+
+const serverColumns = `s.name, s.host, s.port, s.pooled_host, s.pooled_port, s.region, s.weight, s.capacity,
+	s.max_conns, s.state, s.tenants`
+
+func (s *Server) fields() []any {
+	return []any{
+		&s.Name, &s.Host, &s.Port, &s.PooledHost, &s.PooledPort, &s.Region, &s.Weight, &s.Capacity,
+		&s.MaxConns, &s.State, &s.Tenants,
+	}
+}
+
+// PutServer adds a server, or replaces what is known of the one with its name. Zero Weight is 1, zero State open. If
+// the address changes, the epoch of every tenant on it is raised, so that routers reconnect. ctx governs the
+// transaction. Its error names every field that is wrong.
+func (r *Registry) PutServer(ctx context.Context, s Server) error {
+	if s.Weight == 0 {
+		s.Weight = 1
+	}
+	if s.State == "" {
+		s.State = ServerOpen
+	}
+	if err := s.validate(); err != nil {
+		return err
+	}
+	return r.inTx(ctx, fmt.Sprintf("put server %q", s.Name), func(tx pgx.Tx) error {
+		var before Server
+		err := tx.QueryRow(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s WHERE s.name = $1 FOR UPDATE`,
+			s.Name).Scan(before.fields()...)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		known := err == nil
+		if _, err = tx.Exec(ctx, putServer, s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort, s.Region, s.Weight,
+			s.Capacity, s.MaxConns, s.State); err != nil {
+			return err
+		}
+		if !known || before.address() == s.address() {
+			return nil
+		}
+		_, err = tx.Exec(ctx, raiseServer, s.Name)
+		return err
+	})
+}
+
+const putServer = `
+INSERT INTO pgtenancy.servers
+	(name, host, port, pooled_host, pooled_port, region, weight, capacity, max_conns, state)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (name) DO UPDATE SET
+	host = excluded.host, port = excluded.port, pooled_host = excluded.pooled_host,
+	pooled_port = excluded.pooled_port, region = excluded.region, weight = excluded.weight,
+	capacity = excluded.capacity, max_conns = excluded.max_conns, state = excluded.state, updated_at = now()`
+
+const raiseServer = `
+WITH changed AS (
+	UPDATE pgtenancy.tenants SET epoch = epoch + 1, updated_at = now() WHERE server = $1 RETURNING id, epoch
+)` + announce
+
+// Server returns the server of that name, or [ErrServerNotFound]. ctx governs the query.
+func (r *Registry) Server(ctx context.Context, name string) (Server, error) {
+	var s Server
+	err := r.queryRow(ctx, fmt.Sprintf("server %q", name),
+		`SELECT `+serverColumns+` FROM pgtenancy.servers s WHERE s.name = $1`, []any{name}, s.fields()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Server{}, fmt.Errorf("%w: %q", ErrServerNotFound, name)
+	}
+	return s, err
+}
+
+// Servers returns all servers, ordered by name. ctx governs the query.
+func (r *Registry) Servers(ctx context.Context) ([]Server, error) {
+	rows, _ := r.pool.Query(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s ORDER BY s.name`)
+	servers, err := pgx.CollectRows(rows, scanServer)
+	return servers, driverErr("servers", err)
+}
+
+func scanServer(row pgx.CollectableRow) (s Server, err error) {
+	err = row.Scan(s.fields()...)
+	return s, err
+}
+
+type address struct {
+	host, pooledHost string
+	port, pooledPort uint16
+}
+
+func (s Server) address() address { return address{s.Host, s.PooledHost, s.Port, s.PooledPort} }
+
+func (s Server) validate() error {
+	var errs []error
+	refuse := func(wrong bool, message string) {
+		if wrong {
+			errs = append(errs, errors.New("registry: Server."+message))
+		}
+	}
+	refuse(s.Name == "", "Name: must be set")
+	refuse(s.Host == "", "Host: must be set")
+	refuse(s.Port == 0, "Port: must be set")
+	refuse((s.PooledHost == "") != (s.PooledPort == 0), "PooledPort: must be set if PooledHost is, and only then")
+	refuse(s.Weight < 0, "Weight: must not be negative")
+	refuse(s.Capacity < 0, "Capacity: must not be negative")
+	refuse(s.MaxConns < 0, "MaxConns: must not be negative")
+	switch s.State {
+	case ServerOpen, ServerFull, ServerDraining:
+	default:
+		refuse(true, "State: must be open, full or draining")
+	}
+	return errors.Join(errs...)
+}

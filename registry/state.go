@@ -1,0 +1,97 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Suspend closes an active tenant: routers stop leasing its pool. A tenant that is suspended already stays so. It
+// returns [tenancy.ErrNotFound], or [ErrConflict] in any other state. ctx governs the transaction.
+func (r *Registry) Suspend(ctx context.Context, id tenancy.ID) error {
+	return r.turn(ctx, id, tenancy.Active, tenancy.Suspended)
+}
+
+// Resume opens a suspended tenant again. A tenant that is active already stays so. It returns [tenancy.ErrNotFound],
+// or [ErrConflict] in any other state. ctx governs the transaction.
+func (r *Registry) Resume(ctx context.Context, id tenancy.ID) error {
+	return r.turn(ctx, id, tenancy.Suspended, tenancy.Active)
+}
+
+func (r *Registry) turn(ctx context.Context, id tenancy.ID, from, to tenancy.State) error {
+	const sql = `
+WITH changed AS (
+	UPDATE pgtenancy.tenants SET state = $3, epoch = epoch + 1, updated_at = now()
+	WHERE id = $1 AND state = $2 RETURNING id, epoch
+)` + announce
+	changed, err := r.exec(ctx, fmt.Sprintf("make tenant %q %s", id, to), sql, id, from, to)
+	if err != nil || changed {
+		return err
+	}
+	state, err := r.state(ctx, id)
+	if err == nil && state != to {
+		err = conflict(id, state)
+	}
+	return err
+}
+
+// SetPassword replaces the password of the role of an active or suspended tenant. It returns [tenancy.ErrNotFound], or
+// [ErrConflict] in any other state. ctx governs the transaction.
+func (r *Registry) SetPassword(ctx context.Context, id tenancy.ID, p tenancy.Secret) error {
+	const sql = `
+WITH changed AS (
+	UPDATE pgtenancy.tenants SET password = $2, epoch = epoch + 1, updated_at = now()
+	WHERE id = $1 AND state IN ('active', 'suspended') RETURNING id, epoch
+)` + announce
+	sealed := r.keys.seal([]byte(p.Reveal()), "tenants", string(id), "password")
+	changed, err := r.exec(ctx, fmt.Sprintf("set password of tenant %q", id), sql, id, sealed)
+	if err != nil || changed {
+		return err
+	}
+	state, err := r.state(ctx, id)
+	if err == nil {
+		err = conflict(id, state)
+	}
+	return err
+}
+
+// SetSchemaHash stamps the version of the schema that the tenant's database has. Routers need not see it, so the epoch
+// stays. It returns [tenancy.ErrNotFound]. ctx governs the statement.
+func (r *Registry) SetSchemaHash(ctx context.Context, id tenancy.ID, hash string) error {
+	return r.set(ctx, "set schema hash", id,
+		`UPDATE pgtenancy.tenants SET schema_hash = $2, updated_at = now() WHERE id = $1`, hash)
+}
+
+// SetBillingCustomer records the id that the billing service knows the organization by. The epoch stays. It returns
+// [tenancy.ErrNotFound]. ctx governs the statement.
+func (r *Registry) SetBillingCustomer(ctx context.Context, id tenancy.ID, customer string) error {
+	return r.set(ctx, "set billing customer", id,
+		`UPDATE pgtenancy.organizations SET billing_customer = $2 WHERE id = $1`, customer)
+}
+
+func (r *Registry) set(ctx context.Context, op string, id tenancy.ID, sql string, value string) error {
+	found, err := r.exec(ctx, fmt.Sprintf("%s of tenant %q", op, id), sql, id, value)
+	if err == nil && !found {
+		err = notFound(id)
+	}
+	return err
+}
+
+// state returns a tenant's state, to say why a statement did not find it in the one it wanted.
+func (r *Registry) state(ctx context.Context, id tenancy.ID) (tenancy.State, error) {
+	var state tenancy.State
+	err := r.queryRow(ctx, fmt.Sprintf("state of tenant %q", id),
+		`SELECT state FROM pgtenancy.tenants WHERE id = $1`, []any{id}, &state)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = notFound(id)
+	}
+	return state, err
+}
+
+func conflict(id tenancy.ID, state tenancy.State) error {
+	return fmt.Errorf("%w: tenant %q is %s", ErrConflict, id, state)
+}

@@ -1,0 +1,68 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Step is a side effect of a sign-up outside PostgreSQL, recorded so that whoever ends the sign-up can undo it.
+type Step struct {
+	Name   string
+	State  StepState
+	Result string // sealed at rest
+}
+
+// StepState says how far a step came.
+type StepState string
+
+// The states of a step.
+const (
+	StepBegun  StepState = "begun"  // it may have happened, or not
+	StepDone   StepState = "done"   // it happened
+	StepUndone StepState = "undone" // it was taken back
+)
+
+// Steps returns the steps recorded for a tenant in the order in which they were begun; none if there is no such
+// tenant. ctx governs the query.
+func (r *Registry) Steps(ctx context.Context, id tenancy.ID) ([]Step, error) {
+	rows, _ := r.pool.Query(ctx, `SELECT name, state, result FROM pgtenancy.steps WHERE tenant_id = $1
+		ORDER BY begun_at, name`, id)
+	steps, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Step, err error) {
+		var sealed []byte
+		if err = row.Scan(&s.Name, &s.State, &sealed); err != nil {
+			return s, err
+		}
+		result, err := r.keys.open(sealed, "steps", stepRow(id, s.Name), "result")
+		if err != nil {
+			return s, refuse(err)
+		}
+		s.Result = string(result)
+		return s, nil
+	})
+	return steps, driverErr(fmt.Sprintf("steps of tenant %q", id), err)
+}
+
+// PutStep records a step under a claim, or how far it came since it was recorded. ctx governs the statement.
+func (r *Registry) PutStep(ctx context.Context, c *Claim, s Step) error {
+	const sql = `
+WITH held AS (
+	UPDATE pgtenancy.tenants SET updated_at = now() WHERE ` + fence + ` RETURNING id
+)
+INSERT INTO pgtenancy.steps (tenant_id, name, state, result) SELECT id, $4, $5, $6 FROM held
+ON CONFLICT (tenant_id, name) DO UPDATE
+	SET state = excluded.state, result = excluded.result, updated_at = now()`
+	switch s.State {
+	case StepBegun, StepDone, StepUndone:
+	default:
+		return fmt.Errorf("registry: Step.State: must be begun, done or undone")
+	}
+	result := r.keys.seal([]byte(s.Result), "steps", stepRow(c.Tenant.ID, s.Name), "result")
+	return r.fenced(ctx, fmt.Sprintf("put step %q of", s.Name), sql, c, s.Name, s.State, result)
+}
+
+// stepRow identifies a step's row. An id has no slash.
+func stepRow(id tenancy.ID, name string) string { return string(id) + "/" + name }

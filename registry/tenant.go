@@ -1,0 +1,188 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Organization is the business record of a tenant; it has the tenant's id.
+type Organization struct {
+	Name            string
+	Email           Email // contact; sealed at rest
+	BillingCustomer string
+	TrialEndsAt     time.Time // zero: no trial
+}
+
+// Tenant is everything the registry knows of a tenant.
+type Tenant struct {
+	tenancy.Tenant        // Endpoint: Host and Port are the server's pooled ones where it has a pooler
+	Server         Server // its direct endpoint is for CREATE DATABASE, LISTEN, session locks
+	Organization   Organization
+	Attempt        int64
+	Step           string // the last provisioning step that was begun
+	FailReason     string // why its sign-up failed: a step's name and an error without secrets
+	CreatedAt      time.Time
+	ActivatedAt    time.Time // zero: never yet
+}
+
+// routeColumns are what a router needs to know of a tenant t on a server s.
+const routeColumns = `t.id, t.state, t.epoch, t.schema_hash, t.server, t.database, t.role_name, t.password,
+	CASE WHEN s.pooled_host = '' THEN s.host ELSE s.pooled_host END,
+	CASE WHEN s.pooled_host = '' THEN s.port ELSE s.pooled_port END`
+
+const lookup = `SELECT ` + routeColumns + `
+	FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
+
+// route is a row of routeColumns.
+type route struct {
+	tenancy.Tenant
+	password []byte
+}
+
+func (r *route) fields() []any {
+	e := &r.Endpoint
+	return []any{
+		&r.ID, &r.State, &r.Epoch, &r.SchemaHash, &e.Server, &e.Database, &e.User, &r.password,
+		&e.Host, &e.Port,
+	}
+}
+
+func (r *route) open(keys *Keyring) (tenancy.Tenant, error) {
+	password, err := keys.open(r.password, "tenants", string(r.ID), "password")
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	r.Endpoint.Password = tenancy.NewSecret(string(password))
+	return r.Tenant, nil
+}
+
+// Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in whatever state it is, or
+// [tenancy.ErrNotFound]. ctx governs the query.
+func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
+	if !id.Valid() {
+		return tenancy.Tenant{}, notFound(id)
+	}
+	var row route
+	err := r.queryRow(ctx, fmt.Sprintf("look up tenant %q", id), lookup, []any{id}, row.fields()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return tenancy.Tenant{}, notFound(id)
+	}
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	return row.open(r.keys)
+}
+
+const tenantColumns = routeColumns + `, ` + serverColumns + `,
+	o.name, o.email, o.billing_customer, o.trial_ends_at,
+	t.attempt, t.step, t.fail_reason, t.created_at, t.activated_at`
+
+const tenantTables = `pgtenancy.tenants t
+	JOIN pgtenancy.servers s ON s.name = t.server
+	JOIN pgtenancy.organizations o ON o.id = t.id`
+
+// record is a row of tenantColumns.
+type record struct {
+	Tenant
+	route       route
+	email       []byte
+	trialEndsAt *time.Time
+	activatedAt *time.Time
+}
+
+func (r *record) fields() []any {
+	fields := append(r.route.fields(), r.Server.fields()...)
+	return append(fields, &r.Organization.Name, &r.email, &r.Organization.BillingCustomer, &r.trialEndsAt,
+		&r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
+}
+
+func (r *record) open(keys *Keyring) (_ Tenant, err error) {
+	if r.Tenant.Tenant, err = r.route.open(keys); err != nil {
+		return Tenant{}, err
+	}
+	if r.email != nil {
+		if r.Organization.Email, err = keys.openEmail(r.email, "organizations", string(r.ID)); err != nil {
+			return Tenant{}, err
+		}
+	}
+	if r.trialEndsAt != nil {
+		r.Organization.TrialEndsAt = *r.trialEndsAt
+	}
+	if r.activatedAt != nil {
+		r.ActivatedAt = *r.activatedAt
+	}
+	return r.Tenant, nil
+}
+
+// Tenant returns all that is known of a tenant, or [tenancy.ErrNotFound]. ctx governs the query.
+func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
+	if !id.Valid() {
+		return nil, notFound(id)
+	}
+	var row record
+	err := r.queryRow(ctx, fmt.Sprintf("tenant %q", id),
+		`SELECT `+tenantColumns+` FROM `+tenantTables+` WHERE t.id = $1`, []any{id}, row.fields()...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, notFound(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, err := row.open(r.keys)
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// Tenants lists tenants in whatever state, in order of id, after the given one (empty: from the first), at most limit.
+// A limit of zero is 100. ctx governs the query.
+func (r *Registry) Tenants(ctx context.Context, after tenancy.ID, limit int) ([]Tenant, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	rows, _ := r.pool.Query(ctx, `SELECT `+tenantColumns+` FROM `+tenantTables+`
+		WHERE t.id > $1 ORDER BY t.id LIMIT $2`, after, limit)
+	tenants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Tenant, error) {
+		var rec record
+		if err := row.Scan(rec.fields()...); err != nil {
+			return Tenant{}, err
+		}
+		t, err := rec.open(r.keys)
+		if err != nil {
+			return Tenant{}, refuse(err)
+		}
+		return t, nil
+	})
+	return tenants, driverErr("tenants", err)
+}
+
+func (k *Keyring) openEmail(sealed []byte, table, row string) (Email, error) {
+	plain, err := k.open(sealed, table, row, "email")
+	if err != nil {
+		return Email{}, err
+	}
+	e, err := ParseEmail(string(plain))
+	if err != nil {
+		return Email{}, fmt.Errorf("%w: %s of %q", err, table, row)
+	}
+	return e, nil
+}
+
+func notFound(id tenancy.ID) error {
+	return fmt.Errorf("registry: %w: %q", tenancy.ErrNotFound, shorten(string(id)))
+}
+
+// shorten keeps a hostile id from filling an error or a log line.
+func shorten(s string) string {
+	if len(s) <= tenancy.MaxIDLength {
+		return s
+	}
+	return s[:tenancy.MaxIDLength] + "…"
+}
