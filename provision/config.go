@@ -1,0 +1,123 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Config configures a [Provisioner]. Registry, Admin and Schema are required; any other field left zero has the
+// default that its comment names.
+type Config struct {
+	// Registry knows the tenants and their servers.
+	Registry *registry.Registry
+
+	// Admin is how to log in to the servers, made with pgx.ParseConfig: a role with CREATEDB and CREATEROLE, which
+	// need not be a superuser. Its database is the maintenance database, the same for all processes: the locks that
+	// keep them apart live in it. Host and port are taken from the tenant's server, which must not be a pooler.
+	Admin *pgx.ConnConfig
+
+	// Schema is the schema of tenant databases.
+	Schema Schema
+
+	// Prefix begins the names of databases and roles: lower-case letters, digits and "_", at most 21. Registries that
+	// share a server must not share a prefix. Default: "tenant_".
+	Prefix string
+
+	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it runs again
+	// when a process died after its commit. What is said of the errors of a [Step] holds for its errors. Default: none.
+	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
+
+	// Steps are done in this order after the seed, and undone in reverse. Do not take one out while a tenant that began
+	// it exists: its deletion would wait for the step's Undo.
+	Steps []Step
+
+	// Place chooses the server of a new tenant. Default: the emptiest by weight.
+	Place registry.Placement
+
+	// ClaimTTL is how long after a process died another may take over its work. It is renewed every third of it. With
+	// Interval, it decides how soon a sign-up that died ends: with both defaults within 10 s. A process that stalls for
+	// longer loses its claim, which costs time and nothing else. Default: 6 s.
+	ClaimTTL time.Duration
+
+	// Attempts is how often a sign-up whose process died is tried before it is undone. Default: 3.
+	Attempts int
+
+	// Interval is the time between two passes of Run, give or take a fifth. Default: 2 s.
+	Interval time.Duration
+
+	// Logger gets a line for each step, with the tenant's id. Default: discards.
+	Logger *slog.Logger
+
+	// Observer is told of progress.
+	Observer Observer
+}
+
+// Observer is told of progress. Nil functions are not called. They must not block.
+type Observer struct {
+	StepStarted func(id tenancy.ID, step string)
+	StepEnded   func(id tenancy.ID, step string, took time.Duration, err error)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Prefix == "" {
+		c.Prefix = "tenant_"
+	}
+	if c.ClaimTTL == 0 {
+		c.ClaimTTL = 6 * time.Second
+	}
+	if c.Attempts == 0 {
+		c.Attempts = 3
+	}
+	if c.Interval == 0 {
+		c.Interval = 2 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Steps = slices.Clone(c.Steps)
+	return c
+}
+
+var (
+	prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,20}$`) // the template's name takes 42 bytes more
+	hashPattern   = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// validate reports everything that is wrong with c, which has its defaults.
+func (c Config) validate() error {
+	var errs []error
+	check := func(ok bool, message string) {
+		if !ok {
+			errs = append(errs, errors.New("provision: Config."+message))
+		}
+	}
+	check(c.Registry != nil, "Registry: required")
+	check(c.Admin != nil, "Admin: required")
+	check(c.Schema != nil, "Schema: required")
+	check(c.Schema == nil || hashPattern.MatchString(c.Schema.Hash()),
+		"Schema: Hash must be 32 lower-case hexadecimal digits")
+	check(prefixPattern.MatchString(c.Prefix) && !strings.HasPrefix(c.Prefix, "pg_"),
+		`Prefix: must be a lower-case letter and up to 20 letters, digits or "_", and not begin with "pg_"`)
+	check(c.ClaimTTL > 0, "ClaimTTL: must not be negative")
+	check(c.Attempts > 0, "Attempts: must not be negative")
+	check(c.Interval > 0, "Interval: must not be negative")
+
+	names := map[string]bool{}
+	for i, s := range c.Steps {
+		check(s.Name != "" && s.Do != nil, fmt.Sprintf("Steps[%d]: needs a Name and a Do", i))
+		check(!names[s.Name], fmt.Sprintf("Steps[%d]: name %q is taken", i, s.Name))
+		names[s.Name] = true
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,38 @@
+package provision_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgtenancy/pgtenancy/provision"
+)
+
+func TestNewReportsEveryViolation(t *testing.T) {
+	t.Parallel()
+	step := provision.Step{Name: "a", Do: func(context.Context, provision.StepInput) (string, error) { return "", nil }}
+	_, err := provision.New(provision.Config{
+		Prefix: "Tenant-", ClaimTTL: -time.Second, Attempts: -1, Interval: -1,
+		Steps: []provision.Step{step, step, {Name: "b"}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{
+		"provision: Config.Registry: required",
+		"provision: Config.Admin: required",
+		"provision: Config.Schema: required",
+		`provision: Config.Prefix: must be a lower-case letter and up to 20 letters, digits or "_", and not begin with "pg_"`,
+		"provision: Config.ClaimTTL: must not be negative",
+		"provision: Config.Attempts: must not be negative",
+		"provision: Config.Interval: must not be negative",
+		`provision: Config.Steps[1]: name "a" is taken`,
+		"provision: Config.Steps[2]: needs a Name and a Do",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,88 @@
+package provision
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// connectTimeout bounds log-in, so that a server that answers nothing does not hold up the work for others.
+const connectTimeout = 10 * time.Second
+
+// config is how Admin logs in to a database of server, directly.
+func (p *Provisioner) config(server registry.Server, database string) *pgx.ConnConfig {
+	cfg := p.cfg.Admin.Copy()
+	cfg.Database = database
+	if server.Host != "" {
+		redirect(&cfg.Config, server.Host, server.Port)
+	}
+	return cfg
+}
+
+// redirect points cfg at host and port. Of the fallbacks those remain that try the same host with and without TLS.
+func redirect(cfg *pgconn.Config, host string, port uint16) {
+	oldHost, oldPort := cfg.Host, cfg.Port
+	if port == 0 {
+		port = oldPort
+	}
+	cfg.Host, cfg.Port = host, port
+	if cfg.TLSConfig != nil && cfg.TLSConfig.ServerName == oldHost {
+		cfg.TLSConfig.ServerName = host
+	}
+	fallbacks := cfg.Fallbacks
+	cfg.Fallbacks = nil
+	for _, f := range fallbacks {
+		if f.Host != oldHost || f.Port != oldPort {
+			continue
+		}
+		f.Host, f.Port = host, port
+		if f.TLSConfig != nil && f.TLSConfig.ServerName == oldHost {
+			f.TLSConfig.ServerName = host
+		}
+		cfg.Fallbacks = append(cfg.Fallbacks, f)
+	}
+}
+
+// session connects to the maintenance database of server. No time-out of the role or the server may end a DROP or a
+// wait for a lock in the middle; ctx bounds them.
+func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	cfg := p.config(server, p.cfg.Admin.Database)
+	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
+	if cfg.RuntimeParams == nil {
+		cfg.RuntimeParams = map[string]string{}
+	}
+	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
+		cfg.RuntimeParams[name] = "0"
+	}
+	cfg.RuntimeParams["application_name"] = "pgtenancy"
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // each query runs once: do not prepare it first
+	return connect(ctx, cfg)
+}
+
+func connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return pgx.ConnectConfig(ctx, cfg)
+}
+
+// disconnect closes conn, and waits for what pgx still does in the background after a query was cancelled.
+func disconnect(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	_ = conn.Close(ctx)
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
+}
+
+// run executes statements in one round trip. Unless one of them forbids it, they are one transaction.
+func run(ctx context.Context, conn *pgx.Conn, sql string) error {
+	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}

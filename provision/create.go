@@ -1,0 +1,151 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nrednav/cuid2"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Request is one sign-up. Organization and Admin are required.
+type Request struct {
+	ID             tenancy.ID // default: a new CUID2
+	Server         string     // default: Config.Place chooses
+	Organization   registry.Organization
+	Admin          registry.Admin // its ID: default a new CUID2
+	Data           []byte         // the caller's own, handed to Seed and Steps; sealed at rest, erased by activation
+	IdempotencyKey string         // default: none
+	RequestHash    []byte         // of what was asked for under that key
+
+	// Progress is told when each step begins: "database", "wall", "seed", "step:<name>", "activate". It must not block.
+	Progress func(step string)
+}
+
+// Result is what a sign-up made.
+type Result struct {
+	Tenant       tenancy.Tenant
+	Organization registry.Organization
+	Admin        registry.Admin
+	Replayed     bool // the idempotency key was known: nothing was made now
+}
+
+// Create makes a tenant: the intent in the registry, the database, the wall around it, the seed, the caller's steps, and
+// activation, which is the one commit point.
+//
+// ctx governs all of it. When it ends, or a step fails or panics, the sign-up is marked as failed, and Run undoes it in
+// any process that lives. When Create returns nil, the tenant is durable and usable. When it returns an error, the
+// tenant ends as nothing at all, or, if only the answer was lost, as an active tenant; an IdempotencyKey tells which.
+//
+// It returns registry.ErrEmailTaken, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID, [ErrFailedBefore],
+// [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create waits for the
+// earlier sign-up as long as ctx allows.
+func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
+	if req.ID == "" {
+		req.ID = tenancy.ID(cuid2.Generate())
+	}
+	if req.Admin.ID == "" {
+		req.Admin.ID = cuid2.Generate()
+	}
+	result, err := p.create(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("provision: create tenant %q: %w", string(req.ID), redact(err))
+	}
+	return result, nil
+}
+
+func (p *Provisioner) create(ctx context.Context, req Request) (*Result, error) {
+	claim, err := p.reserve(ctx, req)
+	if replay := (*registry.ReplayError)(nil); errors.As(err, &replay) {
+		return p.replay(ctx, replay.TenantID, req.Admin.Email)
+	}
+	if err != nil {
+		return nil, err
+	}
+	j := &job{p: p, claim: claim, progress: req.Progress}
+	err = j.runHeld(ctx, j.signUp())
+	if err == nil {
+		return p.made(ctx, claim)
+	}
+	if failErr := p.fail(ctx, claim, err); errors.Is(failErr, registry.ErrClaimLost) && ctx.Err() == nil {
+		return p.outcome(ctx, claim) // another process took over
+	}
+	return nil, err
+}
+
+// reserve writes the intent.
+func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim, error) {
+	name := p.names.tenant(req.ID)
+	if !req.ID.Valid() || len(name) > maxName {
+		return nil, tenancy.ErrInvalidID
+	}
+	claim, err := p.cfg.Registry.Reserve(ctx, registry.Reservation{
+		ID:             req.ID,
+		Database:       name,
+		Role:           name,
+		Password:       newPassword(),
+		SchemaHash:     p.hash,
+		Server:         req.Server,
+		Place:          p.cfg.Place,
+		Organization:   req.Organization,
+		Admin:          req.Admin,
+		Data:           req.Data,
+		IdempotencyKey: req.IdempotencyKey,
+		RequestHash:    req.RequestHash,
+		Owner:          p.owner,
+		TTL:            p.cfg.ClaimTTL,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reserve: %w", err)
+	}
+	return claim, nil
+}
+
+// newPassword is 256 random bits in 43 letters, digits, "-" and "_".
+func newPassword() tenancy.Secret {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return tenancy.NewSecret(base64.RawURLEncoding.EncodeToString(secret))
+}
+
+// fail marks the sign-up as failed and leaves the rest to the reconciler. If the registry cannot be reached either,
+// the claim expires, and the reconciler tries the sign-up again.
+func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason error) error {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	err := p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+	if err != nil {
+		p.logError(ctx, "mark sign-up as failed", claim.Tenant.ID, err)
+	}
+	p.wakeUp()
+	return err
+}
+
+// shorten keeps a long error from filling the registry, and bytes out of it that PostgreSQL does not take.
+func shorten(reason string) string {
+	const most = 500
+	reason = reason[:min(len(reason), most)]
+	return strings.ToValidUTF8(strings.ReplaceAll(reason, "\x00", ""), "")
+}
+
+// made reads the tenant back, which has its epoch from activation.
+func (p *Provisioner) made(ctx context.Context, claim *registry.Claim) (*Result, error) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	return p.outcome(ctx, claim)
+}
+
+// outcome is what came of the claim's sign-up, whoever ended it.
+func (p *Provisioner) outcome(ctx context.Context, claim *registry.Claim) (*Result, error) {
+	t, err := p.await(ctx, claim.Tenant.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin}, nil
+}

@@ -1,0 +1,259 @@
+package provision_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+func TestCreateMakesAUsableTenant(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var log bytes.Buffer
+	var steps []string
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Logger = logTo(&log)
+		c.Steps = []provision.Step{{Name: "billing", Do: func(context.Context, provision.StepInput) (string, error) {
+			return "cus_1", nil
+		}}}
+	})
+	req := request(t, "acme", "ann@example.org")
+	req.Progress = func(step string) { steps = append(steps, step) }
+	result, err := p.Create(t.Context(), req)
+	must(t, err)
+
+	if diff := cmp.Diff([]string{"database", "wall", "seed", "step:billing", "activate"}, steps); diff != "" {
+		t.Errorf("steps: %s", diff)
+	}
+	tenant := result.Tenant
+	if tenant.State != tenancy.Active || tenant.SchemaHash != f.schema.Hash() || result.Admin.ID == "" {
+		t.Errorf("result: %+v", result)
+	}
+	if got := f.residue(t); got != f.active("acme") {
+		t.Errorf("on the server and in the registry: %s", got)
+	}
+	conn, err := f.connect(t.Context(), tenant, f.prefix+"acme") // with the password the server never saw
+	must(t, err)
+	defer conn.Close(t.Context())
+	var admin, loud string
+	must(t, conn.QueryRow(t.Context(),
+		"WITH m AS (INSERT INTO members (name) VALUES ('bob') RETURNING shout(name) AS n) SELECT id, n FROM admins, m",
+	).Scan(&admin, &loud))
+	if admin != result.Admin.ID || loud != "BOB" {
+		t.Errorf("admin %q, function %q", admin, loud)
+	}
+	for _, secret := range []string{"ann@example.org", "hash", tenant.Endpoint.Password.Reveal()} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	if n := strings.Count(log.String(), "tenant=acme"); n != len(steps) {
+		t.Errorf("%d lines of log for %d steps:\n%s", n, len(steps), &log)
+	}
+}
+
+func TestDatabaseAndRoleAreWhatTheWallSays(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create(t, f.provisioner(t), "acme")
+	got := f.list(t, f.admin, `
+		SELECT concat_ws(' ', datallowconn, datistemplate, rolname, shobj_description(d.oid, 'pg_database'), datacl::text)
+		FROM pg_database d JOIN pg_roles o ON o.oid = datdba WHERE datname = $1`, f.prefix+"acme")
+	owner := f.prefix + "_owner"
+	want := `t f ` + owner + ` {"pgtenancy":1,"tenant":"acme","epoch":1} {` + owner + `=CTc/` + owner + `,` +
+		f.prefix + `acme=c/` + owner + `}`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("database: %s", diff)
+	}
+	got = f.list(t, f.admin, `
+		SELECT concat_ws(' ', rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconnlimit,
+			left(rolpassword, 19), (SELECT string_agg(g.rolname, ',') FROM pg_auth_members JOIN pg_roles g ON g.oid = roleid
+			WHERE member = a.oid))
+		FROM pg_authid a WHERE rolname = $1`, f.prefix+"acme")
+	if want := "t f f f f f -1 SCRAM-SHA-256$4096: " + f.prefix + "_tenant"; got != want {
+		t.Errorf("role: %s, want %s", got, want)
+	}
+}
+
+func TestRoleOfOneTenantIsKeptOutOfAnother(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t)
+	a, b := f.create(t, p, "a").Tenant, f.create(t, p, "b").Tenant
+	for _, database := range []string{
+		b.Endpoint.Database, f.prefix + "_template_" + f.schema.Hash(),
+	} {
+		conn, err := f.connect(t.Context(), a, database)
+		if err == nil {
+			_ = conn.Close(t.Context())
+			t.Errorf("the role of a connects to %s", database)
+		}
+	}
+	_, err := f.connect(t.Context(), a, b.Endpoint.Database)
+	if state(err) != "42501" {
+		t.Errorf("refused with %v", err)
+	}
+	own, err := f.connect(t.Context(), a, a.Endpoint.Database)
+	must(t, err)
+	defer own.Close(t.Context())
+	name := pgx.Identifier{a.Endpoint.Database}.Sanitize()
+	for _, sql := range []string{
+		"DROP DATABASE " + name, "ALTER DATABASE " + name + " CONNECTION LIMIT 1", "COMMENT ON DATABASE " + name + " IS 'x'",
+		"DROP TABLE members", "CREATE TABLE mine (i int)", "CREATE SCHEMA mine",
+		"SET ROLE " + pgx.Identifier{f.prefix + "_owner"}.Sanitize(), "CREATE ROLE other",
+	} {
+		if _, err := own.Exec(t.Context(), sql); state(err) != "42501" {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+// TestDatabaseIsClosedWhileItIsMade tries the door before each step of another tenant's sign-up.
+func TestDatabaseIsClosedWhileItIsMade(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	a := f.create(t, f.provisioner(t), "a").Tenant
+	tried := 0
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Observer.StepEnded = func(_ tenancy.ID, step string, _ time.Duration, _ error) {
+			tried++
+			conn, err := f.connect(t.Context(), a, f.prefix+"b")
+			if err == nil {
+				_ = conn.Close(t.Context())
+			}
+			want := "42501"
+			if step == "database" {
+				want = "55000" // not accepting connections, from anybody
+			}
+			if state(err) != want {
+				t.Errorf("after %s: %v", step, err)
+			}
+		}
+	})
+	f.create(t, p, "b")
+	if tried != 4 {
+		t.Errorf("tried %d times", tried)
+	}
+}
+
+func TestOneOfTwoSignUpsWithOneEmailWins(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t)
+	errs := make([]error, 6)
+	var wg sync.WaitGroup
+	for i := range errs {
+		req := request(t, "", "same@example.org")
+		wg.Go(func() { _, errs[i] = p.Create(t.Context(), req) })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, registry.ErrEmailTaken):
+			t.Error(err)
+		}
+	}
+	if won != 1 || strings.Count(f.residue(t), "database:") != 1 {
+		t.Errorf("%d won: %s", won, f.residue(t))
+	}
+}
+
+func TestSameKeyMakesOneTenant(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t)
+	results := make([]*provision.Result, 4)
+	var wg sync.WaitGroup
+	for i := range results {
+		req := request(t, "", "key@example.org")
+		req.IdempotencyKey, req.RequestHash = "k", []byte("h")
+		wg.Go(func() {
+			var err error
+			if results[i], err = p.Create(t.Context(), req); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	fresh := 0
+	for _, r := range results {
+		if !r.Replayed {
+			fresh++
+		}
+		if r.Tenant.ID != results[0].Tenant.ID || r.Admin.ID != results[0].Admin.ID {
+			t.Errorf("two answers: %v, %v", r.Tenant.ID, results[0].Tenant.ID)
+		}
+	}
+	if fresh != 1 {
+		t.Errorf("%d of them made a tenant", fresh)
+	}
+}
+
+func TestSameKeyOfAFailedSignUpIsAnsweredWithTheFailure(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	fails := f.provisioner(t, func(c *provision.Config) {
+		c.Seed = func(context.Context, pgx.Tx, provision.Seed) error { return errBroken }
+	})
+	req := request(t, "acme", "key@example.org")
+	req.IdempotencyKey = "k"
+	if _, err := fails.Create(t.Context(), req); !errors.Is(err, errBroken) {
+		t.Fatal(err)
+	}
+	p := f.provisioner(t)
+	req.ID = ""
+	if _, err := p.Create(t.Context(), req); !errors.Is(err, provision.ErrFailedBefore) {
+		t.Fatal(err)
+	}
+	f.reconcile(t, p, "")
+	result, err := p.Create(t.Context(), req)
+	if err != nil || result.Replayed {
+		t.Errorf("after the failure was undone: %v, %v", result, err)
+	}
+}
+
+func TestCreateRefusesNamesThatPostgreSQLWouldCut(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t)
+	for _, id := range []string{"Acme", "a b", strings.Repeat("x", 55)} {
+		if _, err := p.Create(t.Context(), request(t, id, "a@example.org")); !errors.Is(err, tenancy.ErrInvalidID) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func TestIDsOfOurOwnAreValid(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	result := f.create(t, f.provisioner(t), "")
+	if !result.Tenant.ID.Valid() || len(result.Tenant.ID) != 24 || strings.ContainsAny(string(result.Tenant.ID), "_-") {
+		t.Errorf("id %q", result.Tenant.ID)
+	}
+}
+
+func state(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}

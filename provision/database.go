@@ -1,0 +1,142 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// found is what the server knows of a tenant's names.
+type found struct {
+	database bool
+	owner    string // of the database
+	broken   bool   // a DROP DATABASE was interrupted: it can only be dropped again
+	comment  string
+	role     bool
+	roleNote string // the role's comment
+}
+
+func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error) {
+	var f found
+	err := conn.QueryRow(ctx, `
+		SELECT d.oid IS NOT NULL, coalesce(o.rolname, ''), coalesce(d.datconnlimit = -2, false),
+		       coalesce(shobj_description(d.oid, 'pg_database'), ''),
+		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), '')
+		FROM (SELECT $1::text AS database, $2::text AS role) n
+		LEFT JOIN pg_database d ON d.datname = n.database
+		LEFT JOIN pg_roles o ON o.oid = d.datdba
+		LEFT JOIN pg_roles r ON r.rolname = n.role`, e.Database, e.User,
+	).Scan(&f.database, &f.owner, &f.broken, &f.comment, &f.role, &f.roleNote)
+	return f, err
+}
+
+// ownsDatabase reports whether the database was made for the tenant: it has our owner, which CREATE DATABASE gives it,
+// and the tenant's mark or none, which it gets a moment later.
+func (p *Provisioner) ownsDatabase(f found, id tenancy.ID) bool {
+	m, ok := parseMark(f.comment)
+	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
+}
+
+// ownsRole reports whether the role was made for the tenant: it and its mark come in one transaction.
+func ownsRole(f found, id tenancy.ID) bool {
+	m, ok := parseMark(f.roleNote)
+	return ok && m.Tenant == id
+}
+
+// database makes the tenant's database, closed to everybody, or adopts the one that an earlier try made.
+func (j *job) database(ctx context.Context) error {
+	conn, err := j.session(ctx)
+	if err != nil {
+		return err
+	}
+	t := &j.claim.Tenant
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return err
+	}
+	if f.database && !j.p.ownsDatabase(f, t.ID) || f.role && !ownsRole(f, t.ID) {
+		return ErrNotOurs
+	}
+	if f.broken {
+		if err := dropDatabase(ctx, conn, t.Endpoint.Database, f); err != nil {
+			return err
+		}
+		f.database = false
+	}
+	if f.database {
+		return nil
+	}
+	return j.clone(ctx, conn, t)
+}
+
+// clone makes the database from the template. If an earlier try was another version's, the stamp is set first: if the
+// process dies between the two there is no database, and if there is one, the stamp tells the truth.
+func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) error {
+	if t.SchemaHash != j.p.hash {
+		if err := j.p.cfg.Registry.SetSchemaHash(ctx, t.ID, j.p.hash); err != nil {
+			return err
+		}
+		t.SchemaHash = j.p.hash
+	}
+	err := j.p.clone(ctx, conn, t.Server, t.Endpoint.Database)
+	if !isState(err, duplicateDatabase, uniqueViolation) {
+		return err
+	}
+	f, err := look(ctx, conn, t.Endpoint)
+	if err == nil && !j.p.ownsDatabase(f, t.ID) {
+		err = ErrNotOurs
+	}
+	return err
+}
+
+// clone makes a closed database from the template, which it makes too if it is not there.
+func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry.Server, name string) error {
+	if err := p.prepare(ctx, conn, server); err != nil {
+		return err
+	}
+	err := p.createFromTemplate(ctx, conn, name)
+	if !isState(err, invalidCatalogName, undefinedObject) {
+		return err
+	}
+	p.setReady(server.Name, false) // somebody dropped what was there
+	if err := p.prepare(ctx, conn, server); err != nil {
+		return err
+	}
+	return p.createFromTemplate(ctx, conn, name)
+}
+
+// createFromTemplate waits for sessions on the template to go: PostgreSQL itself does so for 5 s at each try.
+func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
+	const tries = 4
+	for try := 1; ; try++ {
+		err := p.createClosed(ctx, conn, name, p.names.template(p.hash))
+		if try == tries || !isState(err, objectInUse) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// dropDatabase drops the database that look found; nobody can connect to it any more before its sessions are ended.
+// The name may already be gone.
+func dropDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
+	if f.database && !f.broken {
+		err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
+		if err != nil && !isState(err, invalidCatalogName) {
+			return fmt.Errorf("close database: %w", err)
+		}
+	}
+	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+		return fmt.Errorf("drop database: %w", err)
+	}
+	return nil
+}

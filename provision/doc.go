@@ -1,0 +1,35 @@
+// Package provision makes, upgrades and drops the databases of tenants, and ends what processes that died in the middle
+// have left behind.
+//
+// A sign-up is [Provisioner.Create]. The registry's row comes first, and holds the name and the e-mail; the database,
+// cloned from a template that has the schema already, comes second; activation is the one commit point. Each tenant has
+// a role of its own that can connect to its database only, and that can neither drop nor alter it.
+//
+// [Provisioner.Create] is what provisionTenantDatabase was in the system that this one replaces,
+// [Provisioner.Upgrade] what runTenantMigrations was, and [Provisioner.Drop] what deleteTenantDatabase was. Undoing a
+// failed sign-up, which that system left to the process that had just failed, is the work of [Provisioner.Run]: let it
+// run in at least one process.
+//
+// A [Schema] makes the template and upgrades databases; package provision/atlas has one. A stamp in the registry says
+// which schema a tenant has, and is given only after the catalogue's [Fingerprint] was compared.
+//
+// # The administrator
+//
+// Config.Admin logs in to each server's direct endpoint with CREATEDB and CREATEROLE; it need not be a superuser. Of
+// the databases it owns none: the NOLOGIN role "<prefix>_owner" does, of which it becomes a member. It must be the same
+// role in all processes, because the privileges that later upgrades grant are those of objects that this role makes.
+//
+// # How long a deletion takes
+//
+// DROP DATABASE waits until every process of the server has taken note of it. A stopped one holds it up, and so does a
+// client that stalls while it logs in, for as long as the server's authentication_timeout (a minute by default; lower it
+// where strangers can reach the port). Sign-ups do not wait: they drop nothing. What is to be dropped keeps its row, and
+// with it its name and e-mails, until it is gone.
+//
+// # Errors
+//
+// Errors and log lines hold no password, e-mail, row value or connection string. From an error of PostgreSQL's remain
+// the SQLSTATE, the names of objects and, where it cannot quote a value, the message: errors.As finds a
+// *pgconn.PgError with these. What a caller's own Seed or Step returns is passed on as it is, unless the driver's
+// errors are in it.
+package provision

@@ -1,0 +1,36 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Drop deletes an active or suspended tenant and everything it has: it is closed to everybody at once, its sessions are
+// ended, its database and role dropped, the caller's steps undone, and at last its names and e-mails set free. The id is
+// never given out again.
+//
+// ctx governs all of it. Once the tenant is marked, the deletion comes to its end: if ctx ends or a step fails in the
+// middle, Run goes on with it in any process that lives. It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant
+// in another state, [ErrNotOurs], or what the server or a step's Undo refused with.
+func (p *Provisioner) Drop(ctx context.Context, id tenancy.ID) error {
+	if err := p.drop(ctx, id); err != nil {
+		return fmt.Errorf("provision: drop tenant %q: %w", string(id), redact(err))
+	}
+	return nil
+}
+
+func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
+	claim, err := p.cfg.Registry.BeginDelete(ctx, id, p.owner, p.cfg.ClaimTTL)
+	if err != nil {
+		return err
+	}
+	j := &job{p: p, claim: claim}
+	if err := j.runHeld(ctx, j.undoing()); err != nil {
+		p.yield(ctx, claim, 0)
+		p.wakeUp()
+		return err
+	}
+	return nil
+}

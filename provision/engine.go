@@ -1,0 +1,119 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pglock"
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// job is the work on one tenant under one claim: a sign-up, or an undoing. It is used by one goroutine.
+type job struct {
+	p        *Provisioner
+	claim    *registry.Claim
+	progress func(step string) // may be nil
+
+	// conn is a session on the maintenance database of the tenant's server that holds the lock of the tenant's name;
+	// nil until it is needed. Whatever makes, changes or drops the database or the role is done on it, so that a
+	// process whose claim was taken over can do nothing more once its session is gone.
+	conn *pgx.Conn
+}
+
+// phase is one step of the engine. Each is idempotent: after a crash the engine runs again from the start.
+type phase struct {
+	name string
+	do   func(ctx context.Context) error
+}
+
+func (j *job) signUp() []phase {
+	phases := []phase{{"database", j.database}, {"wall", j.wall}, {"seed", j.seed}}
+	for _, s := range j.p.cfg.Steps {
+		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
+	}
+	return append(phases, phase{"activate", j.activate})
+}
+
+// runHeld is run with the claim renewed beside it.
+func (j *job) runHeld(ctx context.Context, phases []phase) error {
+	ctx, release := j.p.hold(ctx, j.claim)
+	defer release()
+	return j.run(ctx, phases)
+}
+
+// run does the phases in order. Its error names the phase and is redacted.
+func (j *job) run(ctx context.Context, phases []phase) error {
+	defer j.disconnect()
+	for _, ph := range phases {
+		if err := j.step(ctx, ph); err != nil {
+			return fmt.Errorf("%s: %w", ph.name, err)
+		}
+	}
+	return nil
+}
+
+// step does one phase and tells of it.
+func (j *job) step(ctx context.Context, ph phase) error {
+	id, cfg, start := j.claim.Tenant.ID, &j.p.cfg, time.Now()
+	err := guard(func() error {
+		if err := cfg.Registry.Extend(ctx, j.claim, ph.name, cfg.ClaimTTL); err != nil {
+			return err
+		}
+		if j.progress != nil {
+			j.progress(ph.name)
+		}
+		if cfg.Observer.StepStarted != nil {
+			cfg.Observer.StepStarted(id, ph.name)
+		}
+		return ph.do(ctx)
+	})
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, registry.ErrClaimLost) {
+		err = cause // what was cut short by it matters less
+	}
+	err = redact(err)
+	took := time.Since(start)
+	if cfg.Observer.StepEnded != nil {
+		cfg.Observer.StepEnded(id, ph.name, took, err)
+	}
+	j.p.logStep(ctx, id, ph.name, took, err)
+	return err
+}
+
+// guard turns a panic of f into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// session returns the job's session, holding the lock of the tenant's name. The claim is checked under the lock:
+// from there on, only who takes the claim over may end this session.
+func (j *job) session(ctx context.Context) (*pgx.Conn, error) {
+	if j.conn != nil {
+		return j.conn, nil
+	}
+	conn, err := j.p.session(ctx, j.claim.Tenant.Server)
+	if err != nil {
+		return nil, err
+	}
+	j.conn = conn
+	if err := pglock.Seize(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {
+		return nil, err
+	}
+	return conn, j.p.cfg.Registry.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
+}
+
+func (j *job) disconnect() {
+	if j.conn != nil {
+		disconnect(j.conn)
+		j.conn = nil
+	}
+}

@@ -1,0 +1,66 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrFailedBefore is returned by Create when the sign-up was in another call's or process's hands and failed there.
+	// Once it is undone, the same idempotency key makes a new tenant.
+	ErrFailedBefore = errors.New("provision: the sign-up has failed in other hands")
+
+	// ErrNotOurs is returned when a database or role that would have to be changed is, by its owner and its comment,
+	// not this tenant's. It is left alone.
+	ErrNotOurs = errors.New("provision: a database or role of that name exists and is not this tenant's")
+
+	// ErrNotVerified is returned by Upgrade when the Schema came to its end without calling Verify: the database may
+	// have the schema, but is not stamped.
+	ErrNotVerified = errors.New("provision: schema was not verified")
+
+	// ErrStepUnknown is returned when a step must be undone that Config.Steps does not have.
+	ErrStepUnknown = errors.New("provision: step is not configured")
+)
+
+// DestructiveError says that an upgrade was refused because it would destroy what Policy.Allow does not name.
+type DestructiveError struct {
+	Changes []Change // the refused ones
+}
+
+// Error names the changes.
+func (e *DestructiveError) Error() string {
+	names := make([]string, len(e.Changes))
+	for i, c := range e.Changes {
+		names[i] = c.Name
+	}
+	return "provision: destructive changes are not allowed: " + strings.Join(names, ", ")
+}
+
+// SchemaMismatchError says that a database has not the schema it should have been brought to. The changes were rolled
+// back, unless the Schema works outside a transaction.
+type SchemaMismatchError struct {
+	// Diff names what would have to change, as [Fingerprint.Diff] does: "- " leads what only the tenant's database has,
+	// "+ " what only the schema has.
+	Diff []string
+}
+
+// Error names the first objects that differ.
+func (e *SchemaMismatchError) Error() string {
+	const most = 5
+	if len(e.Diff) <= most {
+		return "provision: schema differs: " + strings.Join(e.Diff, "; ")
+	}
+	return fmt.Sprintf("provision: schema differs: %s; and %d more",
+		strings.Join(e.Diff[:most], "; "), len(e.Diff)-most)
+}
+
+// PanicError is what a panic in the caller's Seed, Do or Undo, or in the Schema, becomes: the process goes on, and the
+// sign-up fails like any other.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // of the goroutine that panicked
+}
+
+// Error does not print Value, which may hold anything.
+func (e *PanicError) Error() string { return "panic" }

@@ -1,0 +1,194 @@
+package provision_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/provision"
+)
+
+// connect connects to the database of cfg until the end of the test.
+func connect(tb testing.TB, cfg *pgx.ConnConfig) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.ConnectConfig(tb.Context(), cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.WithoutCancel(tb.Context())) })
+	return conn
+}
+
+// script runs any number of statements.
+func script(tb testing.TB, conn *pgx.Conn, sql string) {
+	tb.Helper()
+	if _, err := conn.PgConn().Exec(tb.Context(), sql).ReadAll(); err != nil {
+		tb.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func fingerprint(tb testing.TB, conn *pgx.Conn) *provision.Fingerprint {
+	tb.Helper()
+	f, err := provision.TakeFingerprint(tb.Context(), conn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+func TestEachChangeOfASchemaChangesTheFingerprint(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.Database(t).ConnConfig)
+	script(t, conn, fingerprintBase)
+	base := fingerprint(t, conn)
+	for _, c := range fingerprintChanges {
+		t.Run(c.name, func(t *testing.T) {
+			defer script(t, conn, "ROLLBACK")
+			script(t, conn, "BEGIN; "+c.sql)
+			got := fingerprint(t, conn)
+			diff := base.Diff(got)
+			if !strings.Contains(strings.Join(diff, "\n"), c.want) || len(diff) == 0 {
+				t.Errorf("the difference does not name %q:\n%s", c.want, strings.Join(diff, "\n"))
+			}
+			if base.Sum() == got.Sum() {
+				t.Error("the sums are equal")
+			}
+		})
+	}
+	if diff := cmp.Diff(base, fingerprint(t, conn)); diff != "" {
+		t.Errorf("after all was rolled back (-before +after):\n%s", diff)
+	}
+}
+
+func TestWhatIsNotSchemaLeavesTheFingerprintAlone(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.Database(t).ConnConfig)
+	script(t, conn, fingerprintBase+`CREATE ROLE fp_login LOGIN; CREATE ROLE fp_owner NOLOGIN`)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_, _ = conn.PgConn().Exec(ctx, `DROP OWNED BY fp_login, fp_owner; DROP ROLE fp_login, fp_owner`).ReadAll()
+	})
+	base := fingerprint(t, conn)
+	for name, sql := range map[string]string{
+		"rows":                "INSERT INTO team (name) VALUES ('a'); INSERT INTO member (team_id) SELECT id FROM team",
+		"collected figures":   "INSERT INTO team (name) SELECT g::text FROM generate_series(1, 100) g; ANALYZE",
+		"owner":               "ALTER TABLE member OWNER TO fp_owner; ALTER FUNCTION twice(integer) OWNER TO fp_owner",
+		"a tenant's grants":   "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO fp_login",
+		"next sequence value": "SELECT nextval('ticket')",
+		"object ids":          "DROP VIEW roster; CREATE VIEW roster AS SELECT id, email FROM member",
+		"column order":        "ALTER TABLE member DROP COLUMN code; ALTER TABLE team DROP COLUMN note; ALTER TABLE team ADD COLUMN note text; ALTER TABLE member ADD COLUMN code varchar(10); CREATE INDEX member_code ON member (code) WHERE age > 18",
+		"settings":            "SET LOCAL search_path = public; SET LOCAL DateStyle = German; SET LOCAL TimeZone = 'Asia/Tokyo'; SET LOCAL quote_all_identifiers = on; SET LOCAL IntervalStyle = iso_8601",
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer script(t, conn, "ROLLBACK")
+			script(t, conn, "BEGIN; "+sql)
+			diff := base.Diff(fingerprint(t, conn))
+			if len(diff) > 0 {
+				t.Errorf("differs:\n%s", strings.Join(diff, "\n"))
+			}
+		})
+	}
+}
+
+func TestSameSQLAndClonesHaveEqualFingerprints(t *testing.T) {
+	t.Parallel()
+	a, b := pgtest.Database(t).ConnConfig, pgtest.Database(t).ConnConfig
+	first, second := connect(t, a), connect(t, b)
+	// Other object ids in the second database.
+	script(t, second, "CREATE TABLE scratch (); CREATE TYPE shade AS ENUM ('x'); DROP TABLE scratch; DROP TYPE shade")
+	script(t, first, fingerprintBase)
+	script(t, second, fingerprintBase)
+	want := fingerprint(t, first)
+	if diff := want.Diff(fingerprint(t, second)); diff != nil {
+		t.Errorf("two databases built from the same SQL differ:\n%s", strings.Join(diff, "\n"))
+	}
+	if err := second.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	admin := connect(t, pgtest.Admin(t))
+	clone := b.Copy()
+	clone.Database = b.Database + "_clone"
+	script(t, admin, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", clone.Database, b.Database))
+	t.Cleanup(func() {
+		_, _ = admin.Exec(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", clone.Database))
+	})
+	got := fingerprint(t, connect(t, clone))
+	if diff := want.Diff(got); diff != nil {
+		t.Errorf("the clone differs:\n%s", strings.Join(diff, "\n"))
+	}
+	if want.Sum() != got.Sum() {
+		t.Error("equal lines, other sums")
+	}
+}
+
+func TestFingerprintKeepsTheTransactionAndItsSettings(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.Database(t).ConnConfig)
+	script(t, conn, "SET search_path = public, pg_temp")
+	fingerprint(t, conn)
+	if status := conn.PgConn().TxStatus(); status != 'I' {
+		t.Errorf("transaction status %q after a fingerprint outside a transaction", status)
+	}
+	script(t, conn, "BEGIN; SET LOCAL lock_timeout = '7s'; CREATE TABLE kept ()")
+	if lines := strings.Join(fingerprint(t, conn).Objects, "\n"); !strings.Contains(lines, "table public.kept: ") {
+		t.Error("the transaction's own table is not in its fingerprint")
+	}
+	script(t, conn, "COMMIT")
+	var path string
+	var kept bool
+	err := conn.QueryRow(t.Context(), "SELECT current_setting('search_path'), to_regclass('public.kept') IS NOT NULL").
+		Scan(&path, &kept)
+	if err != nil || path != "public, pg_temp" || !kept {
+		t.Errorf("search_path %q, table kept: %v, error: %v", path, kept, err)
+	}
+}
+
+func TestFingerprintErrorsKeepTheCause(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.Database(t).ConnConfig)
+	if _, err := conn.PgConn().Exec(t.Context(), "BEGIN; SELECT 1/0").ReadAll(); err == nil {
+		t.Fatal("no error from 1/0")
+	}
+	_, err := provision.TakeFingerprint(t.Context(), conn)
+	if pe := (*pgconn.PgError)(nil); !errors.As(err, &pe) || pe.Code != "25P02" {
+		t.Errorf("in a failed transaction: %v", err)
+	}
+	script(t, conn, "ROLLBACK")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := provision.TakeFingerprint(ctx, conn); !errors.Is(err, context.Canceled) {
+		t.Errorf("with an ended context: %v", err)
+	}
+}
+
+func TestDiffNamesBothSides(t *testing.T) {
+	t.Parallel()
+	a := &provision.Fingerprint{Objects: []string{"column a.b: integer", "table a: ", "view v: x"}}
+	b := &provision.Fingerprint{Objects: []string{"column a.b: text", "table a: "}}
+	want := []string{"- column a.b: integer", "+ column a.b: text", "- view v: x"}
+	if diff := cmp.Diff(want, a.Diff(b)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := a.Diff(a); diff != nil {
+		t.Errorf("a fingerprint differs from itself: %q", diff)
+	}
+}
+
+func BenchmarkTakeFingerprint(b *testing.B) {
+	conn := connect(b, pgtest.Database(b).ConnConfig)
+	for i := range 25 {
+		script(b, conn, fmt.Sprintf(`CREATE TABLE t%d (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text NOT NULL,
+			b integer DEFAULT 1 CHECK (b > 0), c jsonb, d timestamptz DEFAULT now(), e uuid UNIQUE, f text, g boolean,
+			h bigint REFERENCES t%[1]d); CREATE INDEX ON t%[1]d (a, b) WHERE g; CREATE INDEX ON t%[1]d (d)`, i))
+	}
+	for b.Loop() {
+		fingerprint(b, conn)
+	}
+}

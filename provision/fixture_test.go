@@ -1,0 +1,302 @@
+package provision_test
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+const members = `
+CREATE TABLE members (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
+CREATE TABLE admins (id text PRIMARY KEY, role text NOT NULL);
+CREATE FUNCTION shout(t text) RETURNS text LANGUAGE sql AS 'SELECT upper(t)'`
+
+// sqlSchema is a Schema that runs SQL.
+type sqlSchema struct {
+	build   string
+	upgrade string
+	built   atomic.Int64
+}
+
+func (s *sqlSchema) Hash() string {
+	sum := md5.Sum([]byte(s.build))
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *sqlSchema) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
+	s.built.Add(1)
+	return execute(ctx, cfg, s.build)
+}
+
+func (s *sqlSchema) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+	report := &provision.Report{Changes: []provision.Change{{Name: "upgrade", SQL: s.upgrade}}}
+	if u.Policy.DryRun {
+		return report, nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, u.Target)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	report.Applied = true
+	return report, pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, s.upgrade); err != nil {
+			return err
+		}
+		return u.Verify(ctx, conn)
+	})
+}
+
+// fixture is a registry, a server and the configuration of provisioners that share them under a prefix of their own.
+type fixture struct {
+	admin  *pgx.ConnConfig
+	regCfg *pgxpool.Config
+	reg    *registry.Registry
+	prefix string
+	schema *sqlSchema
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{
+		admin:  pgtest.Admin(t),
+		regCfg: pgtest.Database(t),
+		prefix: "p" + strings.ToLower(rand.Text()[:8]) + "_",
+		schema: &sqlSchema{build: members},
+	}
+	f.reg = openRegistry(t, f.regCfg)
+	if err := registry.Migrate(t.Context(), poolOf(t, f.regCfg)); err != nil {
+		t.Fatal(err)
+	}
+	f.putServer(t, "one", f.admin.Host, f.admin.Port)
+	t.Cleanup(func() { f.sweep(t) })
+	return f
+}
+
+func (f *fixture) putServer(t *testing.T, name, host string, port uint16) {
+	t.Helper()
+	err := f.reg.PutServer(t.Context(), registry.Server{
+		Name: name, Host: host, Port: port, Weight: 1, State: registry.ServerOpen,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func poolOf(t *testing.T, cfg *pgxpool.Config) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg.Copy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func openRegistry(t *testing.T, cfg *pgxpool.Config) *registry.Registry {
+	t.Helper()
+	key := func(name string) []registry.Key { // the same in every process of a test
+		secret := sha256.Sum256([]byte(name))
+		return []registry.Key{{ID: 1, Secret: secret[:]}}
+	}
+	keyring, err := registry.NewKeyring(registry.KeyringConfig{Index: key("index"), Seal: key("seal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, err := registry.New(registry.Config{Pool: poolOf(t, cfg), Keyring: keyring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reg
+}
+
+// config is a working configuration with a seed.
+func (f *fixture) config() provision.Config {
+	return provision.Config{
+		Registry: f.reg, Admin: f.admin, Schema: f.schema, Prefix: f.prefix, Seed: seedAdmin,
+		ClaimTTL: 5 * time.Second, Interval: 50 * time.Millisecond,
+	}
+}
+
+func seedAdmin(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
+	_, err := tx.Exec(ctx, "INSERT INTO admins VALUES ($1, $2) ON CONFLICT DO NOTHING", s.Admin.ID, s.Admin.Role)
+	return err
+}
+
+func (f *fixture) provisioner(t *testing.T, change ...func(*provision.Config)) *provision.Provisioner {
+	t.Helper()
+	cfg := f.config()
+	for _, c := range change {
+		c(&cfg)
+	}
+	p, err := provision.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func request(t *testing.T, id, email string) provision.Request {
+	t.Helper()
+	e, err := registry.ParseEmail(email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return provision.Request{
+		ID:           tenancy.ID(id),
+		Organization: registry.Organization{Name: "Parish", Email: e},
+		Admin:        registry.Admin{Email: e, PasswordHash: "hash", Role: "PRIMARY"},
+	}
+}
+
+func (f *fixture) create(t *testing.T, p *provision.Provisioner, id string) *provision.Result {
+	t.Helper()
+	result, err := p.Create(t.Context(), request(t, id, "x"+id+"@example.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// connect logs in to database as the tenant's role.
+func (f *fixture) connect(ctx context.Context, as tenancy.Tenant, database string) (*pgx.Conn, error) {
+	cfg := f.admin.Copy()
+	cfg.User, cfg.Password, cfg.Database = as.Endpoint.User, as.Endpoint.Password.Reveal(), database
+	return pgx.ConnectConfig(ctx, cfg)
+}
+
+func (f *fixture) in(database string) *pgx.ConnConfig {
+	cfg := f.admin.Copy()
+	cfg.Database = database
+	return cfg
+}
+
+// list returns the first column of a query on the maintenance database, in one string.
+func (f *fixture) list(t *testing.T, cfg *pgx.ConnConfig, sql string, args ...any) string {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	rows, _ := conn.Query(ctx, sql, args...)
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(got, " ")
+}
+
+// residue names every database, role and row that is there, but for what all tenants share.
+func (f *fixture) residue(t *testing.T) string {
+	t.Helper()
+	onServer := f.list(t, f.admin, `
+		SELECT 'database:' || datname FROM pg_database
+			WHERE starts_with(datname, $1) AND NOT starts_with(datname, $1 || '_template_')
+		UNION ALL SELECT 'role:' || rolname FROM pg_roles
+			WHERE starts_with(rolname, $1) AND NOT starts_with(rolname, $1 || '_')
+		ORDER BY 1`, f.prefix)
+	inRegistry := f.list(t, f.regCfg.ConnConfig, `
+		SELECT 'tenant:' || id || ':' || state FROM pgtenancy.tenants
+		UNION ALL SELECT 'email:' || tenant_id FROM pgtenancy.admin_email_index ORDER BY 1`)
+	return strings.TrimSpace(onServer + " " + inRegistry)
+}
+
+// sweep drops what the fixture made on the server.
+func (f *fixture) sweep(t *testing.T) {
+	ctx := context.WithoutCancel(t.Context())
+	for _, db := range strings.Fields(f.list(t, f.admin,
+		"SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)", f.prefix)) {
+		name := pgx.Identifier{db}.Sanitize()
+		must(t, execute(ctx, f.admin, "ALTER DATABASE "+name+" IS_TEMPLATE false"))
+		must(t, execute(ctx, f.admin, "DROP DATABASE "+name+" WITH (FORCE)"))
+	}
+	for _, role := range strings.Fields(f.list(t, f.admin,
+		"SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)", f.prefix)) {
+		must(t, execute(ctx, f.admin, "DROP ROLE "+pgx.Identifier{role}.Sanitize()))
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func execute(ctx context.Context, cfg *pgx.ConnConfig, sql string) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+}
+
+// eventually calls done until it is true.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for !done() {
+		select {
+		case <-deadline:
+			t.Fatalf("still not: %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// reconcile passes until the residue is want.
+func (f *fixture) reconcile(t *testing.T, p *provision.Provisioner, want string) {
+	t.Helper()
+	var got string
+	var retried map[tenancy.ID]error
+	defer func() {
+		if t.Failed() {
+			t.Logf("residue %q, retried %v", got, retried)
+		}
+	}()
+	eventually(t, fmt.Sprintf("residue %q", want), func() bool {
+		pass, err := p.Reconcile(t.Context())
+		must(t, err)
+		retried = pass.Retried
+		got = f.residue(t)
+		return got == want
+	})
+}
+
+// active is the residue of tenants that are active.
+func (f *fixture) active(ids ...string) string {
+	var databases, roles, emails, tenants []string
+	for _, id := range ids {
+		databases = append(databases, "database:"+f.prefix+id)
+		roles = append(roles, "role:"+f.prefix+id)
+		emails = append(emails, "email:"+id)
+		tenants = append(tenants, "tenant:"+id+":active")
+	}
+	all := append(append(append(databases, roles...), emails...), tenants...)
+	return strings.Join(all, " ")
+}
+
+func logTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

@@ -1,0 +1,62 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nrednav/cuid2"
+)
+
+// Provisioner creates, upgrades, drops and reconciles tenants. It is safe for concurrent use, and any number of them,
+// in any number of processes, may share a registry. It holds no connection between calls and has nothing to close;
+// [Provisioner.Run] must run in at least one process.
+type Provisioner struct {
+	cfg   Config
+	names names
+	hash  string        // of cfg.Schema
+	owner string        // names this provisioner in its claims
+	wake  chan struct{} // has room for one: a pass of Run is due
+
+	mu    sync.Mutex      // guards ready; held for nothing but reading and writing it
+	ready map[string]bool // servers that have the shared roles and the template
+}
+
+// New returns a Provisioner. Its error names every field of cfg that is wrong.
+func New(cfg Config) (*Provisioner, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.Admin = cfg.Admin.Copy()
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &Provisioner{
+		cfg:   cfg,
+		names: names{prefix: cfg.Prefix},
+		hash:  cfg.Schema.Hash(),
+		owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
+		wake:  make(chan struct{}, 1),
+		ready: map[string]bool{},
+	}, nil
+}
+
+// wakeUp makes the next pass of Run begin at once.
+func (p *Provisioner) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// cleanupTimeout bounds what must still be written when the caller's context has ended.
+const cleanupTimeout = 10 * time.Second
+
+// detached is a bounded context that goes on when ctx ends.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+}

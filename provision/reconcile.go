@@ -1,0 +1,183 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+const (
+	batch     = 8               // tenants claimed at once
+	perServer = 2               // tenants worked on at once on one server
+	workLimit = 2 * time.Minute // for one tenant; the next pass goes on where it ended
+	mostDelay = 5 * time.Minute // between two tries
+)
+
+// Pass is what one pass of the reconciler did.
+type Pass struct {
+	Finished []tenancy.ID         // sign-ups brought to active
+	Undone   []tenancy.ID         // failed sign-ups and deletions ended
+	Unknown  []string             // databases with our prefix that no row knows: reported, not touched
+	Missing  []tenancy.ID         // active tenants without a database: an alarm
+	Retried  map[tenancy.ID]error // what did not work, and will be tried again
+}
+
+// Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
+// Config.Attempts tries; failed sign-ups and deletions are ended; and databases without a row and rows without a database
+// are reported. Only what provably belongs to a tenant is ever dropped.
+//
+// ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors of
+// tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.
+func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
+	r := newPass(p)
+	err := errors.Join(r.work(ctx), r.survey(ctx))
+	if err != nil {
+		return &r.Pass, fmt.Errorf("provision: reconcile: %w", redact(err))
+	}
+	return &r.Pass, nil
+}
+
+// pass is one pass under way.
+type pass struct {
+	p *Provisioner
+
+	mu    sync.Mutex // guards what follows; no I/O while it is held
+	down  map[string]error
+	slots map[string]chan struct{} // by server
+	Pass
+}
+
+func newPass(p *Provisioner) *pass {
+	return &pass{
+		p:     p,
+		down:  map[string]error{},
+		slots: map[string]chan struct{}{},
+		Pass:  Pass{Retried: map[tenancy.ID]error{}},
+	}
+}
+
+// work claims abandoned tenants until there are none.
+func (r *pass) work(ctx context.Context) error {
+	for ctx.Err() == nil {
+		claims, err := r.p.cfg.Registry.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, batch)
+		if err != nil || len(claims) == 0 {
+			return err
+		}
+		var wg sync.WaitGroup
+		for _, c := range claims {
+			wg.Go(func() { r.tenant(ctx, c) })
+		}
+		wg.Wait()
+	}
+	return ctx.Err()
+}
+
+// tenant works on one claimed tenant. The claim is renewed while it waits for its turn on its server, too.
+func (r *pass) tenant(ctx context.Context, claim *registry.Claim) {
+	held, release := r.p.hold(ctx, claim)
+	defer release()
+	slot := r.slot(claim.Tenant.Server.Name)
+	select {
+	case slot <- struct{}{}:
+		defer func() { <-slot }()
+	case <-held.Done():
+		return
+	}
+	limited, cancel := context.WithTimeout(held, workLimit)
+	defer cancel()
+	err := r.serverDown(claim.Tenant.Server.Name)
+	if err == nil {
+		err = r.settle(limited, claim)
+	}
+	release()
+	if err != nil {
+		r.retryLater(ctx, claim, err)
+	}
+}
+
+// settle does what the tenant's state asks for.
+func (r *pass) settle(ctx context.Context, claim *registry.Claim) error {
+	j := &job{p: r.p, claim: claim}
+	if claim.Tenant.State != tenancy.Provisioning {
+		err := j.run(ctx, j.undoing())
+		if err == nil {
+			r.record(&r.Undone, claim.Tenant.ID)
+		}
+		return err
+	}
+	if claim.Attempt > int64(r.p.cfg.Attempts) {
+		return r.giveUp(ctx, claim, errors.New("every attempt was abandoned"))
+	}
+	err := j.run(ctx, j.signUp())
+	switch {
+	case err == nil:
+		r.record(&r.Finished, claim.Tenant.ID)
+		return nil
+	case claim.Attempt == int64(r.p.cfg.Attempts) && ctx.Err() == nil && !errors.Is(err, registry.ErrClaimLost):
+		return r.giveUp(ctx, claim, err)
+	}
+	return err
+}
+
+// giveUp marks a sign-up as failed. The next batch of this pass undoes it.
+func (r *pass) giveUp(ctx context.Context, claim *registry.Claim, reason error) error {
+	return r.p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+}
+
+// retryLater reports err and gives the claim up for a time that doubles with every attempt.
+func (r *pass) retryLater(ctx context.Context, claim *registry.Claim, err error) {
+	if errors.Is(err, registry.ErrClaimLost) {
+		return // it is another's now
+	}
+	delay := mostDelay
+	switch {
+	case ctx.Err() != nil:
+		delay = 0 // this process stops: another may go on at once
+	case claim.Attempt < 16:
+		delay = min(r.p.cfg.Interval<<claim.Attempt/2, mostDelay)
+	}
+	r.mu.Lock()
+	r.Retried[claim.Tenant.ID] = err
+	if isConnect(err) {
+		r.down[claim.Tenant.Server.Name] = err
+	}
+	r.mu.Unlock()
+	r.p.yield(ctx, claim, delay)
+}
+
+// serverDown is the error of an earlier tenant of this pass that could not connect to the server; nil if there is none.
+func (r *pass) serverDown(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.down[name]
+}
+
+func (r *pass) slot(server string) chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.slots[server] == nil {
+		r.slots[server] = make(chan struct{}, perServer)
+	}
+	return r.slots[server]
+}
+
+func (r *pass) record(list *[]tenancy.ID, id tenancy.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*list = append(*list, id)
+}
+
+// yield gives the claim up, even if ctx has ended.
+func (p *Provisioner) yield(ctx context.Context, claim *registry.Claim, retryAfter time.Duration) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	err := p.cfg.Registry.Yield(ctx, claim, retryAfter)
+	if err != nil && !errors.Is(err, registry.ErrClaimLost) {
+		p.logError(ctx, "give up claim", claim.Tenant.ID, err)
+	}
+}

@@ -1,0 +1,145 @@
+package provision_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+func failingSeed(c *provision.Config) {
+	c.Seed = func(context.Context, pgx.Tx, provision.Seed) error { return errBroken }
+}
+
+func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create(t, f.provisioner(t), "old") // makes the template of an old schema
+	oldTemplate := f.template()
+	f.schema = &sqlSchema{build: members + ";" + notes}
+	p := f.provisioner(t)
+	f.create(t, p, "lost")
+	quoted := func(name string) string { return pgx.Identifier{f.prefix + name}.Sanitize() }
+	must(t, execute(t.Context(), f.admin, "DROP DATABASE "+quoted("lost")))
+	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("stranger")))
+	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("Not an id")))
+	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("_model_theirs")))
+	must(t, execute(t.Context(), f.admin,
+		"CREATE DATABASE "+quoted("_model_ours")+" OWNER "+quoted("_owner"))) // its maker died
+
+	pass, err := p.Reconcile(t.Context())
+	must(t, err)
+	slices.Sort(pass.Unknown)
+	want := []string{f.prefix + "Not an id", f.prefix + "_model_theirs", oldTemplate, f.prefix + "stranger"}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, pass.Unknown); diff != "" {
+		t.Errorf("unknown: %s", diff)
+	}
+	if diff := cmp.Diff([]tenancy.ID{"lost"}, pass.Missing); diff != "" {
+		t.Errorf("missing: %s", diff)
+	}
+	got := f.residue(t)
+	if !strings.Contains(got, "stranger") || strings.Contains(got, "_model_ours") || strings.Contains(got, "database:"+f.prefix+"lost") {
+		t.Errorf("afterwards: %s", got)
+	}
+	must(t, execute(t.Context(), f.admin, "DROP DATABASE "+quoted("Not an id"))) // sweep splits names at spaces
+}
+
+// A DROP DATABASE that is interrupted leaves a database that can only be dropped again.
+func TestHalfDroppedDatabasesAreDroppedAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t)
+	f.create(t, p, "a")
+	breakIt := func(id string) {
+		must(t, execute(t.Context(), f.admin,
+			"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '"+f.prefix+id+"'"))
+	}
+	breakIt("a")
+	must(t, p.Drop(t.Context(), "a"))
+	if got := f.residue(t); got != "" {
+		t.Errorf("left: %s", got)
+	}
+	tries := 0
+	again := f.provisioner(t, func(c *provision.Config) {
+		c.Observer.StepEnded = func(id tenancy.ID, step string, _ time.Duration, _ error) {
+			if tries++; step == "database" && tries == 1 {
+				breakIt(string(id))
+			}
+		}
+	})
+	if _, err := again.Create(t.Context(), request(t, "b", "b@example.org")); err == nil {
+		t.Fatal("a broken database was given away")
+	}
+	f.reconcile(t, again, "")
+}
+
+func TestServerThatIsDownDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.putServer(t, "down", "127.0.0.1", 1)
+	p := f.provisioner(t, failingSeed)
+	for _, id := range []string{"d1", "d2", "d3", "u1", "u2"} {
+		req := request(t, id, id+"@example.org")
+		req.Server = map[byte]string{'d': "down", 'u': "one"}[id[0]]
+		if _, err := p.Create(t.Context(), req); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	pass, err := p.Reconcile(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `server "down": connect: dial: connect: connection refused`) {
+		t.Errorf("%v", err)
+	}
+	slices.Sort(pass.Undone)
+	if diff := cmp.Diff([]tenancy.ID{"u1", "u2"}, pass.Undone); diff != "" || len(pass.Retried) != 3 {
+		t.Errorf("undone: %s; retried: %v", diff, pass.Retried)
+	}
+	f.putServer(t, "down", f.admin.Host, f.admin.Port)
+	f.reconcile(t, p, "")
+}
+
+func TestRunUndoesAFailedSignUpAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t, failingSeed, func(c *provision.Config) { c.Interval = time.Hour })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	for range 2 {
+		if _, err := p.Create(t.Context(), request(t, "", "a@example.org")); err == nil {
+			t.Fatal("no error")
+		}
+		eventually(t, "nothing left", func() bool { return f.residue(t) == "" })
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSignUpThatFailsInTheReconcilerIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	_ = f.start(t, "acme", "seed/begin", 9).Wait()
+	tries := 0
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Steps = newWorld().steps(func(context.Context, string) error { return nil })
+		c.Seed = func(context.Context, pgx.Tx, provision.Seed) error {
+			if tries++; tries == 1 {
+				return errBroken
+			}
+			return nil
+		}
+	})
+	f.reconcile(t, p, f.active("acme"))
+	if tries != 2 {
+		t.Errorf("%d tries", tries)
+	}
+}

@@ -1,0 +1,59 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// surveyEvery is how often Run compares all tenants with all databases. What it finds is reported only, so there is no
+// hurry, and it reads every row.
+const surveyEvery = time.Minute
+
+// Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of this
+// Provisioner has failed. Run it in at least one process; more do no harm and share the work. Errors are logged.
+func (p *Provisioner) Run(ctx context.Context) error {
+	var surveyed time.Time
+	for ctx.Err() == nil {
+		r := newPass(p)
+		err := r.work(ctx)
+		if surveyed.IsZero() || time.Since(surveyed) > surveyEvery {
+			surveyed = time.Now()
+			err = errors.Join(err, r.survey(ctx))
+		}
+		if ctx.Err() == nil {
+			r.log(ctx, err)
+		}
+		p.rest(ctx)
+	}
+	return nil
+}
+
+// rest waits for the next pass. Many processes that were started together drift apart.
+func (p *Provisioner) rest(ctx context.Context) {
+	spread := rand.Int64N(int64(p.cfg.Interval)*2/5 + 1) //nolint:gosec // no secret
+	timer := time.NewTimer(p.cfg.Interval*4/5 + time.Duration(spread))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-p.wake:
+	}
+}
+
+// log writes what a pass did, if it did anything.
+func (r *pass) log(ctx context.Context, err error) {
+	log := r.p.cfg.Logger
+	if len(r.Finished)+len(r.Undone)+len(r.Retried) > 0 {
+		log.LogAttrs(ctx, slog.LevelInfo, "provision: reconciled", slog.Int("finished", len(r.Finished)),
+			slog.Int("undone", len(r.Undone)), slog.Int("retried", len(r.Retried)))
+	}
+	if len(r.Unknown) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown databases", slog.Any("databases", r.Unknown))
+	}
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", redact(err).Error()))
+	}
+}

@@ -1,0 +1,74 @@
+package provision
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Schema is the schema of tenant databases. Package provision/atlas makes them from SQL and HCL.
+type Schema interface {
+	// Hash names the schema: equal hashes mean equal schemas. Lower-case hex, 32 digits, the same at every call.
+	Hash() string
+
+	// Build makes the schema in the empty database that cfg connects to. It makes and closes its own connections.
+	Build(ctx context.Context, cfg *pgx.ConnConfig) error
+
+	// Upgrade brings a tenant's database to the schema.
+	Upgrade(ctx context.Context, u Upgrade) (*Report, error)
+}
+
+// Upgrade is what [Schema.Upgrade] works on.
+type Upgrade struct {
+	Target *pgx.ConnConfig // the tenant's database
+	Model  *pgx.ConnConfig // a scratch database that has exactly the wanted schema
+	Policy Policy          // its time-outs are set
+
+	// Verify must be called once, after the changes and before their commit, on the connection that made them; on an
+	// error the changes must be rolled back. A schema engine that cannot do so (an external program) calls it after.
+	// With Policy.DryRun it need not be called.
+	Verify func(ctx context.Context, conn *pgx.Conn) error
+}
+
+// Policy says what an upgrade may do.
+type Policy struct {
+	// Allow names the destructive changes that may be made, as Change.Name spells them: "drop table members",
+	// "drop column members.nick". Everything destructive that is not named is refused with *DestructiveError.
+	Allow []string
+
+	// LockTimeout bounds how long a change waits for a lock. Default: 3 s.
+	LockTimeout time.Duration
+
+	// StatementTimeout bounds each statement. Default: 5 min.
+	StatementTimeout time.Duration
+
+	// DryRun plans and reports, and changes nothing.
+	DryRun bool
+
+	// Force looks at the database even if its stamp says that it has the schema.
+	Force bool
+}
+
+func (p Policy) withDefaults() Policy {
+	if p.LockTimeout == 0 {
+		p.LockTimeout = 3 * time.Second
+	}
+	if p.StatementTimeout == 0 {
+		p.StatementTimeout = 5 * time.Minute
+	}
+	return p
+}
+
+// Report says what an upgrade did, or would do.
+type Report struct {
+	Changes []Change
+	Applied bool
+}
+
+// Change is one change of a plan.
+type Change struct {
+	Name        string // "add column members.nick", "drop table members"
+	SQL         string
+	Destructive bool
+}

@@ -1,0 +1,38 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// seed runs the caller's seed function in the tenant's database.
+func (j *job) seed(ctx context.Context) error {
+	if j.p.cfg.Seed == nil {
+		return nil
+	}
+	t := &j.claim.Tenant
+	conn, err := connect(ctx, j.p.config(t.Server, t.Endpoint.Database))
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return j.p.cfg.Seed(ctx, tx, seedOf(j.claim)) })
+}
+
+// activate is the commit point. If its answer was lost on the way, the registry is asked whether it took place.
+func (j *job) activate(ctx context.Context) error {
+	err := j.p.cfg.Registry.Activate(ctx, j.claim)
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	t, lookErr := j.p.cfg.Registry.Tenant(ctx, j.claim.Tenant.ID)
+	if lookErr == nil && t.State == tenancy.Active && t.Attempt == j.claim.Attempt {
+		return nil
+	}
+	return err
+}

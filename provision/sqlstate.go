@@ -1,0 +1,25 @@
+package provision
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The SQLSTATEs that are told apart; appendix A of PostgreSQL's documentation has all.
+const (
+	uniqueViolation      = "23505" // two sessions create one name at once
+	invalidCatalogName   = "3D000" // no such database
+	serializationFailure = "40001"
+	undefinedObject      = "42704" // no such role
+	duplicateDatabase    = "42P04"
+	duplicateObject      = "42710"
+	objectInUse          = "55006" // the template has a session
+	internalError        = "XX000" // "tuple concurrently updated"
+)
+
+func isState(err error, codes ...string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && slices.Contains(codes, pg.Code)
+}

@@ -1,0 +1,76 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Seed is what the seed function and the steps are told of the tenant.
+type Seed struct {
+	Tenant       tenancy.Tenant
+	Organization registry.Organization
+	Admin        registry.Admin
+	Data         []byte // the caller's own, from Request.Data; gone once the tenant is active
+}
+
+// Step is a side effect of the caller's: a billing customer, a DNS record.
+//
+// Do and Undo may run more than once, in different processes, for one tenant: both must be idempotent by
+// StepInput.Key. A process that was stopped for longer than its claim lives may even finish a Do after another
+// process's Undo; a service that takes idempotency keys or lists what it has by key settles that.
+//
+// The text of an error that they return is logged and stored in the registry, so it should hold no secret.
+type Step struct {
+	Name string
+	Do   func(ctx context.Context, s StepInput) (result string, err error)
+	Undo func(ctx context.Context, s StepInput) error // s.Result is empty if Do's end is not known; nil: nothing to undo
+}
+
+// StepInput is what a step is given.
+type StepInput struct {
+	Seed
+	Key    string // "<tenant id>/<step name>": the same at every try
+	Result string // what Do returned, for Undo
+}
+
+// input is what the step of that name gets for the tenant of claim.
+func input(claim *registry.Claim, name, result string) StepInput {
+	return StepInput{Seed: seedOf(claim), Key: string(claim.Tenant.ID) + "/" + name, Result: result}
+}
+
+func seedOf(claim *registry.Claim) Seed {
+	return Seed{
+		Tenant:       claim.Tenant.Tenant,
+		Organization: claim.Tenant.Organization,
+		Admin:        claim.Admin,
+		Data:         claim.Data,
+	}
+}
+
+// callStep is the engine's step for one of the caller's: recorded as begun before, so that Undo will run whatever
+// happens, and as done after, so that a second run of the engine leaves it out.
+func (j *job) callStep(ctx context.Context, s Step) error {
+	steps, err := j.p.cfg.Registry.Steps(ctx, j.claim.Tenant.ID)
+	if err != nil {
+		return err
+	}
+	for _, known := range steps {
+		if known.Name == s.Name && known.State == registry.StepDone {
+			return nil
+		}
+	}
+	if err := j.put(ctx, s.Name, registry.StepBegun, ""); err != nil {
+		return err
+	}
+	result, err := s.Do(ctx, input(j.claim, s.Name, ""))
+	if err != nil {
+		return err
+	}
+	return j.put(ctx, s.Name, registry.StepDone, result)
+}
+
+func (j *job) put(ctx context.Context, name string, state registry.StepState, result string) error {
+	return j.p.cfg.Registry.PutStep(ctx, j.claim, registry.Step{Name: name, State: state, Result: result})
+}

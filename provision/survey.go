@@ -1,0 +1,188 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pglock"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// survey compares the databases of all servers with the rows of the registry.
+func (r *pass) survey(ctx context.Context) error {
+	servers, err := r.p.cfg.Registry.Servers(ctx)
+	if err != nil {
+		return fmt.Errorf("list servers: %w", err)
+	}
+	conns, databases, err := r.listAll(ctx, servers)
+	defer func() {
+		for _, conn := range conns {
+			disconnect(conn)
+		}
+	}()
+	errs := []error{err}
+	// The databases were listed before the rows: what is made or dropped meanwhile shows up as a difference, and is
+	// looked at again one by one.
+	missing, err := r.match(ctx, databases)
+	errs = append(errs, err)
+	if err == nil {
+		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, missing))
+	}
+	return errors.Join(errs...)
+}
+
+// listAll lists all servers at once, so that one that does not answer costs no more than its time-out. Those that could
+// not be listed are in the error and not in the maps.
+func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
+	conns map[string]*pgx.Conn, databases map[string]map[string]bool, err error,
+) {
+	conns, databases = map[string]*pgx.Conn{}, map[string]map[string]bool{}
+	errs := make([]error, len(servers))
+	var mu sync.Mutex // guards the maps
+	var wg sync.WaitGroup
+	for i, s := range servers {
+		wg.Go(func() {
+			conn, names, err := r.list(ctx, s)
+			if err != nil {
+				errs[i] = fmt.Errorf("server %q: %w", s.Name, redact(err))
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			conns[s.Name], databases[s.Name] = conn, names
+		})
+	}
+	wg.Wait()
+	return conns, databases, errors.Join(errs...)
+}
+
+// list returns a session on s and the databases there that have the prefix.
+func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, map[string]bool, error) {
+	conn, err := r.p.session(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, _ := conn.Query(ctx, "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1)", r.p.cfg.Prefix)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		disconnect(conn)
+		return nil, nil, err
+	}
+	names := make(map[string]bool, len(list))
+	for _, name := range list {
+		names[name] = true
+	}
+	delete(names, r.p.names.template(r.p.hash))
+	return conn, names, nil
+}
+
+// match takes every tenant's database off the lists, and returns the active tenants that had none there.
+func (r *pass) match(ctx context.Context, databases map[string]map[string]bool) ([]tenancy.ID, error) {
+	const page = 1000
+	var missing []tenancy.ID
+	for after := tenancy.ID(""); ; {
+		tenants, err := r.p.cfg.Registry.Tenants(ctx, after, page)
+		if err != nil {
+			return nil, fmt.Errorf("list tenants: %w", err)
+		}
+		for _, t := range tenants {
+			names, listed := databases[t.Server.Name]
+			if listed && !names[t.Endpoint.Database] && t.State == tenancy.Active {
+				missing = append(missing, t.ID)
+			}
+			delete(names, t.Endpoint.Database)
+			after = t.ID
+		}
+		if len(tenants) < page {
+			return missing, nil
+		}
+	}
+}
+
+// reportUnknown reports what is left on the lists, if it is still there and no row knows it. Scratch models whose
+// maker is gone are dropped.
+func (r *pass) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]map[string]bool) error {
+	var errs []error
+	for server, names := range databases {
+		for name := range names {
+			unknown, err := r.isUnknown(ctx, conns[server], name)
+			errs = append(errs, err)
+			if unknown {
+				r.Unknown = append(r.Unknown, name)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *pass) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
+	if r.p.names.isModel(name) {
+		return r.sweepModel(ctx, conn, name)
+	}
+	there, err := exists(ctx, conn, name)
+	if err != nil || !there {
+		return false, err
+	}
+	_, err = r.p.cfg.Registry.Tenant(ctx, tenancy.ID(name[len(r.p.cfg.Prefix):]))
+	if errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrInvalidID) {
+		return true, nil
+	}
+	return false, err
+}
+
+// sweepModel drops a scratch model that nobody holds the lock of, if it has our owner.
+func (r *pass) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unknown bool, err error) {
+	free, err := pglock.TryLock(ctx, conn, name)
+	if err != nil || !free {
+		return false, err
+	}
+	f, err := look(ctx, conn, tenancy.Endpoint{Database: name})
+	switch {
+	case err != nil:
+		return false, err
+	case f.database && f.owner != r.p.names.ownerRole():
+		unknown = true
+	case f.database:
+		err = dropDatabase(ctx, conn, name, f)
+	}
+	return unknown, errors.Join(err, pglock.Unlock(ctx, conn, name))
+}
+
+// reportMissing raises the alarm for tenants that are still active and still have no database. It is never made anew:
+// an empty database would hide the loss.
+func (r *pass) reportMissing(ctx context.Context, conns map[string]*pgx.Conn, ids []tenancy.ID) error {
+	var errs []error
+	for _, id := range ids {
+		t, err := r.p.cfg.Registry.Tenant(ctx, id)
+		if errors.Is(err, tenancy.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		conn := conns[t.Server.Name]
+		if t.State != tenancy.Active || conn == nil {
+			continue
+		}
+		there, err := exists(ctx, conn, t.Endpoint.Database)
+		errs = append(errs, err)
+		if err == nil && !there {
+			r.Missing = append(r.Missing, id)
+			r.p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: tenant is active but has no database",
+				slog.String("tenant", string(id)), slog.String("server", t.Server.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func exists(ctx context.Context, conn *pgx.Conn, database string) (there bool, err error) {
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database).Scan(&there)
+	return there, err
+}

@@ -1,0 +1,141 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pglock"
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// PrepareTemplate makes the template database of the configured schema on a server, if it is not there yet, so that
+// the first sign-up need not. ctx governs all of it; processes that prepare one server at the same time build once. It
+// returns registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
+func (p *Provisioner) PrepareTemplate(ctx context.Context, server string) error {
+	err := p.prepareTemplate(ctx, server)
+	if err != nil {
+		return fmt.Errorf("provision: prepare template on server %q: %w", server, redact(err))
+	}
+	return nil
+}
+
+func (p *Provisioner) prepareTemplate(ctx context.Context, server string) error {
+	s, err := p.cfg.Registry.Server(ctx, server)
+	if err != nil {
+		return err
+	}
+	conn, err := p.session(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	p.setReady(s.Name, false)
+	return p.prepare(ctx, conn, s)
+}
+
+// prepare makes the shared roles and the template on conn's server, unless this process knows that they are there.
+func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server registry.Server) error {
+	p.mu.Lock()
+	ready := p.ready[server.Name]
+	p.mu.Unlock()
+	if ready {
+		return nil
+	}
+	name := p.names.template(p.hash)
+	if err := pglock.Lock(ctx, conn, name); err != nil {
+		return err
+	}
+	if err := p.ensureRoles(ctx, conn); err != nil {
+		return err
+	}
+	if err := p.ensureTemplate(ctx, conn, server, name); err != nil {
+		return fmt.Errorf("template %q: %w", name, err)
+	}
+	if err := pglock.Unlock(ctx, conn, name); err != nil {
+		return err
+	}
+	p.setReady(server.Name, true)
+	return nil
+}
+
+func (p *Provisioner) setReady(server string, ready bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready[server] = ready
+}
+
+// ensureTemplate builds the template unless it is there and marked; the caller holds its lock. The mark comes last, so
+// what is not marked was left by a process that died, and goes.
+func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server registry.Server, name string) error {
+	var marked bool
+	err := conn.QueryRow(ctx,
+		"SELECT coalesce((SELECT datistemplate FROM pg_database WHERE datname = $1), false)", name).Scan(&marked)
+	if err != nil || marked {
+		return err
+	}
+	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+		return err
+	}
+	// template0 and not template1, to which anybody may have added something that the schema does not name.
+	if err := p.createClosed(ctx, conn, name, "template0"); err != nil {
+		return err
+	}
+	if err := run(ctx, conn, openToOwner(name)); err != nil {
+		return err
+	}
+	if err := p.build(ctx, p.config(server, name)); err != nil {
+		return err
+	}
+	return run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false IS_TEMPLATE true")
+}
+
+// createClosed makes a database that nobody can connect to, not even for a moment.
+func (p *Provisioner) createClosed(ctx context.Context, conn *pgx.Conn, name, template string) error {
+	return run(ctx, conn, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s ALLOW_CONNECTIONS false",
+		quote(name), quote(template), quote(p.names.ownerRole())))
+}
+
+// openToOwner lets the owner's members in, and nobody else.
+func openToOwner(name string) string {
+	return fmt.Sprintf("REVOKE ALL ON DATABASE %[1]s FROM PUBLIC; ALTER DATABASE %[1]s WITH ALLOW_CONNECTIONS true",
+		quote(name))
+}
+
+// build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone
+// would otherwise have to make for itself.
+func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
+	err := guard(func() error { return p.cfg.Schema.Build(ctx, cfg.Copy()) })
+	if err != nil {
+		return fmt.Errorf("build schema: %w", err)
+	}
+	conn, err := connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	if err := run(ctx, conn, grants(p.names.groupRole())); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	return run(ctx, conn, "VACUUM (ANALYZE, FREEZE)")
+}
+
+// grants gives role the use of everything in the connected database, and of what upgrades will add to it.
+func grants(role string) string {
+	return fmt.Sprintf(`
+DO $$
+DECLARE s name;
+BEGIN
+	FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+		EXECUTE format('GRANT USAGE ON SCHEMA %%I TO %[1]s', s);
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %%I TO %[1]s', s);
+		EXECUTE format('GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %%I TO %[1]s', s);
+		EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %%I TO %[1]s', s);
+	END LOOP;
+END $$;
+ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO %[1]s;
+ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %[1]s;
+ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO %[1]s;
+ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO %[1]s;`, quote(role))
+}

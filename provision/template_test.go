@@ -1,0 +1,115 @@
+package provision_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/provision"
+)
+
+func (f *fixture) template() string { return f.prefix + "_template_" + f.schema.Hash() }
+
+func TestTemplateIsBuiltOnceByManyProvisioners(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	both := []*provision.Provisioner{f.provisioner(t), f.provisioner(t)}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if err := both[i%2].PrepareTemplate(t.Context(), "one"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := f.schema.built.Load(); n != 1 {
+		t.Errorf("built %d times", n)
+	}
+	got := f.list(t, f.admin, "SELECT concat_ws(' ', datistemplate, datallowconn) FROM pg_database WHERE datname = $1",
+		f.template())
+	if got != "t f" {
+		t.Errorf("template, open to connections: %s", got)
+	}
+}
+
+func TestHalfBuiltTemplateIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+pgx.Identifier{f.template()}.Sanitize()))
+	f.create(t, f.provisioner(t), "acme")
+	if got := f.list(t, f.in(f.prefix+"acme"), "SELECT relname::text FROM pg_class WHERE relname = 'members'"); got == "" {
+		t.Error("cloned from a template without the schema")
+	}
+}
+
+func TestTemplateThatWasDroppedIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.provisioner(t)
+	f.create(t, p, "a")
+	name := pgx.Identifier{f.template()}.Sanitize()
+	must(t, execute(t.Context(), f.admin, "ALTER DATABASE "+name+" IS_TEMPLATE false"))
+	must(t, execute(t.Context(), f.admin, "DROP DATABASE "+name))
+	f.create(t, p, "b")
+	if n := f.schema.built.Load(); n != 2 {
+		t.Errorf("built %d times", n)
+	}
+}
+
+func TestFailedBuildLeavesNoTemplate(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.schema.build += "; SELECT 1/0"
+	p := f.provisioner(t)
+	if err := p.PrepareTemplate(t.Context(), "one"); state(err) != "22012" {
+		t.Fatal(err)
+	}
+	got := f.list(t, f.admin, "SELECT datname::text FROM pg_database WHERE datistemplate AND starts_with(datname, $1)", f.prefix)
+	if got != "" {
+		t.Errorf("marked as template: %s", got)
+	}
+}
+
+// TestAdministratorNeedNotBeSuperuser does everything as a role that has CREATEDB and CREATEROLE.
+func TestAdministratorNeedNotBeSuperuser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	role := f.prefix + "admin"
+	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{role}.Sanitize()+
+		" LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
+	super := f.admin
+	f.admin = super.Copy()
+	f.admin.User, f.admin.Password = role, "x"
+	w := newWorld()
+	p := f.survivor(t, w)
+	tenant := f.create(t, p, "acme").Tenant
+	conn, err := f.connect(t.Context(), tenant, tenant.Endpoint.Database)
+	must(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), "INSERT INTO members (name) VALUES (shout('bob'))")
+	must(t, err)
+
+	f.schema = &sqlSchema{build: members + "; CREATE TABLE notes (t text)", upgrade: "CREATE TABLE notes (t text)"}
+	upgrader := f.survivor(t, w)
+	_, err = upgrader.Upgrade(t.Context(), "acme", provision.Policy{})
+	must(t, err)
+	_, err = conn.Exec(t.Context(), "INSERT INTO notes VALUES ('what upgrades add is granted too')")
+	must(t, err)
+
+	must(t, p.Drop(t.Context(), "acme"))
+	broken := f.provisioner(t, func(c *provision.Config) {
+		c.Seed = func(context.Context, pgx.Tx, provision.Seed) error { return errBroken }
+	})
+	if _, err := broken.Create(t.Context(), request(t, "fail", "f@example.org")); err == nil {
+		t.Fatal("no error")
+	}
+	_, err = p.Reconcile(t.Context())
+	must(t, err)
+	f.admin = super
+	if got := f.residue(t); got != "role:"+role {
+		t.Errorf("left: %s", got)
+	}
+}

@@ -1,0 +1,139 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nrednav/cuid2"
+
+	"github.com/pgtenancy/pgtenancy/internal/pglock"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Upgrade brings one tenant's database to the configured schema and stamps its version in the registry. A stamp is
+// given only if the database's fingerprint, taken before the commit, equals that of a database made from the template.
+// A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
+//
+// ctx governs all of it; processes that upgrade one tenant at the same time take turns. It returns
+// tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
+// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], or what the server refused with; in each case the
+// tenant keeps its schema and its stamp.
+func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
+	report, err := p.upgrade(ctx, id, policy.withDefaults())
+	if err != nil {
+		return report, fmt.Errorf("provision: upgrade tenant %q: %w", string(id), redact(err))
+	}
+	return report, nil
+}
+
+func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
+	t, err := p.upgradable(ctx, id)
+	if err != nil || t.SchemaHash == p.hash && !policy.Force {
+		return &Report{}, err
+	}
+	conn, err := p.session(ctx, t.Server)
+	if err != nil {
+		return nil, err
+	}
+	defer disconnect(conn)
+	if err := pglock.Lock(ctx, conn, "upgrade "+t.Endpoint.Database); err != nil {
+		return nil, err
+	}
+	t, err = p.upgradable(ctx, id) // while this one waited, another may have done it
+	if err != nil || t.SchemaHash == p.hash && !policy.Force {
+		return &Report{}, err
+	}
+	var report *Report
+	err = p.withModel(ctx, conn, t.Server, func(model *pgx.ConnConfig) error {
+		report, err = p.apply(ctx, t, model, policy)
+		return err
+	})
+	if err != nil || policy.DryRun {
+		return report, err
+	}
+	return report, p.cfg.Registry.SetSchemaHash(ctx, id, p.hash)
+}
+
+func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
+	t, err := p.cfg.Registry.Tenant(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t.State != tenancy.Active && t.State != tenancy.Suspended {
+		return nil, &tenancy.StateError{ID: id, State: t.State}
+	}
+	return t, nil
+}
+
+// apply lets the Schema work on the tenant's database, and sees to it that it verifies.
+func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.ConnConfig, policy Policy) (*Report, error) {
+	want, err := fingerprintOf(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	verified := false
+	u := Upgrade{
+		Target: p.config(t.Server, t.Endpoint.Database),
+		Model:  model.Copy(),
+		Policy: policy,
+		Verify: func(ctx context.Context, conn *pgx.Conn) error {
+			got, err := TakeFingerprint(ctx, conn)
+			if err != nil {
+				return err
+			}
+			if diff := got.Diff(want); diff != nil {
+				return &SchemaMismatchError{Diff: diff}
+			}
+			verified = true
+			return nil
+		},
+	}
+	var report *Report
+	err = guard(func() error {
+		report, err = p.cfg.Schema.Upgrade(ctx, u)
+		return err
+	})
+	if err == nil && !verified && !policy.DryRun {
+		err = ErrNotVerified
+	}
+	return report, err
+}
+
+func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*Fingerprint, error) {
+	conn, err := connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer disconnect(conn)
+	return TakeFingerprint(ctx, conn)
+}
+
+// withModel calls f with a scratch database that was made from the template, and drops it. conn holds the lock of its
+// name: what is left of a process that died is free of it, and the reconciler drops it.
+func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server registry.Server,
+	f func(model *pgx.ConnConfig) error,
+) error {
+	name := p.names.model(cuid2.Generate())
+	if err := pglock.Lock(ctx, conn, name); err != nil {
+		return err
+	}
+	defer p.dropModel(ctx, conn, name)
+	if err := p.clone(ctx, conn, server, name); err != nil {
+		return err
+	}
+	if err := run(ctx, conn, openToOwner(name)); err != nil {
+		return err
+	}
+	return f(p.config(server, name))
+}
+
+// dropModel cannot be done on a session that ctx has closed; then the reconciler does it.
+func (p *Provisioner) dropModel(ctx context.Context, conn *pgx.Conn, name string) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+		p.logError(ctx, "drop model "+name, "", err)
+	}
+}

@@ -1,0 +1,65 @@
+package provision
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pgtenancy/pgtenancy/internal/scram"
+)
+
+// wall makes the tenant's role and lets it, and nobody else, into the database; then opens it. It is one transaction:
+// there is no moment in which a role of another tenant could connect. The role owns nothing, so it can neither drop nor
+// alter the database.
+func (j *job) wall(ctx context.Context) error {
+	conn, err := j.session(ctx)
+	if err != nil {
+		return err
+	}
+	t := &j.claim.Tenant
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return err
+	}
+	if f.role && !ownsRole(f, t.ID) {
+		return ErrNotOurs
+	}
+	verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
+	if err != nil {
+		return err
+	}
+	sql := wallSQL(wallInput{
+		database: quote(t.Endpoint.Database),
+		role:     quote(t.Endpoint.User),
+		group:    quote(j.p.names.groupRole()),
+		verifier: "'" + verifier + "'",
+		mark:     mark{Version: 1, Tenant: t.ID, Epoch: t.Epoch}.literal(),
+		roleIs:   f.role,
+	})
+	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
+		return err
+	}
+	j.disconnect() // what follows can take long, and needs no lock
+	return nil
+}
+
+type wallInput struct {
+	database, role, group string // quoted
+	verifier, mark        string // literals
+	roleIs                bool   // an earlier try made it
+}
+
+func wallSQL(in wallInput) string {
+	role := "CREATE ROLE $role LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS" +
+		" CONNECTION LIMIT -1 IN ROLE $group PASSWORD $verifier;"
+	if in.roleIs {
+		role = "ALTER ROLE $role LOGIN PASSWORD $verifier; GRANT $group TO $role;"
+	}
+	return strings.NewReplacer(
+		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$mark", in.mark,
+	).Replace(role + `
+		COMMENT ON ROLE $role IS $mark;
+		REVOKE ALL ON DATABASE $database FROM PUBLIC;
+		GRANT CONNECT ON DATABASE $database TO $role;
+		COMMENT ON DATABASE $database IS $mark;
+		ALTER DATABASE $database WITH ALLOW_CONNECTIONS true`)
+}
