@@ -1,0 +1,67 @@
+package atlas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// errEndsTransaction is what a file is refused with that has BEGIN, COMMIT or ROLLBACK in it.
+var errEndsTransaction = errors.New("ends the transaction it is run in: remove COMMIT and ROLLBACK")
+
+// runFiles runs SQL files on a connection with an open transaction.
+func runFiles(ctx context.Context, conn *pgx.Conn, files []file) error {
+	before, err := transactionID(ctx, conn)
+	if err != nil {
+		return redact(ctx, err)
+	}
+	for _, f := range files {
+		if err := runFile(ctx, conn, f); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		// COMMIT followed by BEGIN leaves a transaction open as well, but another one.
+		after, err := transactionID(ctx, conn)
+		if err != nil {
+			return redact(ctx, err)
+		}
+		if conn.PgConn().TxStatus() != 'T' || after != before {
+			return fmt.Errorf("%s: %w", f.name, errEndsTransaction)
+		}
+	}
+	return nil
+}
+
+func transactionID(ctx context.Context, conn *pgx.Conn) (id string, err error) {
+	err = conn.QueryRow(ctx, "SELECT pg_current_xact_id()::text").Scan(&id)
+	return id, err
+}
+
+// runFile runs a file as one message of the simple protocol. An error says where it was met.
+func runFile(ctx context.Context, conn *pgx.Conn, f file) error {
+	results := conn.PgConn().Exec(ctx, f.text)
+	statement := 1
+	for results.NextResult() {
+		if _, err := results.ResultReader().Close(); err == nil {
+			statement++
+		}
+	}
+	err := results.Close()
+	if err == nil {
+		return nil
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Position > 0 {
+		return fmt.Errorf("statement %d, line %d: %w", statement, line(f.text, int(pg.Position)), redact(ctx, err))
+	}
+	return fmt.Errorf("statement %d: %w", statement, redact(ctx, err))
+}
+
+// line is the line of the position-th character of text; PostgreSQL counts from 1.
+func line(text string, position int) int {
+	runes := []rune(text)
+	return 1 + strings.Count(string(runes[:min(position-1, len(runes))]), "\n")
+}

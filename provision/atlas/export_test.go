@@ -1,0 +1,4 @@
+package atlas
+
+// DatabaseURL is databaseURL with the default policy.
+var DatabaseURL = databaseURL
