@@ -1,0 +1,29 @@
+package authn
+
+import (
+	"context"
+	"time"
+)
+
+// Identity is who a verified token speaks for.
+type Identity struct {
+	Subject   string    // id of the admin, the claim "sub"
+	Tenant    string    // id of the tenant, the claim "tid"; not yet parsed as one
+	Session   string    // id of the session, the claim "sid"
+	Role      string    // role in the tenant, the claim "role"; may be empty
+	TokenID   string    // id of the token, the claim "jti"
+	ExpiresAt time.Time // the claim "exp"
+}
+
+type identityKey struct{}
+
+// NewContext returns a copy of ctx that carries id.
+func NewContext(ctx context.Context, id *Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// FromContext returns the identity that ctx carries, and whether there is one.
+func FromContext(ctx context.Context) (*Identity, bool) {
+	id, _ := ctx.Value(identityKey{}).(*Identity)
+	return id, id != nil
+}
