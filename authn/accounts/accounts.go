@@ -1,0 +1,79 @@
+package accounts
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Config configures [Accounts]. Registry, Provisioner, Resolver, Hasher and Issuer are required; any other field left
+// zero has the default that its comment names.
+type Config struct {
+	Registry    *registry.Registry
+	Provisioner *provision.Provisioner
+	Resolver    *tenancy.Resolver
+	Hasher      *authn.Hasher
+	Issuer      *authn.Issuer
+
+	// Profiles reads and writes admins in a tenant's database. Give [Seed] the same one. Default: Table{}.
+	Profiles Profiles
+
+	// Trial is how long after its sign-up an organization's trial ends. Default: 14 days. Negative: no trial.
+	Trial time.Duration
+
+	// SessionTTL is how long a session lives, however often it is refreshed. Default: 30 days.
+	SessionTTL time.Duration
+
+	// Grace is how long after its exchange a refresh token still gives the same successor, for a client whose answer
+	// was lost. A later use revokes the session. Default: 20 s. Negative: none.
+	Grace time.Duration
+
+	// Logger is told of sign-ups, sign-ins and refusals by tenant and admin id, never by e-mail. Default: discards.
+	Logger *slog.Logger
+}
+
+// Accounts signs people up and in. It is safe for concurrent use and owns none of what its Config names.
+type Accounts struct {
+	cfg Config
+}
+
+// New returns Accounts for cfg, or an error that names every field that is missing.
+func New(cfg Config) (*Accounts, error) {
+	var errs []error
+	for _, f := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Registry", cfg.Registry == nil},
+		{"Provisioner", cfg.Provisioner == nil},
+		{"Resolver", cfg.Resolver == nil},
+		{"Hasher", cfg.Hasher == nil},
+		{"Issuer", cfg.Issuer == nil},
+	} {
+		if f.missing {
+			errs = append(errs, errors.New("accounts: Config."+f.name+": required"))
+		}
+	}
+	if cfg.SessionTTL < 0 {
+		errs = append(errs, errors.New("accounts: Config.SessionTTL: must not be negative"))
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	cfg.Trial = cmp.Or(cfg.Trial, 14*24*time.Hour)
+	cfg.SessionTTL = cmp.Or(cfg.SessionTTL, 30*24*time.Hour)
+	cfg.Grace = max(cmp.Or(cfg.Grace, 20*time.Second), 0)
+	if cfg.Profiles == nil {
+		cfg.Profiles = Table{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Accounts{cfg: cfg}, nil
+}

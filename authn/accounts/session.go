@@ -1,0 +1,85 @@
+package accounts
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Session is what a sign-up, a sign-in and a refresh return.
+type Session struct {
+	AccessToken  tenancy.Secret // a signed token for authn.Verifier
+	RefreshToken tenancy.Secret // for Refresh; good once
+	ExpiresIn    time.Duration  // of the access token
+	Profile      Profile        // without PasswordHash
+	Tenant       tenancy.Tenant
+	Organization registry.Organization
+}
+
+// open begins a session for an admin who has proved who they are.
+func (a *Accounts) open(
+	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile,
+) (*Session, error) {
+	session, refresh, err := a.cfg.Registry.OpenSession(ctx, t.ID, p.ID, a.cfg.SessionTTL)
+	if err != nil {
+		return nil, err
+	}
+	return a.issue(session, refresh, t, o, p)
+}
+
+func (a *Accounts) issue(
+	s registry.Session, refresh tenancy.Secret, t tenancy.Tenant, o registry.Organization, p Profile,
+) (*Session, error) {
+	token, expires, err := a.cfg.Issuer.Issue(authn.Identity{
+		Subject: p.ID, Tenant: string(t.ID), Session: s.ID, Role: p.Role,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.PasswordHash = ""
+	return &Session{
+		AccessToken:  tenancy.NewSecret(token),
+		RefreshToken: refresh,
+		ExpiresIn:    time.Until(expires).Round(time.Second),
+		Profile:      p,
+		Tenant:       t,
+		Organization: o,
+	}, nil
+}
+
+// Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
+// registry.ErrInvalidSession for a token that opens no session; the person has to sign in again.
+//
+// While the tenant's database does not answer, the Profile has only what the registry knows: id, e-mail and role.
+func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) {
+	session, next, err := a.cfg.Registry.RotateSession(ctx, tenancy.NewSecret(token), a.cfg.Grace)
+	if err != nil {
+		return nil, err
+	}
+	tenant, err := a.cfg.Registry.Tenant(ctx, session.TenantID)
+	if err != nil {
+		return nil, err
+	}
+	member := registry.Membership{TenantID: session.TenantID, AdminID: session.AdminID}
+	profile, err := a.find(ctx, member)
+	if err != nil {
+		// The token was exchanged: to fail now could cost the person the session, so the registry's copy must do.
+		admin, copyErr := a.cfg.Registry.Admin(ctx, session.AdminID)
+		if copyErr != nil {
+			return nil, copyErr
+		}
+		a.log(ctx, slog.LevelWarn, "refreshed without the tenant's database", member)
+		profile = Profile{ID: admin.ID, Email: admin.Email.Reveal(), Role: admin.Role}
+	}
+	return a.issue(session, next, tenant.Tenant, tenant.Organization, profile)
+}
+
+// SignOut ends the session of id: its refresh token is worth nothing from now on. Access tokens that were issued stay
+// good until they expire. ctx governs the whole of it. Signing out twice is no error.
+func (a *Accounts) SignOut(ctx context.Context, id *authn.Identity) error {
+	return a.cfg.Registry.CloseSession(ctx, id.Session)
+}

@@ -1,0 +1,124 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// SignIn is an e-mail and a password to be checked.
+type SignIn struct {
+	Email    string
+	Password string
+
+	// Tenant narrows the sign-in to one tenant, for a page that belongs to it. Empty: the e-mail's own.
+	Tenant tenancy.ID
+}
+
+// SignIn checks an e-mail and a password and opens a session. ctx governs the whole of it.
+//
+// It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after the same work. Only
+// who knows the password learns more: an error that matches tenancy.ErrNotActive when the tenant is suspended or
+// otherwise closed, or the reason why its database cannot be reached. authn.ErrBusy means that too many passwords are
+// being checked.
+func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
+	member, err := a.membership(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if member == nil {
+		if err := a.cfg.Hasher.Spend(ctx, s.Password); err != nil {
+			return nil, err
+		}
+		return nil, ErrBadCredentials
+	}
+	profile, unreachable := a.find(ctx, *member)
+	if unreachable != nil {
+		return nil, a.explain(ctx, *member, s.Password, unreachable)
+	}
+	match, err := a.cfg.Hasher.Verify(ctx, s.Password, profile.PasswordHash)
+	if err != nil {
+		return nil, err
+	}
+	if !match.OK {
+		a.log(ctx, slog.LevelWarn, "sign-in refused", *member)
+		return nil, ErrBadCredentials
+	}
+	if match.Rehash {
+		a.rehash(ctx, *member, profile.PasswordHash, s.Password)
+	}
+	a.log(ctx, slog.LevelInfo, "signed in", *member)
+	tenant, err := a.cfg.Registry.Tenant(ctx, member.TenantID)
+	if err != nil {
+		return nil, err
+	}
+	return a.open(ctx, tenant.Tenant, tenant.Organization, profile)
+}
+
+// membership returns nil for an e-mail that leads nowhere. One that leads to several tenants leads nowhere either
+// until the caller says which: to list them before the password is right would tell a stranger where somebody works.
+func (a *Accounts) membership(ctx context.Context, s SignIn) (*registry.Membership, error) {
+	email, err := registry.ParseEmail(s.Email)
+	if err != nil {
+		return nil, nil
+	}
+	members, err := a.cfg.Registry.TenantsByEmail(ctx, email)
+	if err != nil {
+		return nil, err
+	}
+	var found *registry.Membership
+	for _, m := range members {
+		if s.Tenant != "" && m.TenantID != s.Tenant {
+			continue
+		}
+		if found != nil {
+			return nil, nil
+		}
+		found = &m
+	}
+	return found, nil
+}
+
+// find reads the admin's row in the tenant's database. The lease goes back before the password is checked, which
+// takes longer than the query.
+func (a *Accounts) find(ctx context.Context, m registry.Membership) (Profile, error) {
+	var p Profile
+	err := a.cfg.Resolver.AcquireFunc(ctx, m.TenantID, func(ctx context.Context, db *pgxpool.Pool) (err error) {
+		p, err = a.cfg.Profiles.Find(ctx, db, m.AdminID)
+		return err
+	})
+	return p, err
+}
+
+// explain checks the password against the registry's copy, because the tenant's database could not be asked, and
+// tells why only to who knows it.
+func (a *Accounts) explain(ctx context.Context, m registry.Membership, password string, why error) error {
+	admin, err := a.cfg.Registry.Admin(ctx, m.AdminID)
+	if err != nil && !errors.Is(err, registry.ErrAdminNotFound) {
+		return err
+	}
+	if err != nil || errors.Is(why, ErrProfileNotFound) { // deleted here or there: nobody
+		if err := a.cfg.Hasher.Spend(ctx, password); err != nil {
+			return err
+		}
+		return ErrBadCredentials
+	}
+	match, err := a.cfg.Hasher.Verify(ctx, password, admin.PasswordHash)
+	if err != nil {
+		return err
+	}
+	if !match.OK {
+		return ErrBadCredentials
+	}
+	return why
+}
+
+func (a *Accounts) log(ctx context.Context, level slog.Level, msg string, m registry.Membership) {
+	a.cfg.Logger.LogAttrs(ctx, level, msg,
+		slog.String("tenant", string(m.TenantID)), slog.String("admin", m.AdminID))
+}

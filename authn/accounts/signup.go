@@ -1,0 +1,131 @@
+package accounts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// RolePrimary is the role of the admin who signed an organization up.
+const RolePrimary = "PRIMARY"
+
+// SignUp is what a person fills in to get an organization, a database and an account.
+type SignUp struct {
+	Email        string
+	Password     string
+	FirstName    string
+	LastName     string
+	Organization string
+
+	// IdempotencyKey makes a repetition safe: the same key with the same fields signs in to what the first made.
+	// Empty: every call is a new sign-up.
+	IdempotencyKey string
+
+	// Progress is told when each step begins. It must not block. It may be nil.
+	Progress func(step string)
+}
+
+// SignUp makes an organization with a database of its own and its first admin, and signs that admin in. ctx governs the
+// whole sign-up; when it ends early, what was begun is undone in the background.
+//
+// It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrKeyReused when the
+// idempotency key was used with other fields, authn.ErrBusy when too many passwords are being hashed, or the error of
+// [provision.Provisioner.Create]. After an error no account exists or will exist, unless the error says that only the
+// signing-in failed.
+func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
+	email, err := s.check()
+	if err != nil {
+		return nil, err
+	}
+	hash, err := a.cfg.Hasher.Hash(ctx, s.Password)
+	if err != nil {
+		return nil, passwordError(err)
+	}
+	made, err := a.cfg.Provisioner.Create(ctx, a.request(s, email, hash))
+	if err != nil {
+		return nil, err
+	}
+	profile := Profile{
+		ID: made.Admin.ID, Email: email.Reveal(), Role: made.Admin.Role,
+		FirstName: s.FirstName, LastName: s.LastName, PasswordHash: hash,
+	}
+	if made.Replayed {
+		if err := a.checkReplay(ctx, made, s.Password); err != nil {
+			return nil, err
+		}
+	}
+	a.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "signed up", slog.String("tenant", string(made.Tenant.ID)),
+		slog.String("admin", profile.ID), slog.Bool("replayed", made.Replayed))
+	session, err := a.open(ctx, made.Tenant, made.Organization, profile)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: signed up, but not signed in: %w", err)
+	}
+	return session, nil
+}
+
+func (a *Accounts) request(s SignUp, email registry.Email, hash string) provision.Request {
+	data, _ := json.Marshal(names{FirstName: s.FirstName, LastName: s.LastName}) // two strings always marshal
+	req := provision.Request{
+		Organization:   registry.Organization{Name: s.Organization, Email: email},
+		Admin:          registry.Admin{Email: email, PasswordHash: hash, Role: RolePrimary},
+		Data:           data,
+		IdempotencyKey: s.IdempotencyKey,
+		Progress:       s.Progress,
+	}
+	if a.cfg.Trial > 0 {
+		req.Organization.TrialEndsAt = time.Now().Add(a.cfg.Trial).UTC().Truncate(time.Second)
+	}
+	if s.IdempotencyKey != "" {
+		req.RequestHash = s.hash(email)
+	}
+	return req
+}
+
+// hash covers what was asked for except the password, because a fast hash of a password must not be stored. The
+// registry keys it again, so that it does not give the e-mail away either.
+func (s SignUp) hash(email registry.Email) []byte {
+	h := sha256.New()
+	for _, field := range []string{email.Reveal(), s.FirstName, s.LastName, s.Organization} {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(field), field)
+	}
+	return h.Sum(nil)
+}
+
+// checkReplay asks for the password of the account that the first request made: who knows an idempotency key and an
+// e-mail is not yet who signed up.
+func (a *Accounts) checkReplay(ctx context.Context, made *provision.Result, password string) error {
+	admin, err := a.cfg.Registry.Admin(ctx, made.Admin.ID)
+	if err != nil {
+		return err
+	}
+	match, err := a.cfg.Hasher.Verify(ctx, password, admin.PasswordHash)
+	if err != nil {
+		return err
+	}
+	if !match.OK {
+		return registry.ErrKeyReused
+	}
+	return nil
+}
+
+// passwordError turns the password policy's refusals into a field's error.
+func passwordError(err error) error {
+	for refusal, text := range map[error]string{
+		authn.ErrPasswordTooShort: "must have at least 8 characters",
+		authn.ErrPasswordTooLong:  "must have at most 1024 bytes",
+		authn.ErrPasswordCommon:   "is too common",
+	} {
+		if errors.Is(err, refusal) {
+			return &InputError{Fields: map[string]string{"password": text}}
+		}
+	}
+	return err
+}
