@@ -1,0 +1,106 @@
+package middleware
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Authenticate verifies the request's token and puts its identity into the context, for [authn.FromContext]. It refuses
+// the request if there is no token, if it is no good, or if the request addresses another tenant than the token is for.
+// It does not look the tenant up: use it alone for what a suspended tenant may still do, such as paying. A public
+// Middleware refuses everything here.
+func (m *Middleware) Authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, err := m.verify(r)
+		if err != nil {
+			m.refuse(w, r, err)
+			return
+		}
+		r = r.WithContext(authn.NewContext(r.Context(), id))
+		if _, err := m.decide(r); err != nil {
+			m.refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (m *Middleware) verify(r *http.Request) (*authn.Identity, error) {
+	raw, err := m.token(r)
+	if err != nil {
+		return nil, err
+	}
+	id, err := m.cfg.Verifier.Verify(r.Context(), raw)
+	if err != nil {
+		return nil, answer(err)
+	}
+	if id == nil {
+		return nil, authn.ErrTokenInvalid
+	}
+	return id, nil
+}
+
+func (m *Middleware) token(r *http.Request) (string, error) {
+	switch {
+	case m.cfg.Public:
+		return "", authn.ErrTokenMissing
+	case m.cfg.Token == nil:
+		return bearer(r.Header)
+	}
+	raw := m.cfg.Token(r)
+	if raw == "" {
+		return "", authn.ErrTokenMissing
+	}
+	return raw, nil
+}
+
+// bearer returns the token of an Authorization header (RFC 6750 section 2.1). Another scheme is no token. Two headers
+// are refused, because a proxy may have looked at the other one.
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
+		return "", authn.ErrTokenMissing
+	}
+	if len(values) > 1 {
+		return "", authn.ErrTokenInvalid
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.TrimLeft(token, " ")
+	switch {
+	case !strings.EqualFold(scheme, "Bearer") || token == "":
+		return "", authn.ErrTokenMissing
+	case strings.ContainsAny(token, " \t,"):
+		return "", authn.ErrTokenInvalid
+	}
+	return token, nil
+}
+
+// decide returns the tenant that r is for: the identity's, with which what r addresses must agree. Without an identity
+// it is the addressed one, if that is enough for m.
+func (m *Middleware) decide(r *http.Request) (tenancy.ID, error) {
+	address, err := m.address(r)
+	if err != nil {
+		return "", err
+	}
+	identity, ok := authn.FromContext(r.Context())
+	switch {
+	case !ok && !m.cfg.Public:
+		return "", authn.ErrTokenMissing
+	case !ok && address == "":
+		return "", ErrNoTenant
+	case !ok:
+		return address, nil
+	}
+	id, err := tenancy.ParseID(identity.Tenant)
+	if err != nil {
+		return "", fmt.Errorf("%w: its tenant: %w", authn.ErrTokenInvalid, err)
+	}
+	if address != "" && address != id {
+		return "", fmt.Errorf("%w: token for %q, request for %q", ErrTenantMismatch, id, address)
+	}
+	return id, nil
+}

@@ -1,0 +1,33 @@
+// Package middleware gives each HTTP request the database of the tenant that it is for.
+//
+//	m, err := middleware.New(middleware.Config{
+//		Resolver: resolver,                                 // *tenancy.Resolver
+//		Verifier: verifier,                                 // *authn.Verifier
+//		Identify: middleware.FromSubdomain("example.com"),  // acme.example.com is tenant acme
+//	})
+//	mux.Handle("GET /members", m.Handler(members))
+//
+// [Middleware.Handler] is three steps, which can be used one by one: [Middleware.Identify] finds out which tenant the
+// request addresses, [Middleware.Authenticate] verifies its bearer token, and [Middleware.Tenant] leases the tenant's
+// pool for as long as the handler runs. The handler finds the lease with [tenancy.FromContext] and the identity with
+// [authn.FromContext].
+//
+// # Who decides
+//
+// The token's tenant decides. What the request addresses only has to agree: if it names another tenant, the request is
+// refused with [ErrTenantMismatch]. Where no [Identifier] is configured, or it finds that the request names no tenant,
+// the token alone decides. A request without a token is refused, unless [Config.Public] says that what the tenant
+// serves is for everyone.
+//
+// # What the client learns
+//
+// An unknown tenant, somebody else's, one that is being deleted and a request that addresses no tenant properly get the
+// same answer, byte for byte: 404. Answers are RFC 9457 problems that hold no text of any error; the cause goes to
+// [Config.Logger].
+//
+// # The lease ends with the handler
+//
+// It is released when the handler returns or panics. A goroutine, a hijacked connection or a stream that outlives the
+// handler must acquire a lease of its own from the resolver. The [http.ResponseWriter] is never wrapped, so flushing,
+// hijacking and [http.ResponseController] work as without the middleware.
+package middleware

@@ -1,0 +1,110 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Verifier turns a raw token into an identity; *[authn.Verifier] is one.
+//
+// Verify returns an error that matches authn.ErrTokenMissing, ErrTokenExpired or ErrTokenInvalid if and only if the
+// token is surely no good: the client is then told so. Any other error means that Verify could not say. ctx is the
+// request's.
+type Verifier interface {
+	Verify(ctx context.Context, raw string) (*authn.Identity, error)
+}
+
+// ErrorHandler answers a request that a middleware refused with err. Use [StatusCode] for the status, and keep err's
+// text from the client. See [WriteProblem] on clients that have gone.
+type ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+
+// Config configures a [Middleware]. Resolver is required, and so is Verifier, unless Public is set.
+type Config struct {
+	// Resolver leases the pools.
+	Resolver *tenancy.Resolver
+
+	// Verifier verifies the tokens.
+	Verifier Verifier
+
+	// Identify says which tenant a request addresses, for comparison with its token's. Default: the token alone decides.
+	Identify Identifier
+
+	// Public leases the pool of whatever tenant a request addresses, and asks for no token: for sign-in pages and
+	// sites that everyone may see. It needs Identify, and no Verifier. Make one Middleware with it and another one without.
+	Public bool
+
+	// Token returns the token of a request, or "" if it has none. Default: the one in "Authorization: Bearer" (RFC 6750);
+	// several Authorization headers are refused. A token in a cookie needs protection against cross-site requests, see
+	// net/http.CrossOriginProtection; one in the URL ends up in logs.
+	Token func(r *http.Request) string
+
+	// ErrorHandler answers requests that are refused. Default: WriteProblem.
+	ErrorHandler ErrorHandler
+
+	// Logger is told of every request that is refused, with its cause: at level Warn if the server is to blame, or a token
+	// was used for another tenant, at Info otherwise, at Debug if the client has gone. Default: none.
+	Logger *slog.Logger
+}
+
+// Middleware identifies, authenticates and leases. Its methods have the shape func(http.Handler) http.Handler, which
+// most routers take. It is safe for concurrent use.
+type Middleware struct {
+	cfg Config
+}
+
+// New returns a middleware, or every violation of cfg at once.
+func New(cfg Config) (*Middleware, error) {
+	var errs []error
+	refuse := func(s string) { errs = append(errs, errors.New("middleware: Config."+s)) }
+	if cfg.Resolver == nil {
+		refuse("Resolver: required")
+	}
+	switch {
+	case !cfg.Public && cfg.Verifier == nil:
+		refuse("Verifier: required, unless Public is set")
+	case cfg.Public && cfg.Verifier != nil:
+		refuse("Verifier: must not be set with Public")
+	}
+	if cfg.Public && cfg.Identify == nil {
+		refuse("Identify: required with Public")
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if cfg.ErrorHandler == nil {
+		cfg.ErrorHandler = WriteProblem
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Middleware{cfg}, nil
+}
+
+// Handler wraps next in Identify, Authenticate (unless the Middleware is public) and Tenant, in this order.
+func (m *Middleware) Handler(next http.Handler) http.Handler {
+	next = m.Tenant(next)
+	if !m.cfg.Public {
+		next = m.Authenticate(next)
+	}
+	return m.Identify(next)
+}
+
+// refuse answers r with err.
+func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status := StatusCode(err)
+	level := slog.LevelInfo
+	switch {
+	case gone(r, err):
+		level = slog.LevelDebug
+	case status >= http.StatusInternalServerError, errors.Is(err, ErrTenantMismatch):
+		level = slog.LevelWarn
+	}
+	m.cfg.Logger.LogAttrs(r.Context(), level, "request refused",
+		slog.Int("status", status), slog.String("method", r.Method), slog.Any("error", err))
+	m.cfg.ErrorHandler(w, r, err)
+}

@@ -1,0 +1,118 @@
+package middleware
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Problem is an RFC 9457 problem.
+type Problem struct {
+	Type   string            `json:"type,omitempty"` // a URI; empty means that title and status say it all
+	Title  string            `json:"title"`
+	Status int               `json:"status"`
+	Detail string            `json:"detail,omitempty"` // for people; never the text of an error
+	Fields map[string]string `json:"fields,omitempty"` // what is wrong with each field of the input
+}
+
+// Write writes p as application/problem+json with p's status, not to be cached.
+func (p Problem) Write(w http.ResponseWriter) {
+	body, err := json.Marshal(p)
+	if err != nil { // strings and an int always marshal
+		panic(err)
+	}
+	h := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
+		h.Del(name) // meant for another body, as in http.Error
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // the client may have gone
+}
+
+// WriteProblem answers r with a problem of err's [StatusCode]. It writes no text of err, which belongs into a log. A 401
+// says how to authenticate (RFC 6750 section 3), a 429 or 503 when to try again: after what a method
+// RetryAfter() time.Duration of err says, or a second, and up to half as much again or two seconds more, so that clients
+// do not come back all at once. A 422 lists the fields that a method InvalidFields() map[string]string of err does.
+//
+// If the client has gone, it writes nothing, and panics with [http.ErrAbortHandler], so that net/http sends nothing
+// either. If WriteProblem returned, net/http would answer 200; and where the server's own shutdown has canceled the
+// request, a client would take that for success.
+func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
+	if gone(r, err) {
+		panic(http.ErrAbortHandler)
+	}
+	p := Problem{Status: StatusCode(err), Detail: detail(err), Fields: fields(err)}
+	p.Title = http.StatusText(p.Status)
+	switch p.Status {
+	case StatusClientGone: // something was canceled, but not the request
+		p.Status, p.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
+		fallthrough
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(err)))
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge(err))
+	}
+	p.Write(w)
+}
+
+// gone reports whether err says no more than that r's client does not wait any longer.
+func gone(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
+}
+
+func challenge(err error) string {
+	if errors.Is(err, authn.ErrTokenMissing) {
+		return "Bearer"
+	}
+	return `Bearer error="invalid_token"`
+}
+
+// retryAfter returns whole seconds.
+func retryAfter(err error) int {
+	after := time.Second
+	var own interface{ RetryAfter() time.Duration }
+	if errors.As(err, &own) {
+		after = max(own.RetryAfter(), time.Second)
+	}
+	after += rand.N(max(after/2, 2*time.Second)) //nolint:gosec // nothing is won by guessing it
+	return int((after + time.Second - 1) / time.Second)
+}
+
+// detail helps where the client may know: these states are only told to who has a token for the tenant.
+func detail(err error) string {
+	switch {
+	case errors.Is(err, tenancy.ErrSuspended):
+		return "This account is suspended."
+	case errors.Is(err, tenancy.ErrProvisioning):
+		return "This account is being set up."
+	case errors.Is(err, tenancy.ErrMoving):
+		return "This account is being moved and will be back in a moment."
+	}
+	return ""
+}
+
+func fields(err error) map[string]string {
+	var own interface{ InvalidFields() map[string]string }
+	switch {
+	case errors.As(err, &own):
+		return own.InvalidFields()
+	case errors.Is(err, authn.ErrPasswordTooShort):
+		return map[string]string{"password": fmt.Sprintf("must have at least %d characters", authn.MinPasswordLength)}
+	case errors.Is(err, authn.ErrPasswordTooLong):
+		return map[string]string{"password": fmt.Sprintf("must have at most %d bytes", authn.MaxPasswordLength)}
+	case errors.Is(err, authn.ErrPasswordCommon):
+		return map[string]string{"password": "is among the first that anyone would guess"}
+	}
+	return nil
+}

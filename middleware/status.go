@@ -1,0 +1,60 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// StatusClientGone is the StatusCode of context.Canceled. It is no status of HTTP, is for logs and metrics, and is never
+// sent.
+const StatusClientGone = 499
+
+// StatusCode returns the HTTP status that err stands for:
+//
+//	401  a token that is missing, expired or invalid
+//	403  a suspended tenant
+//	404  no tenant, an unknown one, another one than the token's, one that is being deleted or whose sign-up failed
+//	422  a password that is too short, too long or too common
+//	499  context.Canceled: the client has gone
+//	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, context.DeadlineExceeded,
+//	     ErrUnavailable, authn.ErrBusy
+//	500  anything else; 200 for nil
+//
+// An error of another package says its own with a method HTTPStatus() int, which goes before all of these.
+func StatusCode(err error) int {
+	var own interface{ HTTPStatus() int }
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case errors.As(err, &own):
+		return own.HTTPStatus()
+	case is(err, authn.ErrTokenMissing, authn.ErrTokenExpired, authn.ErrTokenInvalid):
+		return http.StatusUnauthorized
+	case is(err, ErrNoTenant, ErrMisaddressed, ErrTenantMismatch,
+		tenancy.ErrInvalidID, tenancy.ErrNotFound, tenancy.ErrDeleting, tenancy.ErrFailing):
+		return http.StatusNotFound
+	case is(err, tenancy.ErrSuspended):
+		return http.StatusForbidden
+	case is(err, authn.ErrPasswordTooShort, authn.ErrPasswordTooLong, authn.ErrPasswordCommon):
+		return http.StatusUnprocessableEntity
+	case is(err, tenancy.ErrNotActive, tenancy.ErrAtCapacity, tenancy.ErrClosed, authn.ErrBusy, ErrUnavailable,
+		context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
+	case is(err, context.Canceled):
+		return StatusClientGone
+	}
+	return http.StatusInternalServerError
+}
+
+func is(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

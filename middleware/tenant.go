@@ -1,0 +1,39 @@
+package middleware
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Tenant leases the pool of the request's tenant, puts the lease into the context, for [tenancy.FromContext], and
+// releases it when next returns or panics. The tenant is the one of the identity that Authenticate put there; a request
+// without one is refused, unless the Middleware is public. The request's context governs the wait for the lease.
+//
+// The handler must give back connections, rows and transactions before it returns, and must not use the pool after.
+func (m *Middleware) Tenant(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, err := m.decide(r)
+		if err != nil {
+			m.refuse(w, r, err)
+			return
+		}
+		lease, err := m.cfg.Resolver.Acquire(r.Context(), id)
+		if err != nil {
+			m.refuse(w, r, answer(err))
+			return
+		}
+		defer lease.Release()
+		next.ServeHTTP(w, r.WithContext(tenancy.NewContext(r.Context(), lease)))
+	})
+}
+
+// answer returns err if it says something about the request, and else one that matches ErrUnavailable too: a resolver
+// or verifier that could not say is not a programming error, and the client may try again.
+func answer(err error) error {
+	if StatusCode(err) != http.StatusInternalServerError {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
