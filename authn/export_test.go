@@ -19,3 +19,10 @@ func ParseHash(encoded string) (printed string, memory, time uint32, err error) 
 
 // Members is what headers and claims are read with.
 func Members(data []byte) ([]string, error) { return members(data) }
+
+// Revocations is how many revocations c keeps.
+func (c *Cache) Revocations() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.revoked)
+}

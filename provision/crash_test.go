@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -188,14 +189,17 @@ func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 		id := "z" + string(rune('a'+i))
 		cmd := f.start(t, id, where, syscall.SIGSTOP)
 		eventually(t, "stopped", func() bool { return stopped(t, cmd.Process.Pid) })
-		var undo bool
 		eventually(t, "taken over", func() bool {
 			pass, err := p.Reconcile(t.Context())
 			must(t, err)
-			undo = len(pass.Finished) == 1
-			return undo
+			for id, err := range pass.Retried {
+				t.Logf("%s: %s: %v", where, id, err)
+			}
+			return len(pass.Finished)+len(pass.Undone) == 1 // a busy machine may need more attempts than there are
 		})
-		must(t, p.Drop(t.Context(), tenancy.ID(id)))
+		if err := p.Drop(t.Context(), tenancy.ID(id)); err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			t.Fatal(err)
+		}
 		must(t, cmd.Process.Signal(syscall.SIGCONT))
 		must(t, cmd.Wait())
 		if got := f.residue(t); got != "" {

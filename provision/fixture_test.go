@@ -255,7 +255,7 @@ func execute(ctx context.Context, cfg *pgx.ConnConfig, sql string) error {
 // eventually calls done until it is true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	for !done() {
 		select {
 		case <-deadline:

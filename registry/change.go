@@ -1,5 +1,11 @@
 package registry
 
+import (
+	"fmt"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
 // channel is what changes are notified on.
 const channel = "pgtenancy_changes"
 
@@ -21,3 +27,51 @@ feed AS (
 )
 SELECT tenant_id, pg_notify('` + channel + `', version || ' ' || tenant_id || ' ' || epoch)
 FROM (SELECT * FROM written ORDER BY version) AS ordered`
+
+// closeSessions is a statement that deletes the sessions that the condition names and announces each of them as
+// announce does a tenant, in the same transaction.
+func closeSessions(condition string) string {
+	return `
+WITH closed AS (
+	DELETE FROM pgtenancy.sessions WHERE ` + condition + ` RETURNING id, tenant_id
+), feed AS (
+	UPDATE pgtenancy.feed SET version = version + (SELECT count(*) FROM closed)
+	WHERE id = 1 AND EXISTS (SELECT 1 FROM closed)
+	RETURNING version
+), written AS (
+	INSERT INTO pgtenancy.changes (version, tenant_id, epoch, session)
+	SELECT feed.version + 1 - row_number() OVER (ORDER BY closed.id DESC), closed.tenant_id, 0, closed.id
+	FROM closed CROSS JOIN feed
+	RETURNING version, tenant_id, session
+)
+SELECT session, pg_notify('` + channel + `', version || ' ' || tenant_id || ' 0 ' || session)
+FROM (SELECT * FROM written ORDER BY version) AS ordered`
+}
+
+// change is one row of the feed.
+type change struct {
+	version int64
+	tenant  tenancy.ID
+	epoch   int64
+	session string // not empty: this session was closed
+}
+
+// parseChange reads a notification.
+func parseChange(payload string) (c change, err error) {
+	n, err := fmt.Sscan(payload, &c.version, &c.tenant, &c.epoch, &c.session)
+	if n == 3 { // no session
+		err = nil
+	}
+	return c, err
+}
+
+// tell passes c on to whom it concerns.
+func (c change) tell(inv Invalidator) {
+	if c.session == "" {
+		inv.Invalidate(c.tenant, c.epoch)
+		return
+	}
+	if r, ok := inv.(Revoker); ok {
+		r.Revoke(c.session)
+	}
+}

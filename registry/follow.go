@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -16,6 +15,11 @@ type Invalidator interface {
 	Invalidate(id tenancy.ID, epoch int64)
 }
 
+// Revoker is told of every session that is closed before its time; *authn.Cache is one.
+type Revoker interface {
+	Revoke(session string)
+}
+
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
@@ -24,6 +28,9 @@ const (
 // Follow tells inv of every change to a tenant until ctx ends, and then returns nil. It begins with what changed since
 // New, so that nothing that was looked up through r before is missed, and it may tell inv of one change more than
 // once. It calls inv from one goroutine, its caller's.
+//
+// If inv is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
+// embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen, then follows; every
 // Config.PollInterval it reads again, which also shows whether the connection still lives. When the connection fails
@@ -83,14 +90,13 @@ func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
 			}
 			return err
 		}
-		var version, epoch int64
-		var id tenancy.ID
-		if _, err := fmt.Sscan(n.Payload, &version, &id, &epoch); err != nil || version > f.last+1 {
+		c, err := parseChange(n.Payload)
+		if err != nil || c.version > f.last+1 {
 			return nil // somebody else's notification, or one was missed: the table knows
 		}
-		if version == f.last+1 {
-			f.inv.Invalidate(id, epoch)
-			f.last = version
+		if c.version == f.last+1 {
+			c.tell(f.inv)
+			f.last = c.version
 		}
 	}
 }

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -239,4 +240,59 @@ func TestFollowPurgesWhatIsOlderThanADay(t *testing.T) {
 		t.Errorf("%d sessions left, want 1", n)
 	}
 	f.rotate(t, live)
+}
+
+// revoker is a recorder that is told of closed sessions too.
+type revoker struct {
+	*recorder
+	closed chan string
+}
+
+func (r *revoker) Revoke(session string) { r.closed <- session }
+
+func TestFollowTellsARevokerOfClosedSessions(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.active(t, "acme")
+	before, _ := f.open(t, "acme")
+	must(t, f.CloseSession(t.Context(), before.ID)) // by a process that ended before this one began
+	r := &revoker{recorder: newRecorder(), closed: make(chan string, 10)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Follow(ctx, r) }()
+	defer func() { cancel(); must(t, <-done) }()
+
+	wantClosed := func(how string, sessions ...string) {
+		t.Helper()
+		for range sessions {
+			select {
+			case got := <-r.closed:
+				if !slices.Contains(sessions, got) {
+					t.Errorf("%s: told of %q, want one of %q", how, got, sessions)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("%s: never told", how)
+			}
+		}
+	}
+	wantClosed("before", before.ID)
+	signedOut, _ := f.open(t, "acme")
+	must(t, f.CloseSession(t.Context(), signedOut.ID))
+	wantClosed("signed out", signedOut.ID)
+
+	one, first := f.open(t, "acme")
+	f.rotate(t, f.rotate(t, first))
+	_, _, err := f.RotateSession(t.Context(), first, 0)
+	if !errors.Is(err, registry.ErrSessionReused) {
+		t.Fatal(err)
+	}
+	wantClosed("reused", one.ID)
+
+	two, _ := f.open(t, "acme")
+	three, _ := f.open(t, "acme")
+	must(t, f.CloseSessions(t.Context(), "admin-acme", ""))
+	wantClosed("all of an admin", two.ID, three.ID)
+	if r.has("acme", 0) {
+		t.Error("a closed session was told as a change of its tenant")
+	}
 }

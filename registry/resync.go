@@ -13,6 +13,9 @@ const (
 	// startSlack is how much older than New a change may say it is and still have committed after it.
 	startSlack = time.Minute
 
+	// revokerSlack is for tokens that were issued before this process was born: they are to expire within it.
+	revokerSlack = time.Hour
+
 	// batch bounds the rows of one statement.
 	batch = 1000
 
@@ -43,47 +46,52 @@ func (f *follower) start(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
 	defer cancel()
 	age := time.Since(f.registry.born) + startSlack
+	if _, ok := f.inv.(Revoker); ok {
+		age += revokerSlack
+	}
 	return conn.QueryRow(ctx, `SELECT coalesce(
 		(SELECT min(version) - 1 FROM pgtenancy.changes WHERE changed_at > now() - $1::interval),
 		(SELECT version FROM pgtenancy.feed WHERE id = 1))`, age).Scan(&f.last)
 }
 
-// change is a row of the changes; its fields are nil if there is none to be seen.
-type change struct {
-	newest  int64 // version of the feed
+// line is the feed's newest version beside a change that was not seen yet; nil if there is none.
+type line struct {
+	newest  int64
 	version *int64
-	id      *tenancy.ID
+	tenant  *tenancy.ID
 	epoch   *int64
+	session *string
 }
 
 // read tells the Invalidator of one batch of changes and reports whether there may be more.
 func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
-	changes, err := f.query(ctx, conn)
-	if err != nil || len(changes) == 0 || changes[0].newest == f.last {
+	lines, err := f.query(ctx, conn)
+	if err != nil || len(lines) == 0 || lines[0].newest == f.last {
 		return false, err
 	}
 	// Versions have no gaps. If the next one is missing, it was purged while this process was away; if the feed went
 	// back, the registry was restored from a backup.
-	first := changes[0]
+	first := lines[0]
 	if first.version == nil || *first.version != f.last+1 {
 		return true, f.everything(ctx, conn, first.newest)
 	}
-	for _, c := range changes {
-		f.inv.Invalidate(*c.id, *c.epoch)
-		f.last = *c.version
+	for _, l := range lines {
+		c := change{version: *l.version, tenant: *l.tenant, epoch: *l.epoch, session: *l.session}
+		c.tell(f.inv)
+		f.last = c.version
 	}
 	return true, nil
 }
 
-func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]change, error) {
+func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]line, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
 	defer cancel()
-	rows, _ := conn.Query(ctx, `SELECT f.version, c.version, c.tenant_id, c.epoch
+	rows, _ := conn.Query(ctx, `SELECT f.version, c.version, c.tenant_id, c.epoch, c.session
 		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version > $1
 		WHERE f.id = 1 ORDER BY c.version LIMIT $2`, f.last, batch)
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c change, err error) {
-		err = row.Scan(&c.newest, &c.version, &c.id, &c.epoch)
-		return c, err
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l line, err error) {
+		err = row.Scan(&l.newest, &l.version, &l.tenant, &l.epoch, &l.session)
+		return l, err
 	})
 }
 

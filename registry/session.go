@@ -88,7 +88,7 @@ func (r *Registry) RotateSession(ctx context.Context, token tenancy.Secret, grac
 		default:
 			// No error from here: it would roll the revocation back.
 			reused = true
-			_, err = tx.Exec(ctx, `DELETE FROM pgtenancy.sessions WHERE id = $1`, s.ID)
+			_, err = tx.Exec(ctx, closeSessions(`id = $1`), s.ID)
 		}
 		return err
 	})
@@ -140,15 +140,17 @@ func (r *Registry) lockSession(ctx context.Context, tx pgx.Tx, t refreshToken, g
 	return row, nil
 }
 
-// CloseSession revokes a session. One that is not there is no error. ctx governs the statement.
+// CloseSession revokes a session, and tells whoever follows. One that is not there is no error. ctx governs the
+// statement.
 func (r *Registry) CloseSession(ctx context.Context, sessionID string) error {
-	_, err := r.exec(ctx, "close session", `DELETE FROM pgtenancy.sessions WHERE id = $1`, sessionID)
+	_, err := r.exec(ctx, "close session", closeSessions(`id = $1`), sessionID)
 	return err
 }
 
-// CloseSessions revokes all sessions of an admin but one (empty: none is spared). ctx governs the statement.
+// CloseSessions revokes all sessions of an admin but one (empty: none is spared), and tells whoever follows. ctx
+// governs the statement.
 func (r *Registry) CloseSessions(ctx context.Context, adminID, except string) error {
 	_, err := r.exec(ctx, fmt.Sprintf("close sessions of admin %q", adminID),
-		`DELETE FROM pgtenancy.sessions WHERE admin_id = $1 AND id <> $2`, adminID, except)
+		closeSessions(`admin_id = $1 AND id <> $2`), adminID, except)
 	return err
 }

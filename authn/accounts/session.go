@@ -78,8 +78,9 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	return a.issue(session, next, tenant.Tenant, tenant.Organization, profile)
 }
 
-// SignOut ends the session of id: its refresh token is worth nothing from now on. Access tokens that were issued stay
-// good until they expire. ctx governs the whole of it. Signing out twice is no error.
+// SignOut ends the session of id: its refresh token is worth nothing from now on. An access token that was issued stays
+// good until it expires, except in processes that verify through an authn.Cache which registry.Follow tells of closed
+// sessions. ctx governs the whole of it. Signing out twice is no error.
 func (a *Accounts) SignOut(ctx context.Context, id *authn.Identity) error {
 	return a.cfg.Registry.CloseSession(ctx, id.Session)
 }

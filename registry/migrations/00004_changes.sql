@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS pgtenancy.changes (
     version    bigint      NOT NULL,
     tenant_id  text        NOT NULL, -- no foreign key: a change outlives its tenant
     epoch      bigint      NOT NULL,
+    session    text        NOT NULL DEFAULT '', -- not empty: this session was closed, and the tenant did not change
     changed_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT changes_pkey PRIMARY KEY (version)
 );
