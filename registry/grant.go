@@ -56,14 +56,18 @@ func (s *Share) grow(ctx context.Context, server string, total, part int) error 
 	return err
 }
 
-// abandon lets go of servers whose budget is no longer declared.
+// abandon lifts the limit for servers whose budget is no longer declared.
 func (s *Share) abandon(ctx context.Context, budgets map[string]int) error {
 	for server := range s.granted {
-		if _, declared := budgets[server]; !declared {
-			if err := s.shrink(ctx, server, s.b.SetMaxConns(server, 0)); err != nil {
-				return err
-			}
+		if _, declared := budgets[server]; declared {
+			continue
 		}
+		if _, err := s.r.exec(ctx, fmt.Sprintf("abandon budget of %q", server),
+			`DELETE FROM pgtenancy.router_conns WHERE server = $1 AND router = $2`, server, s.id); err != nil {
+			return err
+		}
+		delete(s.granted, server)
+		s.b.SetMaxConns(server, -1)
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 
 // Budgeted can be told how many connections it may have open to a server; *tenancy.Resolver is one.
 type Budgeted interface {
-	// SetMaxConns changes the limit for one server, closes idle connections above it, and returns how many are open.
+	// SetMaxConns changes the limit for one server, closes idle connections above it, and returns how many are open. A
+	// negative n is no limit.
 	SetMaxConns(server string, n int) (open int)
 }
 

@@ -182,11 +182,11 @@ func TestBudgetThatIsChangedOrTakenBackIsFollowed(t *testing.T) {
 	f.budgetOf(t, 10)
 	u := f.join(t)
 	server := only(t, u.limit)
-	for _, budget := range []int{4, 12, 0} {
+	for budget, want := range map[int]int{4: 4, 12: 12, 0: -1} { // 0: none is declared
 		f.budgetOf(t, budget)
 		must(t, u.share.Beat(t.Context()))
-		if u.limit[server] != budget {
-			t.Errorf("limit %d, want %d", u.limit[server], budget)
+		if u.limit[server] != want {
+			t.Errorf("budget %d: limit %d, want %d", budget, u.limit[server], want)
 		}
 	}
 }
