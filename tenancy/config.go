@@ -59,6 +59,13 @@ type Config struct {
 	// ever.
 	DrainTimeout time.Duration
 
+	// Fence has the database itself checked before a new connection is used, in one round trip: it must carry a [Mark]
+	// of the tenant that is not fenced and whose epoch is not greater than the record's. Otherwise the query gets
+	// [ErrFenced], and the next Acquire asks the directory. Set it if all databases have a mark; those of package
+	// provision do. Through a transaction pooler it checks when a connection to the pooler is made, and not again when
+	// the pooler takes another to the server.
+	Fence bool
+
 	// Observer is told what happens to pools.
 	Observer Observer
 }

@@ -33,6 +33,7 @@ type entry struct {
 	used       time.Duration // when its last lease came back
 	confirmed  time.Duration // start of the last look-up that confirmed the record
 	freshUntil time.Duration // until then it is leased without asking anybody
+	doubted    time.Duration // when the server last refused what is known
 }
 
 const forever = time.Duration(math.MaxInt64)

@@ -15,6 +15,11 @@ var (
 	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
+	// ErrFenced is returned by a query, with Config.Fence, whose new connection came to a database that is another
+	// tenant's, that is closed to this one, or that knows a newer epoch than the tenant's record; the query did not run.
+	// The next Acquire asks the directory again.
+	ErrFenced = errors.New("tenancy: fenced")
+
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 

@@ -17,6 +17,10 @@ type Observer struct {
 	// ServedStale is called when the directory failed and the tenant is served on under StaleGrace.
 	ServedStale func(id ID, err error)
 
+	// Fenced is called when the fence refused a connection. err matches ErrFenced and says why. One that comes after a
+	// change of the tenant is the fence at work; any other is an alarm: the directory and the database disagree.
+	Fenced func(id ID, err error)
+
 	// PoolEvicted is called when a pool begins to drain.
 	PoolEvicted func(id ID, cause Cause)
 
@@ -39,6 +43,12 @@ func (o *Observer) openFailed(id ID, err error) {
 func (o *Observer) servedStale(id ID, err error) {
 	if o.ServedStale != nil {
 		o.ServedStale(id, err)
+	}
+}
+
+func (o *Observer) fenced(id ID, err error) {
+	if o.Fenced != nil {
+		o.Fenced(id, err)
 	}
 }
 

@@ -25,8 +25,9 @@ const (
 	maxNameLength = 63
 )
 
-// newPool makes the pool of the database at ep, and dials nothing. Its sockets belong to the returned set.
-func newPool(ctx context.Context, cfg *Config, ep Endpoint) (*pgxpool.Pool, *sockets, error) {
+// newPool makes the pool of the database at ep, which g guards, and dials nothing. Its sockets belong to the returned
+// set.
+func newPool(ctx context.Context, cfg *Config, ep Endpoint, g *guard) (*pgxpool.Pool, *sockets, error) {
 	if err := ep.validate(); err != nil {
 		return nil, nil, err
 	}
@@ -49,10 +50,12 @@ func newPool(ctx context.Context, cfg *Config, ep Endpoint) (*pgxpool.Pool, *soc
 	socks := newSockets(cc.DialFunc)
 	cc.DialFunc = socks.dial
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, ep.Database, socks.dial)
+	g.install(pc)
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, nil, redact(err)
 	}
+	g.pool = pool
 	return pool, socks, nil
 }
 
