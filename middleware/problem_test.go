@@ -66,6 +66,7 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 		{state(""), 503},
 		{tenancy.ErrAtCapacity, 503},
 		{tenancy.ErrFenced, 503},
+		{tenancy.ErrServerDown, 503},
 		{tenancy.ErrClosed, 503},
 		{authn.ErrBusy, 503},
 		{context.DeadlineExceeded, 503},

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -11,6 +12,7 @@ import (
 type attempt struct {
 	guard  *guard
 	tracer pgx.QueryTracer // the user's; may be nil
+	began  time.Duration
 }
 
 var _ pgx.ConnectTracer = (*attempt)(nil)
@@ -26,7 +28,7 @@ func (a *attempt) TraceConnectStart(ctx context.Context, data pgx.TraceConnectSt
 
 // TraceConnectEnd tells the guard, and the user's tracer.
 func (a *attempt) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
-	a.guard.connected(data.Err)
+	a.guard.connected(a.began, data.Err)
 	if t, ok := a.tracer.(pgx.ConnectTracer); ok {
 		t.TraceConnectEnd(ctx, data)
 	}

@@ -59,6 +59,15 @@ type Config struct {
 	// ever.
 	DrainTimeout time.Duration
 
+	// MaxDialsPerServer limits how many connections to one server are being made at once. Others wait, no longer than
+	// the connect time-out. Default: 8. Negative: no limit.
+	MaxDialsPerServer int
+
+	// BreakerThreshold is how many attempts in a row to connect to one server must fail, of whatever tenants, before
+	// queries that need a new connection to it get [ErrServerDown] at once. One attempt is let through after each pause
+	// of 0.5 s to 2 s. What the server refuses to one tenant is no failure. Default: 5. Negative: never.
+	BreakerThreshold int
+
 	// Fence has the database itself checked before a new connection is used, in one round trip: it must carry a [Mark]
 	// of the tenant that is not fenced and whose epoch is not greater than the record's. Otherwise the query gets
 	// [ErrFenced], and the next Acquire asks the directory. Set it if all databases have a mark; those of package
@@ -81,6 +90,8 @@ const (
 	defaultMaxNotFound       = 8192
 	defaultIdleTimeout       = 10 * time.Minute
 	defaultDrainTimeout      = 30 * time.Second
+	defaultMaxDialsPerServer = 8
+	defaultBreakerThreshold  = 5
 )
 
 func (c Config) withDefaults() Config {
@@ -94,6 +105,8 @@ func (c Config) withDefaults() Config {
 	c.MaxNotFound = cmp.Or(c.MaxNotFound, defaultMaxNotFound)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	c.MaxDialsPerServer = cmp.Or(c.MaxDialsPerServer, defaultMaxDialsPerServer)
+	c.BreakerThreshold = cmp.Or(c.BreakerThreshold, defaultBreakerThreshold)
 	return c
 }
 

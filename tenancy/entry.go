@@ -22,6 +22,7 @@ type entry struct {
 	r       *Resolver
 	id      ID
 	pool    *pgxpool.Pool
+	guard   *guard
 	sockets *sockets
 	drained chan struct{}          // closed when the entry is evicted and without leases
 	tenant  atomic.Pointer[Tenant] // written under the mutex, read without
@@ -136,6 +137,7 @@ func (r *Resolver) retire(e *entry) {
 	}
 	e.state = closed
 	delete(r.retiring, e)
+	r.leaveServerLocked(e.guard.server)
 	r.slots.give()
 	took := r.now() - e.evicted
 	r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,18 +12,25 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// guard decides which connections of one pool come about. pgx's hooks tell it of each.
+// guard decides which connections of one pool come about, and when they must all go. pgx's hooks tell it of each.
 type guard struct {
 	r       *Resolver
 	tenant  Tenant        // as it was looked up when the pool was opened
+	server  *server       // that the pool connects to
 	timeout time.Duration // bounds each thing that a new connection waits for
 	pool    *pgxpool.Pool // set before the pool is leased, and so before its first connection
+
+	generation atomic.Int64 // of connections: those of an older one are dropped
 }
 
 // install adds the guard's hooks to those of the user's. Nobody's code gets to see a connection before the fence has
 // let it through.
 func (g *guard) install(pc *pgxpool.Config) {
+	g.server = g.r.joinServer(g.tenant.Endpoint, pc)
 	g.timeout = pc.ConnConfig.ConnectTimeout
+	if pc.PingTimeout <= 0 {
+		pc.PingTimeout = g.timeout // or a connection to a server that has vanished would be pinged for ever
+	}
 	before, after := pc.BeforeConnect, pc.AfterConnect
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
 		if before != nil {
@@ -30,7 +38,11 @@ func (g *guard) install(pc *pgxpool.Config) {
 				return err
 			}
 		}
-		cc.Tracer = &attempt{guard: g, tracer: cc.Tracer}
+		if err := g.server.admit(ctx, g.timeout); err != nil {
+			return err
+		}
+		cc.Tracer = &attempt{guard: g, tracer: cc.Tracer, began: g.r.now()}
+		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -46,8 +58,9 @@ func (g *guard) install(pc *pgxpool.Config) {
 	}
 }
 
-// connected is told how each attempt to connect ended.
-func (g *guard) connected(err error) {
+// connected is told how an attempt to connect ended.
+func (g *guard) connected(began time.Duration, err error) {
+	g.server.ended(began, err)
 	if refused(err) {
 		g.r.doubt(g)
 	}
@@ -62,5 +75,13 @@ func refused(err error) bool {
 		"3D000", // no such database
 		"42501", // no right to connect
 		"55000", // the database takes no connections
+		poolerError,
 	}, pg.Code)
+}
+
+// leave is for a guard whose pool did not come about.
+func (g *guard) leave() {
+	g.r.mu.Lock()
+	defer g.r.mu.Unlock()
+	g.r.leaveServerLocked(g.server)
 }

@@ -53,6 +53,7 @@ func newPool(ctx context.Context, cfg *Config, ep Endpoint, g *guard) (*pgxpool.
 	g.install(pc)
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
+		g.leave()
 		return nil, nil, redact(err)
 	}
 	g.pool = pool

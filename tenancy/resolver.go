@@ -32,6 +32,7 @@ type Resolver struct {
 	unleased int                        // how many of them have no lease
 	retiring map[*entry]struct{}        // evicted but not closed
 	openings map[ID]*opening
+	servers  map[string]*server // those that a pool connects to
 	notFound *notFound
 	slots    slots
 	leases   int
@@ -57,6 +58,7 @@ func New(cfg Config) (*Resolver, error) {
 		entries:  entries,
 		retiring: make(map[*entry]struct{}),
 		openings: make(map[ID]*opening),
+		servers:  make(map[string]*server),
 		notFound: newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
 		slots:    slots{limit: cfg.MaxPools},
 	}
