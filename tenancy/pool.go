@@ -47,6 +47,9 @@ func newPool(ctx context.Context, cfg *Config, ep Endpoint, g *guard) (*pgxpool.
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
+	if ep.Pooled {
+		unprepared(cc)
+	}
 	socks := newSockets(cc.DialFunc)
 	cc.DialFunc = socks.dial
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, ep.Database, socks.dial)
@@ -58,6 +61,16 @@ func newPool(ctx context.Context, cfg *Config, ep Endpoint, g *guard) (*pgxpool.
 	}
 	g.pool = pool
 	return pool, socks, nil
+}
+
+// unprepared keeps pgx from preparing statements by name, or describing them in one round trip and running them in
+// another: a transaction pooler may take another connection to the server for each.
+func unprepared(cc *pgx.ConnConfig) {
+	switch cc.DefaultQueryExecMode {
+	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
+		cc.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	cc.StatementCacheCapacity = 0
 }
 
 // pinTarget lets a BeforeConnect hook change what it likes (a short-lived password, say) but neither the database nor
