@@ -94,7 +94,6 @@ func (s *server) free() {
 
 // ended records how an attempt ended that had begun at the given time.
 func (s *server) ended(began time.Duration, err error) {
-	s.free()
 	now, changed := s.r.now(), false
 	failed := false
 	s.mu.Lock()
@@ -107,6 +106,7 @@ func (s *server) ended(began time.Duration, err error) {
 	case onUs:
 	}
 	s.mu.Unlock()
+	s.free() // after that: who waits must see an open breaker
 	switch {
 	case changed && failed:
 		s.r.cfg.Observer.serverDown(s.name, redact(err))
