@@ -22,7 +22,7 @@ demo: postgres ## Run the example server on http://localhost:8080
 	go run ./examples/server
 
 .PHONY: test
-test: postgres chromium compiler build vet lint tidy cover vuln ## Run every check: what CI runs
+test: postgres pgbouncer chromium compiler build vet lint tidy cover vuln ## Run every check: what CI runs
 
 .PHONY: build
 build: ## Build every module
@@ -49,7 +49,7 @@ tidy: ## Check that each go.mod is tidy
 	@for m in $(MODULES); do echo "tidy $$m"; GOWORK=off go -C $$m mod tidy -diff || exit; done
 
 .PHONY: cover
-cover: postgres chromium compiler ## Run the tests, with the race detector and statement coverage
+cover: postgres pgbouncer chromium compiler ## Run the tests, with the race detector and statement coverage
 	@mkdir -p .bin; rm -f .bin/coverage-*; for m in $(MODULES); do \
 		echo "test $$m"; profile=$(CURDIR)/.bin/coverage-$${m//[.\/]/_}; \
 		go -C $$m test $(PARALLEL) -race -shuffle=on -timeout=15m -covermode=atomic -coverprofile=$$profile ./... || exit; \
@@ -61,11 +61,12 @@ cover: postgres chromium compiler ## Run the tests, with the race detector and s
 vuln: $(TOOLS) ## Look for known vulnerabilities, where the database can be reached
 	@scripts/vulncheck.sh $(MODULES)
 
-.PHONY: postgres chromium compiler
+.PHONY: postgres pgbouncer chromium compiler
 postgres: ## Make sure that PostgreSQL can be found
+pgbouncer: ## Make sure that PgBouncer can be found
 chromium: ## Make sure that a browser can be found
 compiler: ## Make sure that a C compiler can be found
-postgres chromium compiler:
+postgres pgbouncer chromium compiler:
 	@scripts/ensure.sh $@
 
 # The tools are built from tools/go.mod, which pins them and what they are made of.

@@ -65,6 +65,8 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 		{state(tenancy.Moving), 503},
 		{state(""), 503},
 		{tenancy.ErrAtCapacity, 503},
+		{tenancy.ErrFenced, 503},
+		{tenancy.ErrServerDown, 503},
 		{tenancy.ErrClosed, 503},
 		{authn.ErrBusy, 503},
 		{context.DeadlineExceeded, 503},
@@ -140,6 +142,7 @@ func TestRetryAfterIsSpread(t *testing.T) {
 		low, high int
 	}{
 		{tenancy.ErrAtCapacity, 1, 3},
+		{tenancy.ErrFenced, 1, 3},
 		{state(tenancy.Moving), 1, 3},
 		{context.Canceled, 1, 3}, // though the request was not
 		{throttled{}, 1, 3},

@@ -20,8 +20,8 @@ const StatusClientGone = 499
 //	404  no tenant, an unknown one, another one than the token's, one that is being deleted or whose sign-up failed
 //	422  a password that is too short, too long or too common
 //	499  context.Canceled: the client has gone
-//	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, context.DeadlineExceeded,
-//	     ErrUnavailable, authn.ErrBusy
+//	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, a fenced database, a server
+//	     that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy
 //	500  anything else; 200 for nil
 //
 // An error of another package says its own with a method HTTPStatus() int, which goes before all of these.
@@ -41,8 +41,8 @@ func StatusCode(err error) int {
 		return http.StatusForbidden
 	case is(err, authn.ErrPasswordTooShort, authn.ErrPasswordTooLong, authn.ErrPasswordCommon):
 		return http.StatusUnprocessableEntity
-	case is(err, tenancy.ErrNotActive, tenancy.ErrAtCapacity, tenancy.ErrClosed, authn.ErrBusy, ErrUnavailable,
-		context.DeadlineExceeded):
+	case is(err, tenancy.ErrNotActive, tenancy.ErrAtCapacity, tenancy.ErrClosed, tenancy.ErrFenced,
+		tenancy.ErrServerDown, authn.ErrBusy, ErrUnavailable, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	case is(err, context.Canceled):
 		return StatusClientGone

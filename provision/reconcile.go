@@ -24,12 +24,13 @@ type Pass struct {
 	Undone   []tenancy.ID         // failed sign-ups and deletions ended
 	Unknown  []string             // databases with our prefix that no row knows: reported, not touched
 	Missing  []tenancy.ID         // active tenants without a database: an alarm
+	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
 	Retried  map[tenancy.ID]error // what did not work, and will be tried again
 }
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
-// Config.Attempts tries; failed sign-ups and deletions are ended; and databases without a row and rows without a database
-// are reported. Only what provably belongs to a tenant is ever dropped.
+// Config.Attempts tries; failed sign-ups and deletions are ended; suspended tenants' databases are closed and active
+// ones' opened; and databases without a row and rows without a database are reported. Only what provably belongs to a tenant is ever dropped.
 //
 // ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors of
 // tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.

@@ -85,25 +85,3 @@ func TestRedirectKeepsTLSAndItsFallbackOnTheNewHost(t *testing.T) {
 		t.Errorf("certificate of %q is verified", verify.TLSConfig.ServerName)
 	}
 }
-
-func FuzzParseMark(f *testing.F) {
-	f.Add(`{"pgtenancy":1,"tenant":"acme","epoch":3}`)
-	f.Add(`{"pgtenancy":2,"tenant":"acme"}`)
-	f.Add(`{"pgtenancy":1,"tenant":"It's"}`)
-	f.Add("our church")
-	f.Add("")
-	f.Fuzz(func(t *testing.T, comment string) {
-		tenant, epoch, ok := provision.ParseMark(comment)
-		if !ok {
-			return
-		}
-		literal := provision.MarkLiteral(tenant, epoch)
-		if strings.ContainsAny(literal[1:len(literal)-1], `'\`) {
-			t.Fatalf("not safe in a literal: %s", literal)
-		}
-		again, sameEpoch, ok := provision.ParseMark(literal[1 : len(literal)-1])
-		if !ok || again != tenant || sameEpoch != epoch {
-			t.Errorf("%s does not come back", literal)
-		}
-	})
-}

@@ -29,10 +29,11 @@ func (r *pass) survey(ctx context.Context) error {
 	errs := []error{err}
 	// The databases were listed before the rows: what is made or dropped meanwhile shows up as a difference, and is
 	// looked at again one by one.
-	missing, err := r.match(ctx, databases)
+	missing, crooked, err := r.match(ctx, databases)
 	errs = append(errs, err)
 	if err == nil {
-		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, missing))
+		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, missing),
+			r.settleGates(ctx, crooked))
 	}
 	return errors.Join(errs...)
 }
@@ -40,9 +41,9 @@ func (r *pass) survey(ctx context.Context) error {
 // listAll lists all servers at once, so that one that does not answer costs no more than its time-out. Those that could
 // not be listed are in the error and not in the maps.
 func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
-	conns map[string]*pgx.Conn, databases map[string]map[string]bool, err error,
+	conns map[string]*pgx.Conn, databases map[string]listing, err error,
 ) {
-	conns, databases = map[string]*pgx.Conn{}, map[string]map[string]bool{}
+	conns, databases = map[string]*pgx.Conn{}, map[string]listing{}
 	errs := make([]error, len(servers))
 	var mu sync.Mutex // guards the maps
 	var wg sync.WaitGroup
@@ -62,52 +63,77 @@ func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
 	return conns, databases, errors.Join(errs...)
 }
 
+// listing has the databases with our prefix on one server.
+type listing map[string]listed
+
+// listed is what the marks on a database and on the role of the same name say of the tenant's gate.
+type listed struct {
+	shutting bool // somebody began to shut it
+	shut     bool // and came to the end
+}
+
+// crooked reports whether the gate is not where the tenant's state wants it.
+func (l listed) crooked(state tenancy.State) bool {
+	return state == tenancy.Suspended && !l.shut || state == tenancy.Active && l.shutting
+}
+
 // list returns a session on s and the databases there that have the prefix.
-func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, map[string]bool, error) {
+func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
 	conn, err := r.p.session(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, _ := conn.Query(ctx, "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1)", r.p.cfg.Prefix)
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	rows, _ := conn.Query(ctx, `
+		SELECT d.datname::text, coalesce(shobj_description(d.oid, 'pg_database'), ''),
+		       coalesce(shobj_description(r.oid, 'pg_authid'), '')
+		FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = d.datname
+		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix)
+	names := listing{}
+	var name, comment, roleNote string
+	_, err = pgx.ForEachRow(rows, []any{&name, &comment, &roleNote}, func() error {
+		database, _ := tenancy.ParseMark(comment)
+		role, _ := tenancy.ParseMark(roleNote)
+		names[name] = listed{shutting: database.Fenced, shut: role.Fenced}
+		return nil
+	})
 	if err != nil {
 		disconnect(conn)
 		return nil, nil, err
-	}
-	names := make(map[string]bool, len(list))
-	for _, name := range list {
-		names[name] = true
 	}
 	delete(names, r.p.names.template(r.p.hash))
 	return conn, names, nil
 }
 
-// match takes every tenant's database off the lists, and returns the active tenants that had none there.
-func (r *pass) match(ctx context.Context, databases map[string]map[string]bool) ([]tenancy.ID, error) {
+// match takes every tenant's database off the lists, and returns the active tenants that had none there, and the tenants
+// whose gate is not where their state wants it.
+func (r *pass) match(ctx context.Context, databases map[string]listing) (missing, crooked []tenancy.ID, err error) {
 	const page = 1000
-	var missing []tenancy.ID
 	for after := tenancy.ID(""); ; {
 		tenants, err := r.p.cfg.Registry.Tenants(ctx, after, page)
 		if err != nil {
-			return nil, fmt.Errorf("list tenants: %w", err)
+			return nil, nil, fmt.Errorf("list tenants: %w", err)
 		}
 		for _, t := range tenants {
 			names, listed := databases[t.Server.Name]
-			if listed && !names[t.Endpoint.Database] && t.State == tenancy.Active {
+			found, there := names[t.Endpoint.Database]
+			switch {
+			case listed && !there && t.State == tenancy.Active:
 				missing = append(missing, t.ID)
+			case there && found.crooked(t.State):
+				crooked = append(crooked, t.ID)
 			}
 			delete(names, t.Endpoint.Database)
 			after = t.ID
 		}
 		if len(tenants) < page {
-			return missing, nil
+			return missing, crooked, nil
 		}
 	}
 }
 
 // reportUnknown reports what is left on the lists, if it is still there and no row knows it. Scratch models whose
 // maker is gone are dropped.
-func (r *pass) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]map[string]bool) error {
+func (r *pass) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]listing) error {
 	var errs []error
 	for server, names := range databases {
 		for name := range names {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pgtenancy/pgtenancy/internal/scram"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // wall makes the tenant's role and lets it, and nobody else, into the database; then opens it. It is one transaction:
@@ -32,7 +33,7 @@ func (j *job) wall(ctx context.Context) error {
 		role:     quote(t.Endpoint.User),
 		group:    quote(j.p.names.groupRole()),
 		verifier: "'" + verifier + "'",
-		mark:     mark{Version: 1, Tenant: t.ID, Epoch: t.Epoch}.literal(),
+		mark:     literal(tenancy.Mark{Tenant: t.ID, Epoch: t.Epoch}),
 		roleIs:   f.role,
 	})
 	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
@@ -41,6 +42,10 @@ func (j *job) wall(ctx context.Context) error {
 	j.disconnect() // what follows can take long, and needs no lock
 	return nil
 }
+
+// literal is m as an SQL literal: the comment on a tenant's database and role. It says whose they are, so that nothing
+// else is ever dropped, and who may enter.
+func literal(m tenancy.Mark) string { return "'" + m.String() + "'" }
 
 type wallInput struct {
 	database, role, group string // quoted

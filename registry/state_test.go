@@ -36,7 +36,7 @@ func TestEveryChangeRaisesTheEpochAndIsWrittenDown(t *testing.T) {
 		}
 	}
 	got := f.lookup(t, id)
-	if got.Endpoint.Host != "pool1.internal" || got.Endpoint.Port != 6432 || got.Endpoint.Password.Reveal() != "new" {
+	if got.Endpoint.Host != "pool1.internal" || got.Endpoint.Port != 6432 || !got.Endpoint.Pooled || got.Endpoint.Password.Reveal() != "new" {
 		t.Errorf("endpoint %s:%d", got.Endpoint.Host, got.Endpoint.Port)
 	}
 	full, err := f.Tenant(t.Context(), id)

@@ -34,7 +34,7 @@ type Tenant struct {
 // routeColumns are what a router needs to know of a tenant t on a server s.
 const routeColumns = `t.id, t.state, t.epoch, t.schema_hash, t.server, t.database, t.role_name, t.password,
 	CASE WHEN s.pooled_host = '' THEN s.host ELSE s.pooled_host END,
-	CASE WHEN s.pooled_host = '' THEN s.port ELSE s.pooled_port END`
+	CASE WHEN s.pooled_host = '' THEN s.port ELSE s.pooled_port END, s.pooled_host <> ''`
 
 const lookup = `SELECT ` + routeColumns + `
 	FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
@@ -49,7 +49,7 @@ func (r *route) fields() []any {
 	e := &r.Endpoint
 	return []any{
 		&r.ID, &r.State, &r.Epoch, &r.SchemaHash, &e.Server, &e.Database, &e.User, &r.password,
-		&e.Host, &e.Port,
+		&e.Host, &e.Port, &e.Pooled,
 	}
 }
 

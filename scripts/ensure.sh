@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that what the tests and the demo need is on this machine: make, postgres, chromium or compiler.
+# Makes sure that what the tests and the demo need is on this machine: make, postgres, pgbouncer, chromium or
+# compiler.
 # It installs Debian's package when it may (root, apt-get); otherwise it says in one line what to install.
 set -euo pipefail
 
@@ -23,14 +24,17 @@ has_chromium() {
   [[ -d "/Applications/Google Chrome.app" || -d "/Applications/Chromium.app" ]]
 }
 
+has_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
+
 has_make() { command -v make >/dev/null; }
 
 has_compiler() { command -v "$(go env CC)" >/dev/null; }
 
-what=${1:?usage: scripts/ensure.sh make|postgres|chromium|compiler}
+what=${1:?usage: scripts/ensure.sh make|postgres|pgbouncer|chromium|compiler}
 case $what in
   make) packages="make" hint="GNU make" ;;
   postgres) packages="postgresql" hint="PostgreSQL (brew install postgresql), or set DATABASE_URL to an administrator's URL" ;;
+  pgbouncer) packages="pgbouncer" hint="PgBouncer (brew install pgbouncer)" ;;
   chromium) packages="chromium" hint="Chromium or Chrome, for the browser tests" ;;
   compiler) packages="gcc libc6-dev" hint="a C compiler, for go test -race" ;;
   *) echo "ensure: unknown: $what" >&2 && exit 2 ;;

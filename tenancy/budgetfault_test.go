@@ -39,7 +39,7 @@ func TestConnectionThatFailsGivesItsPermitBack(t *testing.T) {
 		dir, base, _ := crowd(t, 1)
 		base.ConnConfig.Fallbacks = nil
 		spoil(base)
-		r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 2})
+		r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 2, BreakerThreshold: -1})
 		var users sync.WaitGroup
 		for range 20 {
 			users.Go(func() {

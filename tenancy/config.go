@@ -75,6 +75,22 @@ type Config struct {
 	// ever.
 	DrainTimeout time.Duration
 
+	// MaxDialsPerServer limits how many connections to one server are being made at once. Others wait, as for one of
+	// MaxConns. Default: an eighth of MaxConns, at least 4. Negative: no limit.
+	MaxDialsPerServer int
+
+	// BreakerThreshold is how many attempts in a row to connect to one server must fail, of whatever tenants, before
+	// queries that need a new connection to it get [ErrServerDown] at once. One attempt is let through after each pause
+	// of 0.5 s to 2 s. What the server refuses to one tenant is no failure. Default: 5. Negative: never.
+	BreakerThreshold int
+
+	// Fence has the database itself checked before a new connection is used, in one round trip: it must carry a [Mark]
+	// of the tenant that is not fenced and whose epoch is not greater than the record's. Otherwise the query gets
+	// [ErrFenced], and the next Acquire asks the directory. Set it if all databases have a mark; those of package
+	// provision do. Through a transaction pooler it checks when a connection to the pooler is made, and not again when
+	// the pooler takes another to the server.
+	Fence bool
+
 	// Observer is told what happens to pools.
 	Observer Observer
 }
@@ -92,6 +108,7 @@ const (
 	defaultMaxNotFound       = 8192
 	defaultIdleTimeout       = 10 * time.Minute
 	defaultDrainTimeout      = 30 * time.Second
+	defaultBreakerThreshold  = 5
 )
 
 func (c Config) withDefaults() Config {
@@ -110,6 +127,7 @@ func (c Config) withDefaults() Config {
 	c.MaxNotFound = cmp.Or(c.MaxNotFound, defaultMaxNotFound)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	c.BreakerThreshold = cmp.Or(c.BreakerThreshold, defaultBreakerThreshold)
 	return c
 }
 

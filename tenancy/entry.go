@@ -22,6 +22,7 @@ type entry struct {
 	r       *Resolver
 	id      ID
 	pool    *pgxpool.Pool
+	guard   *guard
 	sockets *sockets
 	drained chan struct{}          // closed when the entry is evicted and without leases
 	tenant  atomic.Pointer[Tenant] // written under the mutex, read without
@@ -33,6 +34,7 @@ type entry struct {
 	used       time.Duration // when its last lease came back
 	confirmed  time.Duration // start of the last look-up that confirmed the record
 	freshUntil time.Duration // until then it is leased without asking anybody
+	doubted    time.Duration // when the server last refused what is known
 }
 
 const forever = time.Duration(math.MaxInt64)
@@ -135,6 +137,7 @@ func (r *Resolver) retire(e *entry) {
 	}
 	e.state = closed
 	delete(r.retiring, e)
+	r.leaveBulkheadLocked(e.guard.bulkhead)
 	r.slots.give()
 	took := r.now() - e.evicted
 	r.mu.Unlock()

@@ -16,6 +16,15 @@ var (
 	// when it needs a connection, its server has MaxConns and none came free within BudgetWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
+	// ErrServerDown is returned by a query that needs a new connection to a server that the last attempts did not reach.
+	// It comes at once. The server is tried again every two seconds at the latest.
+	ErrServerDown = errors.New("tenancy: server down")
+
+	// ErrFenced is returned by a query, with Config.Fence, whose new connection came to a database that is another
+	// tenant's, that is closed to this one, or that knows a newer epoch than the tenant's record; the query did not run.
+	// The next Acquire asks the directory again.
+	ErrFenced = errors.New("tenancy: fenced")
+
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 

@@ -9,7 +9,7 @@ import (
 type Budget struct{ s *server }
 
 // NewBudget returns the budget of a server of which nobody has a connection.
-func NewBudget(limit int) Budget { return Budget{newServer("pg", limit)} }
+func NewBudget(limit int) Budget { return Budget{newServer("pg", limit, 0)} }
 
 // Account returns that of a tenant.
 func (b Budget) Account() *account { return b.Weighted(1) }

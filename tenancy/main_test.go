@@ -92,7 +92,7 @@ func (d *tenants) hook(f func(context.Context, tenancy.ID) error) {
 func resolver(t testing.TB, cfg tenancy.Config) *tenancy.Resolver {
 	t.Helper()
 	if cfg.Base == nil {
-		cfg.Base = undialled()
+		cfg.Base, cfg.BreakerThreshold = undialled(), -1
 	}
 	r, err := tenancy.New(cfg)
 	if err != nil {

@@ -3,7 +3,7 @@ package tenancy
 import "time"
 
 // Observer is told what happens to pools. Any of its functions may be nil. They are called from the resolver's own
-// goroutines, several at once, and never under its lock; a slow one delays the opening or closing of that one pool. Do
+// goroutines and those of connections that are being made, several at once, and never under its lock; a slow one delays the opening or closing of that one pool. Do
 // not put tenant IDs into metric labels: their number has no bound.
 type Observer struct {
 	// PoolOpened is called when a pool was made, before it is leased. Every call is followed by one of PoolEvicted and
@@ -16,6 +16,15 @@ type Observer struct {
 
 	// ServedStale is called when the directory failed and the tenant is served on under StaleGrace.
 	ServedStale func(id ID, err error)
+
+	// Fenced is called when the fence refused a connection. err matches ErrFenced and says why. One that comes after a
+	// change of the tenant is the fence at work; any other is an alarm: the directory and the database disagree.
+	Fenced func(id ID, err error)
+
+	// ServerDown is called when BreakerThreshold attempts in a row to connect to a server have failed, with the error of
+	// the last, and ServerUp when one succeeded again. The name is that of Endpoint.Server, or host:port.
+	ServerDown func(server string, err error)
+	ServerUp   func(server string)
 
 	// PoolEvicted is called when a pool begins to drain.
 	PoolEvicted func(id ID, cause Cause)
@@ -39,6 +48,24 @@ func (o *Observer) openFailed(id ID, err error) {
 func (o *Observer) servedStale(id ID, err error) {
 	if o.ServedStale != nil {
 		o.ServedStale(id, err)
+	}
+}
+
+func (o *Observer) fenced(id ID, err error) {
+	if o.Fenced != nil {
+		o.Fenced(id, err)
+	}
+}
+
+func (o *Observer) serverDown(server string, err error) {
+	if o.ServerDown != nil {
+		o.ServerDown(server, err)
+	}
+}
+
+func (o *Observer) serverUp(server string) {
+	if o.ServerUp != nil {
+		o.ServerUp(server)
 	}
 }
 

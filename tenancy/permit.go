@@ -46,13 +46,14 @@ func (a *account) take(ctx, user context.Context, wait time.Duration) error {
 	}
 }
 
-// abandon ends w's wait because ctx ended. A permit that was granted in the same instant goes on to the next.
+// abandon ends w's wait because ctx ended. A permit that was granted in the same instant goes on to the next. The error
+// matches ErrAtCapacity too, so that nobody blames the server.
 func (s *server) abandon(w *waiter, ctx context.Context) error {
 	if !s.leave(w) {
 		s.release(w.account)
 		s.dialled(1)
 	}
-	return ctx.Err()
+	return fmt.Errorf("%w: no connection to server %q came free: %w", ErrAtCapacity, s.name, ctx.Err())
 }
 
 // refuse ends w's wait because it took too long. A permit that was granted in the same instant is used.

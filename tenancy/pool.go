@@ -27,9 +27,10 @@ const (
 	maxNameLength = 63
 )
 
-// newPool makes the pool of t's database, and dials nothing. Its sockets belong to the returned set.
-func (r *Resolver) newPool(t Tenant) (*pgxpool.Pool, *sockets, error) {
-	cfg, ep := &r.cfg, t.Endpoint
+// newPool makes the pool of the database of g's tenant, which g guards, and dials nothing. Its sockets belong to the
+// returned set.
+func (r *Resolver) newPool(g *guard) (*pgxpool.Pool, *sockets, error) {
+	cfg, ep := &r.cfg, g.tenant.Endpoint
 	if err := ep.validate(); err != nil {
 		return nil, nil, err
 	}
@@ -49,21 +50,26 @@ func (r *Resolver) newPool(t Tenant) (*pgxpool.Pool, *sockets, error) {
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	account := &account{server: r.server(serverName(ep, cc)), weight: max(1, cfg.Weight(t.ID))}
+	account := &account{server: r.server(serverName(ep, cc)), weight: max(1, cfg.Weight(g.tenant.ID))}
 	socks := &sockets{
 		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
 	}
-	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
+	if ep.Pooled {
+		unprepared(cc)
+	}
 	tracer := &tracer{sockets: socks}
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
+	g.install(pc)
+	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
 	if err != nil {
+		g.leave()
 		return nil, nil, redact(err)
 	}
-	account.pool = pool
+	account.pool, g.pool = pool, pool
 	return pool, socks, nil
 }
 
@@ -91,6 +97,16 @@ func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, e
 		}
 		return older(ctx, conn), nil
 	}
+}
+
+// unprepared keeps pgx from preparing statements by name, or describing them in one round trip and running them in
+// another: a transaction pooler may take another connection to the server for each.
+func unprepared(cc *pgx.ConnConfig) {
+	switch cc.DefaultQueryExecMode {
+	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
+		cc.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	cc.StatementCacheCapacity = 0
 }
 
 // pinTarget lets a BeforeConnect hook change what it likes (a short-lived password, say) but neither the database nor

@@ -19,10 +19,11 @@ const minDials = 4
 // until its socket is closed. Who finds none waits in FIFO order, but whoever has less than its fair share is served
 // before those who have more.
 type server struct {
-	name    string
-	cancels chan struct{} // holds one element for each cancel request on its way
-	pressed atomic.Bool   // somebody waits, or the budget shrank: those who release a connection must look
-	full    atomic.Bool   // no permit is free
+	name     string
+	connects int           // Config.MaxDialsPerServer
+	cancels  chan struct{} // holds one element for each cancel request on its way
+	pressed  atomic.Bool   // somebody waits, or the budget shrank: those who release a connection must look
+	full     atomic.Bool   // no permit is free
 
 	// mu guards everything below and the counted fields of account. It is taken after Resolver.mu or without it, and a
 	// pool may be asked for its Stat under it; no I/O, dial or Close happens while it is held.
@@ -51,8 +52,8 @@ type waiter struct {
 	look    chan struct{} // has an element when w should look for an idle connection to close
 }
 
-func newServer(name string, limit int) *server {
-	s := &server{name: name, cancels: make(chan struct{}, cancelSlots)}
+func newServer(name string, limit, connects int) *server {
+	s := &server{name: name, connects: connects, cancels: make(chan struct{}, cancelSlots)}
 	s.setLimit(limit)
 	return s
 }
@@ -128,7 +129,15 @@ func (s *server) dialled(n int) {
 
 // maxDials bounds how many connects to the server go on at once. More of them only make each slower, and every one
 // holds a permit that could be a connection somebody works with. Caller holds s.mu.
-func (s *server) maxDials() int { return max(minDials, s.limit/8) }
+func (s *server) maxDials() int {
+	switch {
+	case s.connects < 0:
+		return math.MaxInt
+	case s.connects > 0:
+		return s.connects
+	}
+	return max(minDials, s.limit/8)
+}
 
 // shortLocked reports whether more wait than will soon be given a permit, though they could dial at once. Caller holds
 // s.mu.

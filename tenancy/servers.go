@@ -11,7 +11,7 @@ func (r *Resolver) server(name string) *server {
 	defer r.mu.Unlock()
 	s, ok := r.servers[name]
 	if !ok {
-		s = newServer(name, r.cfg.MaxConns)
+		s = newServer(name, r.cfg.MaxConns, r.cfg.MaxDialsPerServer)
 		r.servers[name] = s
 	}
 	return s

@@ -45,6 +45,12 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 		return nil, err
 	}
 	a.permits++
+	if t, ok := ctx.Value(trialKey{}).(*trial); ok {
+		if err := t.guard.bulkhead.check(t.began); err != nil {
+			s.account.server.release(s.account)
+			return nil, err
+		}
+	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	conn, err := s.base(bounded, network, addr)

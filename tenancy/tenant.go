@@ -41,6 +41,11 @@ type Endpoint struct {
 	Database string
 	User     string
 	Password Secret
+
+	// Pooled says that Host and Port lead to a pooler in transaction mode. Then nothing is prepared by name:
+	// pgx.QueryExecModeExec takes the place of the modes that do. The tenant's code must not rely on what a session
+	// keeps either: SET, LISTEN, advisory locks of a session, temporary tables.
+	Pooled bool
 }
 
 // sameTarget reports whether a pool opened for other serves t as well.

@@ -59,10 +59,10 @@ type process struct {
 	done chan struct{} // closed when the server has ended
 }
 
-// start starts the server. It runs until stop.
-func (p programs) start(ctx context.Context, log io.Writer, args ...string) (*process, error) {
+// start starts a program that runs until stop.
+func (p programs) start(ctx context.Context, log io.Writer, name string, args ...string) (*process, error) {
 	proc := &process{log: &tail{w: log}, done: make(chan struct{})}
-	proc.cmd = p.command(context.WithoutCancel(ctx), "postgres", args...)
+	proc.cmd = p.command(context.WithoutCancel(ctx), name, args...)
 	proc.cmd.SysProcAttr = processAttributes(p.dir.account.credential(), syscall.SIGQUIT)
 	proc.cmd.Stdout, proc.cmd.Stderr = proc.log, proc.log
 	started := make(chan error, 1)
@@ -79,7 +79,7 @@ func (p programs) start(ctx context.Context, log io.Writer, args ...string) (*pr
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("devpg: start postgres: %w", err)
+		return nil, fmt.Errorf("devpg: start %s: %w", name, err)
 	}
 	return proc, nil
 }

@@ -115,7 +115,7 @@ func (s *Server) launch(ctx context.Context, p programs, config Config) error {
 		if s.config, err = localConfig(port, password); err != nil {
 			return err
 		}
-		if s.proc, err = p.start(ctx, config.Log, serverArgs(s.dir, port, config.Settings)...); err != nil {
+		if s.proc, err = p.start(ctx, config.Log, "postgres", serverArgs(s.dir, port, config.Settings)...); err != nil {
 			return err
 		}
 		err = s.ready(ctx)

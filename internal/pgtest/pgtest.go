@@ -91,6 +91,22 @@ func Database(tb testing.TB) *pgxpool.Config {
 	return config
 }
 
+// Pooler starts a PgBouncer in transaction mode in front of the server, which takes every role and database, and returns
+// the superuser's configuration through it. It is stopped at the end of the test.
+func Pooler(tb testing.TB) *pgx.ConnConfig {
+	tb.Helper()
+	p, err := devpg.StartPooler(context.WithoutCancel(tb.Context()), Admin(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			tb.Errorf("pgtest: stop pooler: %v", err)
+		}
+	})
+	return p.Config()
+}
+
 func (s *suite) stop() error {
 	if s.pg == nil {
 		return nil

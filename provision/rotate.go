@@ -1,0 +1,63 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgtenancy/pgtenancy/internal/scram"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on; routers drain
+// the pools that have the old password. A role has one password at a time, so a connection that is made between the two
+// commits, or by a router that does not know yet, is refused with SQLSTATE 28P01; the next Acquire there asks the
+// directory.
+//
+// ctx governs all of it. If it ends between the commits, the registry has a password that the role has not yet: another
+// RotatePassword mends that. It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state,
+// [ErrNotOurs], or what the server refused with.
+func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
+	if err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error { return g.rotate(ctx, newPassword()) }); err != nil {
+		return fmt.Errorf("provision: rotate password of tenant %q: %w", string(id), redact(err))
+	}
+	return nil
+}
+
+// rotate commits in the registry while the role's change waits for its own commit, so that one round trip lies between
+// the two. The registry goes first: a password that only the role had would be lost with this process.
+func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
+	verifier, err := scram.Verifier(password.Reveal())
+	if err != nil {
+		return err
+	}
+	tx, err := g.conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	// A verifier has no quote in it; a parameter cannot stand there.
+	_, err = tx.Exec(ctx, "ALTER ROLE "+quote(g.t.Endpoint.User)+" PASSWORD '"+verifier+"'")
+	if err == nil {
+		err = g.tell(ctx, password)
+	}
+	ctx, cancel := detached(ctx) // what the registry has, the role must get
+	defer cancel()
+	if err != nil {
+		return errors.Join(err, tx.Rollback(ctx))
+	}
+	return tx.Commit(ctx)
+}
+
+// tell writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.
+func (g *gate) tell(ctx context.Context, password tenancy.Secret) error {
+	err := g.p.cfg.Registry.SetPassword(ctx, g.t.ID, password)
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	if t, lookErr := g.p.cfg.Registry.Tenant(ctx, g.t.ID); lookErr == nil && t.Endpoint.Password == password {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,77 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Suspend closes an active tenant, in the registry first and then in the database itself: its role can log in no more,
+// its sessions are ended, and the [tenancy.Mark] refuses every router. When Suspend returns nil, nothing that was not
+// committed by then will be, whatever a router that missed the change may try. A tenant that is suspended already is
+// looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
+//
+// ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
+// it. Suspend returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], or what the
+// server refused with.
+func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
+	err := p.cfg.Registry.Suspend(ctx, id)
+	if err == nil {
+		err = p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+			if g.t.State != tenancy.Suspended { // resumed or deleted meanwhile
+				return conflict(g.t)
+			}
+			return g.shut(ctx)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("provision: suspend tenant %q: %w", string(id), redact(err))
+	}
+	return nil
+}
+
+// Resume opens a suspended tenant again, in the database first and then in the registry. A router that missed the
+// suspension and checks the mark must look the tenant up before it may enter. Otherwise it is as [Provisioner.Suspend].
+func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
+	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+		if g.t.State != tenancy.Suspended && g.t.State != tenancy.Active {
+			return conflict(g.t)
+		}
+		if g.position().shutting {
+			if err := g.open(ctx); err != nil {
+				return err
+			}
+		}
+		return p.cfg.Registry.Resume(ctx, id)
+	})
+	if err != nil {
+		return fmt.Errorf("provision: resume tenant %q: %w", string(id), redact(err))
+	}
+	return nil
+}
+
+func conflict(t *registry.Tenant) error {
+	return fmt.Errorf("%w: tenant %q is %s", registry.ErrConflict, t.ID, t.State)
+}
+
+// settleGates moves the gates that a process which died between registry and database, or somebody who told only the
+// registry, has left in the wrong place.
+func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
+	var errs []error
+	for _, id := range ids {
+		err := r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+			moved, err := g.settle(ctx)
+			if moved && err == nil {
+				r.Settled = append(r.Settled, id)
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
+			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, redact(err)))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,126 @@
+package tenancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
+type bulkhead struct {
+	name  string // the server's
+	r     *Resolver
+	pools int // that use it; Resolver.mu guards it
+
+	mu      sync.Mutex // guards breaker; nothing else happens under it
+	breaker breaker
+}
+
+// joinBulkhead returns the bulkhead of the server that the pool of pc and ep connects to. Each call is followed by one of
+// leaveBulkhead.
+func (r *Resolver) joinBulkhead(ep Endpoint, pc *pgxpool.Config) *bulkhead {
+	name := serverName(ep, pc.ConnConfig)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, ok := r.bulkheads[name]
+	if !ok {
+		b = &bulkhead{name: name, r: r, breaker: breaker{threshold: max(r.cfg.BreakerThreshold, 0)}}
+		r.bulkheads[name] = b
+	}
+	b.pools++
+	return b
+}
+
+// leaveBulkheadLocked forgets a server that no pool uses. Caller holds r.mu.
+func (r *Resolver) leaveBulkheadLocked(b *bulkhead) {
+	if b.pools--; b.pools == 0 {
+		delete(r.bulkheads, b.name)
+	}
+}
+
+// admit gives the right to begin an attempt to connect; ended must be called after it. Otherwise it returns an error that
+// matches ErrServerDown.
+func (b *bulkhead) admit() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.breaker.allow(b.r.now()) {
+		return fmt.Errorf("%w: %q", ErrServerDown, b.name)
+	}
+	return nil
+}
+
+// check refuses an attempt that waited to dial while the breaker opened.
+func (b *bulkhead) check(began time.Duration) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.breaker.overtook(began) {
+		return fmt.Errorf("%w: %q", ErrServerDown, b.name)
+	}
+	return nil
+}
+
+// ended records how an attempt ended that had begun at the given time.
+func (b *bulkhead) ended(began time.Duration, err error) {
+	now, changed, failed := b.r.now(), false, false
+	b.mu.Lock()
+	switch blame(err) {
+	case onServer:
+		failed = true
+		changed = b.breaker.fail(began, now)
+	case onTenant:
+		changed = b.breaker.succeed(now)
+	case onUs:
+	}
+	b.mu.Unlock()
+	switch {
+	case changed && failed:
+		b.r.cfg.Observer.serverDown(b.name, redact(err))
+	case changed:
+		b.r.cfg.Observer.serverUp(b.name)
+	}
+}
+
+// culprit is who an attempt to connect failed for.
+type culprit int
+
+const (
+	onServer culprit = iota // it did not answer, or said that it cannot
+	onTenant                // the server is well: it let the tenant in, or refused it alone
+	onUs                    // the attempt was given up, and says nothing of the server
+)
+
+// blame says whose fault err is. SQLSTATE 53300, too many connections, is not the server's: one role's own limit has it
+// too, and the server that says so works.
+func blame(err error) culprit {
+	var pg *pgconn.PgError
+	switch {
+	case err == nil:
+		return onTenant
+	case errors.As(err, &pg):
+		if isOutage(pg.Code) {
+			return onServer
+		}
+		return onTenant
+	case errors.Is(err, context.Canceled), errors.Is(err, net.ErrClosed),
+		errors.Is(err, ErrAtCapacity), errors.Is(err, ErrServerDown):
+		return onUs
+	}
+	return onServer
+}
+
+// isOutage reports whether an SQLSTATE says that the server goes down or comes up: admin_shutdown, crash_shutdown,
+// cannot_connect_now, and the connection exceptions.
+func isOutage(code string) bool {
+	return code == "57P01" || code == "57P02" || code == "57P03" || strings.HasPrefix(code, "08") && code != poolerError
+}
+
+// poolerError is protocol_violation, which PgBouncer says of everything: that a server is down, and that one role or
+// database is not there.
+const poolerError = "08P01"

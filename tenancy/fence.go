@@ -1,0 +1,51 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// doubtPause is how long a record that was confirmed after a doubt is not doubted again: a wrong password in the
+// directory must not make every request ask it.
+const doubtPause = time.Second
+
+// fence asks the database at the other end of conn whose it is, in one round trip. It works through a transaction
+// pooler.
+func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	var comment string
+	err := conn.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
+		FROM pg_catalog.pg_database WHERE datname = current_database()`, pgx.QueryExecModeExec).Scan(&comment)
+	if err != nil {
+		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.tenant.ID, redact(err))
+	}
+	mark, ok := ParseMark(comment)
+	if !ok {
+		err = fmt.Errorf("%w: tenant %q: the database has no mark", ErrFenced, g.tenant.ID)
+	} else {
+		err = mark.admits(&g.tenant)
+	}
+	if err != nil {
+		g.r.doubt(g)
+		g.r.cfg.Observer.fenced(g.tenant.ID, err)
+	}
+	return err
+}
+
+// doubt makes the next Acquire of g's tenant ask the directory, because the server refused what is known of the tenant.
+// If the record is still the same, the pool stays.
+func (r *Resolver) doubt(g *guard) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.entries.Peek(g.tenant.ID)
+	if !ok || e.pool != g.pool {
+		return // it was replaced already
+	}
+	if now := r.now(); e.doubted == 0 || now >= e.doubted+doubtPause {
+		e.doubted, e.freshUntil = now, 0
+	}
+}

@@ -1,0 +1,27 @@
+package tenancy
+
+import (
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// readOnly is the SQLSTATE read_only_sql_transaction.
+const readOnly = "25006"
+
+// watch returns an OnPgError hook for a connection that is about to be made. An error that says that the server went
+// down, or turned into a standby, is true of every connection that was made before: the pool drops them all, once, so
+// that not each of them must fail a query first.
+func (g *guard) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
+	made := g.generation.Load()
+	return func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		if (isOutage(err.Code) || err.Code == readOnly && !isWritable(conn)) && g.generation.CompareAndSwap(made, made+1) {
+			g.pool.Reset()
+		}
+		return next == nil || next(conn, err)
+	}
+}
+
+// isWritable reports whether the server says, as it does from version 14 on, that it takes writes. Then it was the
+// user's own transaction that was read only.
+func isWritable(conn *pgconn.PgConn) bool {
+	return conn.ParameterStatus("in_hot_standby") == "off" && conn.ParameterStatus("default_transaction_read_only") == "off"
+}
