@@ -27,7 +27,8 @@ type CacheConfig struct {
 	TTL time.Duration
 
 	// TokenTTL is the longest life of a token, with the leeway of its expiry. A revoked session is refused for so long
-	// after Revoke; later its tokens have expired. Default: 16 min, for tokens of 15 min.
+	// after Revoke; later its tokens have expired. A token that has more to live is refused: it could outlive the
+	// revocation. Default: 16 min, for tokens of 15 min.
 	TokenTTL time.Duration
 }
 
@@ -119,7 +120,11 @@ func (c *Cache) recall(key [sha256.Size]byte) (*Identity, bool) {
 // remember looks for a revocation under the same lock that Revoke takes: one that came while the token was verified
 // is not missed.
 func (c *Cache) remember(key [sha256.Size]byte, id *Identity) (*Identity, error) {
-	until := time.Now().Add(c.cfg.TTL)
+	now := time.Now()
+	if id.ExpiresAt.Sub(now) > c.cfg.TokenTTL {
+		return nil, ErrTokenInvalid
+	}
+	until := now.Add(c.cfg.TTL)
 	if id.ExpiresAt.Before(until) {
 		until = id.ExpiresAt
 	}

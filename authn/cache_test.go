@@ -81,6 +81,14 @@ func TestCacheRefusesRevokedSessionsRememberedOrNot(t *testing.T) {
 	}
 }
 
+func TestTokenThatCouldOutliveItsRevocationIsRefused(t *testing.T) {
+	t.Parallel()
+	c := newCache(t, &desk{}, 10)
+	if _, err := c.Verify(t.Context(), "s1 3600"); !errors.Is(err, authn.ErrTokenInvalid) {
+		t.Errorf("a token of an hour: %v, want ErrTokenInvalid", err)
+	}
+}
+
 func TestRevokeWinsOverAVerificationUnderWay(t *testing.T) {
 	t.Parallel()
 	d := &desk{}

@@ -34,6 +34,11 @@ type Config struct {
 	// was lost. A later use revokes the session. Default: 20 s. Negative: none.
 	Grace time.Duration
 
+	// MinRefusal is how long a refused sign-in takes at least. A known e-mail costs a query in the tenant's database,
+	// which may have to be connected to first; without the floor, the time would tell who has an account. Default:
+	// 150 ms. Negative: none.
+	MinRefusal time.Duration
+
 	// Logger is told of sign-ups, sign-ins and refusals by tenant and admin id, never by e-mail. Default: discards.
 	Logger *slog.Logger
 }
@@ -68,6 +73,7 @@ func New(cfg Config) (*Accounts, error) {
 	}
 	cfg.Trial = cmp.Or(cfg.Trial, 14*24*time.Hour)
 	cfg.SessionTTL = cmp.Or(cfg.SessionTTL, 30*24*time.Hour)
+	cfg.MinRefusal = cmp.Or(cfg.MinRefusal, 150*time.Millisecond)
 	cfg.Grace = max(cmp.Or(cfg.Grace, 20*time.Second), 0)
 	if cfg.Profiles == nil {
 		cfg.Profiles = Table{}

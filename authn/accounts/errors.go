@@ -12,6 +12,9 @@ var (
 	// ChangePassword and CheckPassword for a wrong password.
 	ErrBadCredentials = errors.New("accounts: wrong e-mail or password")
 
+	// ErrNotSignedIn is returned by SignUp when everything was made and only the session could not be opened.
+	ErrNotSignedIn = errors.New("accounts: signed up, but not signed in")
+
 	// ErrProfileNotFound is returned by Profiles.Find when the tenant's database has no such admin.
 	ErrProfileNotFound = errors.New("accounts: admin not found")
 

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -52,7 +53,8 @@ func (a *Accounts) issue(
 }
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
-// registry.ErrInvalidSession for a token that opens no session; the person has to sign in again.
+// registry.ErrInvalidSession for a token that opens no session, and for an admin whom the tenant's database no longer
+// has; the person has to sign in again.
 //
 // While the tenant's database does not answer, the Profile has only what the registry knows: id, e-mail and role.
 func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) {
@@ -66,7 +68,13 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	}
 	member := registry.Membership{TenantID: session.TenantID, AdminID: session.AdminID}
 	profile, err := a.find(ctx, member)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrProfileNotFound): // removed from the tenant's database, which decides who an admin is
+		if err := a.cfg.Registry.CloseSession(ctx, session.ID); err != nil {
+			return nil, err
+		}
+		return nil, registry.ErrInvalidSession
+	case err != nil:
 		// The token was exchanged: to fail now could cost the person the session, so the registry's copy must do.
 		admin, copyErr := a.cfg.Registry.Admin(ctx, session.AdminID)
 		if copyErr != nil {

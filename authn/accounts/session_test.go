@@ -1,8 +1,11 @@
 package accounts_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -89,5 +92,21 @@ accounts: Config.Issuer: required
 accounts: Config.SessionTTL: must not be negative`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A thief with the refresh token of an admin who was removed must not stay.
+func TestRefreshEndsTheSessionOfARemovedAdmin(t *testing.T) {
+	h := newHouse(t)
+	s := h.signUp(t, "ada@example.org")
+	h.inTenant(t, s, func(ctx context.Context, db *pgxpool.Pool) error {
+		_, err := db.Exec(ctx, `DELETE FROM admins`)
+		return err
+	})
+	for range 2 {
+		_, err := h.Refresh(t.Context(), s.RefreshToken.Reveal())
+		if !errors.Is(err, registry.ErrInvalidSession) {
+			t.Errorf("got %v, want ErrInvalidSession", err)
+		}
 	}
 }

@@ -3,7 +3,9 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -20,13 +22,32 @@ type SignIn struct {
 	Tenant tenancy.ID
 }
 
+// Format implements [fmt.Formatter]: neither the e-mail nor the password is printed.
+func (SignIn) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a sign-in")) }
+
+// LogValue implements [slog.LogValuer].
+func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
+
 // SignIn checks an e-mail and a password and opens a session. ctx governs the whole of it.
 //
-// It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after the same work. Only
-// who knows the password learns more: an error that matches tenancy.ErrNotActive when the tenant is suspended or
+// It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after one key derivation
+// and no sooner than Config.MinRefusal. Only who knows the password learns more: an error that matches tenancy.ErrNotActive when the tenant is suspended or
 // otherwise closed, or the reason why its database cannot be reached. authn.ErrBusy means that too many passwords are
 // being checked.
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
+	floor := time.NewTimer(max(a.cfg.MinRefusal, 0))
+	defer floor.Stop()
+	session, err := a.signIn(ctx, s)
+	if errors.Is(err, ErrBadCredentials) {
+		select {
+		case <-floor.C:
+		case <-ctx.Done():
+		}
+	}
+	return session, err
+}
+
+func (a *Accounts) signIn(ctx context.Context, s SignIn) (*Session, error) {
 	member, err := a.membership(ctx, s)
 	if err != nil {
 		return nil, err

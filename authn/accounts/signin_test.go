@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/crypto/bcrypt"
@@ -47,13 +48,16 @@ func TestSignInTellsAStrangerNothing(t *testing.T) {
 		"endless password": {Email: "open@example.org", Password: strings.Repeat("x", 1<<20)},
 	}
 	for name, attempt := range paths {
-		before := h.Hasher.Runs()
+		before, start := h.Hasher.Runs(), time.Now()
 		_, err := h.SignIn(t.Context(), attempt)
 		if !errors.Is(err, accounts.ErrBadCredentials) || err.Error() != accounts.ErrBadCredentials.Error() {
 			t.Errorf("%s: got %v, want exactly ErrBadCredentials", name, err)
 		}
 		if runs := h.Hasher.Runs() - before; runs != 1 {
 			t.Errorf("%s: %d key derivations, want 1", name, runs)
+		}
+		if took := time.Since(start); took < 150*time.Millisecond {
+			t.Errorf("%s: refused after %v, want 150 ms at least", name, took)
 		}
 	}
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{

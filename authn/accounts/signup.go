@@ -33,13 +33,19 @@ type SignUp struct {
 	Progress func(step string)
 }
 
+// Format implements [fmt.Formatter]: a sign-up prints none of its fields.
+func (SignUp) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a sign-up")) }
+
+// LogValue implements [slog.LogValuer].
+func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
+
 // SignUp makes an organization with a database of its own and its first admin, and signs that admin in. ctx governs the
 // whole sign-up; when it ends early, what was begun is undone in the background.
 //
 // It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrKeyReused when the
 // idempotency key was used with other fields, authn.ErrBusy when too many passwords are being hashed, or the error of
-// [provision.Provisioner.Create]. After an error no account exists or will exist, unless the error says that only the
-// signing-in failed.
+// [provision.Provisioner.Create], after which no account exists or will exist, or, if only the answer was lost, a whole
+// one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account is there, and the person can sign in.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	email, err := s.check()
 	if err != nil {
@@ -66,7 +72,7 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 		slog.String("admin", profile.ID), slog.Bool("replayed", made.Replayed))
 	session, err := a.open(ctx, made.Tenant, made.Organization, profile)
 	if err != nil {
-		return nil, fmt.Errorf("accounts: signed up, but not signed in: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNotSignedIn, err)
 	}
 	return session, nil
 }

@@ -119,8 +119,11 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		for _, v := range []any{*s, s, s.Profile, &s.Profile} {
-			if text := fmt.Sprintf(verb, v); strings.Contains(text, "ada@") || strings.Contains(text, s.AccessToken.Reveal()) {
+		for _, v := range []any{
+			*s, s, s.Profile, &s.Profile, form("ada@example.org"), accounts.SignIn{Email: "ada@example.org", Password: password},
+		} {
+			text := fmt.Sprintf(verb, v)
+			if strings.Contains(text, "ada@") || strings.Contains(text, password) || strings.Contains(text, s.AccessToken.Reveal()) {
 				t.Errorf("%s of %T prints a secret", verb, v)
 			}
 		}

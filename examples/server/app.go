@@ -41,6 +41,7 @@ type app struct {
 	issuer      *authn.Issuer
 	verifier    *authn.Cache
 	profiles    accounts.Table
+	leave       func() // gives this process's part of the connections back; nil: it has none
 	stopping    atomic.Bool
 }
 
@@ -55,7 +56,7 @@ func newApp(ctx context.Context, o options, admin *pgx.ConnConfig, log *slog.Log
 		return nil, err
 	}
 	for _, part := range []func() error{
-		func() error { return a.openRegistry(ctx, admin, k) },
+		func() error { return a.openRegistry(ctx, o, admin, k) },
 		func() error { return a.openTenants(ctx, o, admin, h) },
 		func() error { return a.openAccounts(k) },
 	} {
@@ -66,12 +67,14 @@ func newApp(ctx context.Context, o options, admin *pgx.ConnConfig, log *slog.Log
 	return a, nil
 }
 
-func (a *app) openRegistry(ctx context.Context, admin *pgx.ConnConfig, k keys) (err error) {
+func (a *app) openRegistry(ctx context.Context, o options, admin *pgx.ConnConfig, k keys) (err error) {
 	a.registry, err = registry.New(registry.Config{Pool: a.pool, Keyring: k.ring})
 	if err != nil {
 		return err
 	}
-	return a.registry.PutServer(ctx, registry.Server{Name: serverName, Host: admin.Host, Port: admin.Port})
+	return a.registry.PutServer(ctx, registry.Server{
+		Name: serverName, Host: admin.Host, Port: admin.Port, MaxConns: o.maxConns,
+	})
 }
 
 func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig, h hooks) error {
@@ -96,9 +99,31 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 		return err
 	}
 	a.resolver, err = tenancy.New(tenancy.Config{
-		Directory: a.registry, Base: base, MaxPools: o.maxPools,
+		Directory: a.registry, Base: base, MaxPools: o.maxPools, Fence: true,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	share, err := a.registry.JoinBudget(ctx, a.resolver)
+	if err != nil {
+		return err
+	}
+	a.leave = keep(context.WithoutCancel(ctx), share)
+	return nil
+}
+
+// keep runs share until the function that it returns is called, after the resolver was closed.
+func keep(ctx context.Context, share *registry.Share) (leave func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = share.Run(ctx) // nil, always
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // steps are the side effects of a sign-up outside PostgreSQL.
@@ -141,6 +166,9 @@ func (a *app) close(ctx context.Context) error {
 	var err error
 	if a.resolver != nil {
 		err = a.resolver.Close(ctx)
+	}
+	if a.leave != nil {
+		a.leave()
 	}
 	a.pool.Close()
 	return err
