@@ -38,6 +38,10 @@ type Config struct {
 	// when a process died after its commit. What is said of the errors of a [Step] holds for its errors. Default: none.
 	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
 
+	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of
+	// all processes, and the pooler. It must leave room for their pools. Negative: no limit. Default: 64.
+	TenantConnLimit int
+
 	// Steps are done in this order after the seed, and undone in reverse. Do not take one out while a tenant that began
 	// it exists: its deletion would wait for the step's Undo.
 	Steps []Step
@@ -81,6 +85,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Interval == 0 {
 		c.Interval = 2 * time.Second
+	}
+	if c.TenantConnLimit == 0 {
+		c.TenantConnLimit = 64
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

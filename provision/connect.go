@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,14 +47,15 @@ func redirect(cfg *pgconn.Config, host string, port uint16) {
 	}
 }
 
-// session connects to the maintenance database of server. No time-out of the role or the server may end a DROP or a
-// wait for a lock in the middle; ctx bounds them.
+// session connects to the maintenance database of server.
 func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
-	cfg := p.config(server, p.cfg.Admin.Database)
-	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
-	if cfg.RuntimeParams == nil {
-		cfg.RuntimeParams = map[string]string{}
-	}
+	return p.sessionIn(ctx, server, p.cfg.Admin.Database)
+}
+
+// sessionIn connects to a database in which others may have made objects. No time-out of the role or the server may end
+// a DROP or a wait for a lock in the middle; ctx bounds them.
+func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, database string) (*pgx.Conn, error) {
+	cfg := pinned(p.config(server, database))
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
 		cfg.RuntimeParams[name] = "0"
 	}
@@ -85,4 +85,14 @@ func disconnect(conn *pgx.Conn) {
 func run(ctx context.Context, conn *pgx.Conn, sql string) error {
 	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
 	return err
+}
+
+// runIn is run on a connection of its own.
+func runIn(ctx context.Context, cfg *pgx.ConnConfig, sql string) error {
+	conn, err := connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	return run(ctx, conn, sql)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Request is one sign-up. Organization and Admin are required.
+// Request is one sign-up. Only Admin.Email is required.
 type Request struct {
 	ID             tenancy.ID // default: a new CUID2
 	Server         string     // default: Config.Place chooses

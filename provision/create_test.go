@@ -59,7 +59,7 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
-	if n := strings.Count(log.String(), "tenant=acme"); n != len(steps) {
+	if n := strings.Count(log.String(), "tenant=acme server=one attempt=1 "); n != len(steps) {
 		t.Errorf("%d lines of log for %d steps:\n%s", n, len(steps), &log)
 	}
 }
@@ -82,7 +82,7 @@ func TestDatabaseAndRoleAreWhatTheWallSays(t *testing.T) {
 			left(rolpassword, 19), (SELECT string_agg(g.rolname, ',') FROM pg_auth_members JOIN pg_roles g ON g.oid = roleid
 			WHERE member = a.oid))
 		FROM pg_authid a WHERE rolname = $1`, f.prefix+"acme")
-	if want := "t f f f f f -1 SCRAM-SHA-256$4096: " + f.prefix + "_tenant"; got != want {
+	if want := "t f f f f f 64 SCRAM-SHA-256$4096: " + f.prefix + "_tenant"; got != want {
 		t.Errorf("role: %s, want %s", got, want)
 	}
 }
@@ -93,7 +93,7 @@ func TestRoleOfOneTenantIsKeptOutOfAnother(t *testing.T) {
 	p := f.provisioner(t)
 	a, b := f.create(t, p, "a").Tenant, f.create(t, p, "b").Tenant
 	for _, database := range []string{
-		b.Endpoint.Database, f.prefix + "_template_" + f.schema.Hash(),
+		b.Endpoint.Database, f.prefix + "_template_" + f.schema.Hash(), f.admin.Database, "template1",
 	} {
 		conn, err := f.connect(t.Context(), a, database)
 		if err == nil {

@@ -5,10 +5,9 @@
 // cloned from a template that has the schema already, comes second; activation is the one commit point. Each tenant has
 // a role of its own that can connect to its database only, and that can neither drop nor alter it.
 //
-// [Provisioner.Create] is what provisionTenantDatabase was in the system that this one replaces,
-// [Provisioner.Upgrade] what runTenantMigrations was, and [Provisioner.Drop] what deleteTenantDatabase was. Undoing a
-// failed sign-up, which that system left to the process that had just failed, is the work of [Provisioner.Run]: let it
-// run in at least one process.
+// [Provisioner.Upgrade] brings a tenant to the schema of a later release, and [Provisioner.Drop] deletes it. Undoing a
+// failed sign-up is not left to the process that has just failed; it is the work of [Provisioner.Run]: let it run in at
+// least one process.
 //
 // A [Schema] makes the template and upgrades databases; package provision/atlas has one. A stamp in the registry says
 // which schema a tenant has, and is given only after the catalogue's [Fingerprint] was compared.
@@ -18,6 +17,19 @@
 // Config.Admin logs in to each server's direct endpoint with CREATEDB and CREATEROLE; it need not be a superuser. Of
 // the databases it owns none: the NOLOGIN role "<prefix>_owner" does, of which it becomes a member. It must be the same
 // role in all processes, because the privileges that later upgrades grant are those of objects that this role makes.
+//
+// # The maintenance database
+//
+// Tenants' roles must not enter the maintenance database. Where the administrator owns it or is a superuser, the right
+// to connect to it and to template1 is taken from PUBLIC when a server is prepared; a role that is no superuser and
+// needs one of them, of a monitor or another installation, must be granted CONNECT by name. Elsewhere a warning is
+// logged. What a tenant's role owns in other databases goes when the tenant is dropped.
+//
+// # Templates
+//
+// Each release that changes the schema makes a template, "<prefix>_template_<hash>". Those of other releases are left
+// alone, because processes that are not replaced yet need them; once none does, an operator may drop them, after ALTER
+// DATABASE … IS_TEMPLATE false.
 //
 // # How long a deletion takes
 //

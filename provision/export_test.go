@@ -7,3 +7,6 @@ func Redact(err error) error { return redact(err) }
 
 // Redirect is redirect.
 func Redirect(cfg *pgconn.Config, host string, port uint16) { redirect(cfg, host, port) }
+
+// Grants is grants.
+func Grants(role string) string { return grants(role) }

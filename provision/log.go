@@ -6,13 +6,16 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // logStep writes the line of one step. err is redacted. A panic's stack is logged, its value is not.
-func (p *Provisioner) logStep(ctx context.Context, id tenancy.ID, step string, took time.Duration, err error) {
+func (p *Provisioner) logStep(ctx context.Context, claim *registry.Claim, step string, took time.Duration, err error) {
 	attrs := []slog.Attr{
-		slog.String("tenant", string(id)),
+		slog.String("tenant", string(claim.Tenant.ID)),
+		slog.String("server", claim.Tenant.Server.Name),
+		slog.Int64("attempt", claim.Attempt),
 		slog.String("step", step),
 		slog.Duration("took", took),
 	}

@@ -25,6 +25,8 @@ func (n names) groupRole() string { return n.prefix + "_tenant" }
 
 func (n names) template(hash string) string { return n.prefix + "_template_" + hash }
 
+func (n names) isTemplate(name string) bool { return strings.HasPrefix(name, n.template("")) }
+
 func (n names) model(random string) string { return n.prefix + "_model_" + random }
 
 func (n names) isModel(name string) bool { return strings.HasPrefix(name, n.model("")) }

@@ -22,7 +22,7 @@ const (
 type Pass struct {
 	Finished []tenancy.ID         // sign-ups brought to active
 	Undone   []tenancy.ID         // failed sign-ups and deletions ended
-	Unknown  []string             // databases with our prefix that no row knows: reported, not touched
+	Unknown  []string             // databases with our prefix that are neither templates nor known to a row: not touched
 	Missing  []tenancy.ID         // active tenants without a database: an alarm
 	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
 	Retried  map[tenancy.ID]error // what did not work, and will be tried again

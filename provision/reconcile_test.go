@@ -21,8 +21,7 @@ func failingSeed(c *provision.Config) {
 func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.create(t, f.provisioner(t), "old") // makes the template of an old schema
-	oldTemplate := f.template()
+	f.create(t, f.provisioner(t), "old") // makes the template of an old schema, which is no stranger
 	f.schema = &sqlSchema{build: members + ";" + notes}
 	p := f.provisioner(t)
 	f.create(t, p, "lost")
@@ -31,13 +30,14 @@ func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("stranger")))
 	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("Not an id")))
 	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("_model_theirs")))
+	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("_template_theirs")))
 	must(t, execute(t.Context(), f.admin,
 		"CREATE DATABASE "+quoted("_model_ours")+" OWNER "+quoted("_owner"))) // its maker died
 
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
 	slices.Sort(pass.Unknown)
-	want := []string{f.prefix + "Not an id", f.prefix + "_model_theirs", oldTemplate, f.prefix + "stranger"}
+	want := []string{f.prefix + "Not an id", f.prefix + "_model_theirs", f.prefix + "_template_theirs", f.prefix + "stranger"}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, pass.Unknown); diff != "" {
 		t.Errorf("unknown: %s", diff)

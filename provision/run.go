@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // surveyEvery is how often Run compares all tenants with all databases. What it finds is reported only, so there is no
@@ -47,8 +49,19 @@ func (p *Provisioner) rest(ctx context.Context) {
 func (r *pass) log(ctx context.Context, err error) {
 	log := r.p.cfg.Logger
 	if len(r.Finished)+len(r.Undone)+len(r.Retried) > 0 {
-		log.LogAttrs(ctx, slog.LevelInfo, "provision: reconciled", slog.Int("finished", len(r.Finished)),
-			slog.Int("undone", len(r.Undone)), slog.Int("retried", len(r.Retried)))
+		attrs := []slog.Attr{
+			slog.Int("finished", len(r.Finished)), slog.Int("undone", len(r.Undone)), slog.Int("retried", len(r.Retried)),
+		}
+		level := slog.LevelInfo
+		if len(r.Retried) > 0 {
+			level = slog.LevelWarn
+			errs := make(map[tenancy.ID]string, len(r.Retried))
+			for id, err := range r.Retried {
+				errs[id] = redact(err).Error()
+			}
+			attrs = append(attrs, slog.Any("errors", errs))
+		}
+		log.LogAttrs(ctx, level, "provision: reconciled", attrs...)
 	}
 	if len(r.Unknown) > 0 {
 		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown databases", slog.Any("databases", r.Unknown))

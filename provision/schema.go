@@ -12,7 +12,9 @@ type Schema interface {
 	// Hash names the schema: equal hashes mean equal schemas. Lower-case hex, 32 digits, the same at every call.
 	Hash() string
 
-	// Build makes the schema in the empty database that cfg connects to. It makes and closes its own connections.
+	// Build makes the schema in the empty database that cfg connects to. It makes and closes its own connections. By
+	// default privileges of cfg's role, the role "<prefix>_tenant", to which the roles of all tenants belong, may read
+	// and write the tables and use the sequences and schemas that Build makes; a REVOKE in Build holds.
 	Build(ctx context.Context, cfg *pgx.ConnConfig) error
 
 	// Upgrade brings a tenant's database to the schema.

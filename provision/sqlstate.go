@@ -17,6 +17,7 @@ const (
 	duplicateObject      = "42710"
 	objectInUse          = "55006" // the template has a session
 	internalError        = "XX000" // "tuple concurrently updated"
+	dependentObjects     = "2BP01" // the role owns something, or may do something
 )
 
 func isState(err error, codes ...string) bool {

@@ -84,13 +84,16 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		return nil, nil, err
 	}
 	rows, _ := conn.Query(ctx, `
-		SELECT d.datname::text, coalesce(shobj_description(d.oid, 'pg_database'), ''),
+		SELECT d.datname::text, coalesce(o.rolname, ''), coalesce(shobj_description(d.oid, 'pg_database'), ''),
 		       coalesce(shobj_description(r.oid, 'pg_authid'), '')
-		FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = d.datname
+		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
 		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix)
 	names := listing{}
-	var name, comment, roleNote string
-	_, err = pgx.ForEachRow(rows, []any{&name, &comment, &roleNote}, func() error {
+	var name, owner, comment, roleNote string
+	_, err = pgx.ForEachRow(rows, []any{&name, &owner, &comment, &roleNote}, func() error {
+		if r.p.names.isTemplate(name) && owner == r.p.names.ownerRole() {
+			return nil // of this release or another one's
+		}
 		database, _ := tenancy.ParseMark(comment)
 		role, _ := tenancy.ParseMark(roleNote)
 		names[name] = listed{shutting: database.Fenced, shut: role.Fenced}
@@ -100,7 +103,6 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		disconnect(conn)
 		return nil, nil, err
 	}
-	delete(names, r.p.names.template(r.p.hash))
 	return conn, names, nil
 }
 

@@ -35,13 +35,13 @@ func write(ctx context.Context, r *tenancy.Resolver, id tenancy.ID) error {
 	})
 }
 
-// administrator makes the fixture's provisioners log in as a role that is no superuser.
+// administrator is how to log in as a role that is no superuser, with a maintenance database that it may enter.
 func (f *fixture) administrator(t *testing.T) *pgx.ConnConfig {
 	t.Helper()
 	name := f.prefix + "_admin"
 	must(t, execute(t.Context(), f.admin,
 		"CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE PASSWORD 'pw'"))
-	cfg := f.admin.Copy()
+	cfg := f.maintained(t)
 	cfg.User, cfg.Password = name, "pw"
 	return cfg
 }

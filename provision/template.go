@@ -50,6 +50,9 @@ func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server regist
 	if err := p.ensureRoles(ctx, conn); err != nil {
 		return err
 	}
+	if err := retryRaced(ctx, func() error { return p.keepTenantsOut(ctx, conn, server) }); err != nil {
+		return fmt.Errorf("keep tenants out of shared databases: %w", err)
+	}
 	if err := p.ensureTemplate(ctx, conn, server, name); err != nil {
 		return fmt.Errorf("template %q: %w", name, err)
 	}
@@ -106,36 +109,17 @@ func openToOwner(name string) string {
 // build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone
 // would otherwise have to make for itself.
 func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
+	group := p.names.groupRole()
+	if err := runIn(ctx, pinned(cfg), grants(group)); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
 	err := guard(func() error { return p.cfg.Schema.Build(ctx, cfg.Copy()) })
 	if err != nil {
 		return fmt.Errorf("build schema: %w", err)
 	}
-	conn, err := connect(ctx, cfg)
-	if err != nil {
-		return err
+	if err := runIn(ctx, pinned(cfg), withhold(group)); err != nil {
+		return fmt.Errorf("revoke: %w", err)
 	}
-	defer disconnect(conn)
-	if err := run(ctx, conn, grants(p.names.groupRole())); err != nil {
-		return fmt.Errorf("grant: %w", err)
-	}
-	return run(ctx, conn, "VACUUM (ANALYZE, FREEZE)")
-}
-
-// grants gives role the use of everything in the connected database, and of what upgrades will add to it.
-func grants(role string) string {
-	return fmt.Sprintf(`
-DO $$
-DECLARE s name;
-BEGIN
-	FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
-		EXECUTE format('GRANT USAGE ON SCHEMA %%I TO %[1]s', s);
-		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %%I TO %[1]s', s);
-		EXECUTE format('GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %%I TO %[1]s', s);
-		EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %%I TO %[1]s', s);
-	END LOOP;
-END $$;
-ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO %[1]s;
-ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %[1]s;
-ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO %[1]s;
-ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO %[1]s;`, quote(role))
+	// Not pinned: the functions of an index may need the schema's own search_path.
+	return runIn(ctx, cfg, "VACUUM (ANALYZE, FREEZE)")
 }

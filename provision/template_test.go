@@ -81,7 +81,7 @@ func TestAdministratorNeedNotBeSuperuser(t *testing.T) {
 	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{role}.Sanitize()+
 		" LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
 	super := f.admin
-	f.admin = super.Copy()
+	f.admin = f.maintained(t)
 	f.admin.User, f.admin.Password = role, "x"
 	w := newWorld()
 	p := f.survivor(t, w)

@@ -35,8 +35,8 @@ func (j *job) drop(ctx context.Context) error {
 		return err
 	}
 	role := f.role && ownsRole(f, t.ID)
-	if role && f.database {
-		// DROP DATABASE ends the tenant's sessions, which takes the rights of its role.
+	if role {
+		// DROP DATABASE ends the tenant's sessions, which takes the rights of its role; so does DROP OWNED.
 		if err := joinRole(ctx, conn, t.Endpoint.User); err != nil {
 			return fmt.Errorf("join role: %w", err)
 		}
@@ -47,7 +47,7 @@ func (j *job) drop(ctx context.Context) error {
 		}
 	}
 	if role {
-		return dropRole(ctx, conn, t.Endpoint.User)
+		return j.dropRole(ctx, conn)
 	}
 	return nil
 }
@@ -68,12 +68,51 @@ func (j *job) checkOurs(ctx context.Context, f found) error {
 	return nil
 }
 
-func dropRole(ctx context.Context, conn *pgx.Conn, role string) error {
-	err := retryRaced(ctx, func() error { return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role)) })
+// dropRole drops the tenant's role. PostgreSQL refuses to while it has anything in another database, where it has no
+// business; that goes first then.
+func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
+	role := j.claim.Tenant.Endpoint.User
+	drop := func() error { return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role)) }
+	err := retryRaced(ctx, drop)
+	if isState(err, dependentObjects) {
+		if err := j.dropOwned(ctx, conn, role); err != nil {
+			return err
+		}
+		err = retryRaced(ctx, drop)
+	}
 	if err != nil {
 		return fmt.Errorf("drop role: %w", err)
 	}
 	return nil
+}
+
+// dropOwned drops what role owns in the databases of the server, and its privileges there. Those on the databases
+// themselves go with the maintenance database's.
+func (j *job) dropOwned(ctx context.Context, conn *pgx.Conn, role string) error {
+	rows, _ := conn.Query(ctx, `
+		SELECT datname::text FROM pg_database
+		WHERE datname = current_database() OR oid IN (
+			SELECT s.dbid FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+			WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1)`, role)
+	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range databases {
+		if err := j.dropOwnedIn(ctx, name, role); err != nil {
+			return fmt.Errorf("drop what the role owns in database %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (j *job) dropOwnedIn(ctx context.Context, database, role string) error {
+	conn, err := j.p.sessionIn(ctx, j.claim.Tenant.Server, database)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	return retryRaced(ctx, func() error { return run(ctx, conn, "DROP OWNED BY "+quote(role)) })
 }
 
 // undoSteps undoes the caller's steps, the last begun first.

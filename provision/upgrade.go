@@ -79,6 +79,9 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 		Model:  model.Copy(),
 		Policy: policy,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
+			if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
+				return err
+			}
 			got, err := TakeFingerprint(ctx, conn)
 			if err != nil {
 				return err
@@ -102,7 +105,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 }
 
 func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*Fingerprint, error) {
-	conn, err := connect(ctx, cfg)
+	conn, err := connect(ctx, pinned(cfg))
 	if err != nil {
 		return nil, err
 	}

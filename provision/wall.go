@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/pgtenancy/pgtenancy/internal/scram"
@@ -34,6 +35,7 @@ func (j *job) wall(ctx context.Context) error {
 		group:    quote(j.p.names.groupRole()),
 		verifier: "'" + verifier + "'",
 		mark:     literal(tenancy.Mark{Tenant: t.ID, Epoch: t.Epoch}),
+		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   f.role,
 	})
 	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
@@ -50,17 +52,19 @@ func literal(m tenancy.Mark) string { return "'" + m.String() + "'" }
 type wallInput struct {
 	database, role, group string // quoted
 	verifier, mark        string // literals
+	limit                 int    // of connections; -1: none
 	roleIs                bool   // an earlier try made it
 }
 
 func wallSQL(in wallInput) string {
 	role := "CREATE ROLE $role LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS" +
-		" CONNECTION LIMIT -1 IN ROLE $group PASSWORD $verifier;"
+		" CONNECTION LIMIT $limit IN ROLE $group PASSWORD $verifier;"
 	if in.roleIs {
-		role = "ALTER ROLE $role LOGIN PASSWORD $verifier; GRANT $group TO $role;"
+		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier; GRANT $group TO $role;"
 	}
 	return strings.NewReplacer(
 		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$mark", in.mark,
+		"$limit", strconv.Itoa(in.limit),
 	).Replace(role + `
 		COMMENT ON ROLE $role IS $mark;
 		REVOKE ALL ON DATABASE $database FROM PUBLIC;
