@@ -62,12 +62,14 @@ func newPass(p *Provisioner) *pass {
 	}
 }
 
-// work claims abandoned tenants until there are none.
+// work claims abandoned tenants until there are none. Those whose rows cannot be read are in the error.
 func (r *pass) work(ctx context.Context) error {
+	var errs []error
 	for ctx.Err() == nil {
 		claims, err := r.p.cfg.Registry.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, batch)
-		if err != nil || len(claims) == 0 {
-			return err
+		errs = append(errs, err)
+		if len(claims) == 0 {
+			return errors.Join(errs...)
 		}
 		var wg sync.WaitGroup
 		for _, c := range claims {
@@ -75,7 +77,7 @@ func (r *pass) work(ctx context.Context) error {
 		}
 		wg.Wait()
 	}
-	return ctx.Err()
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // tenant works on one claimed tenant. The claim is renewed while it waits for its turn on its server, too.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -141,5 +142,30 @@ func TestSignUpThatFailsInTheReconcilerIsTriedAgain(t *testing.T) {
 	f.reconcile(t, p, f.active("acme"))
 	if tries != 2 {
 		t.Errorf("%d tries", tries)
+	}
+}
+
+// TestUnreadableRowHoldsUpNobody breaks a sealed value, as a key that was retired too early does.
+func TestUnreadableRowHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	broken := f.provisioner(t, failingSeed)
+	for _, id := range []string{"broken", "sound"} {
+		if _, err := broken.Create(t.Context(), request(t, id, id+"@example.org")); err == nil {
+			t.Fatal("the seed did not fail")
+		}
+	}
+	cfg := f.regCfg.Copy()
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg)
+	must(t, err)
+	defer pool.Close()
+	_, err = pool.Exec(t.Context(), `UPDATE pgtenancy.tenants SET password = '\x00' WHERE id = 'broken'`)
+	must(t, err)
+	pass, err := f.provisioner(t).Reconcile(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("the unreadable row is not reported: %v", err)
+	}
+	if len(pass.Undone) != 1 || pass.Undone[0] != "sound" {
+		t.Errorf("undone %v, want the other one", pass.Undone)
 	}
 }

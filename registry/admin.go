@@ -4,18 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Admin is a person who signs in for a tenant.
+// Admin is a person who signs in for a tenant. It prints its id and role only.
 type Admin struct {
 	ID           string
-	Email        Email // sealed at rest, found by blind index
-	PasswordHash string
+	Email        Email  // sealed at rest, found by blind index
+	PasswordHash string `json:"-"`
 	Role         string
+}
+
+// Format implements [fmt.Formatter]: under every verb an admin shows its id and role.
+func (a Admin) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "admin %s (%s)", a.ID, a.Role) }
+
+// LogValue implements [slog.LogValuer].
+func (a Admin) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", a.ID), slog.String("role", a.Role))
 }
 
 // Membership says that an e-mail belongs to an admin of a tenant.

@@ -1,12 +1,9 @@
 package registry
 
-import (
-	"fmt"
+import "github.com/pgtenancy/pgtenancy/tenancy"
 
-	"github.com/pgtenancy/pgtenancy/tenancy"
-)
-
-// channel is what changes are notified on.
+// channel is what changes are notified on. A notification says nothing but that it is time to read: whoever may connect
+// to the database may send one too.
 const channel = "pgtenancy_changes"
 
 // announce ends a statement that has changed rows of tenants and returned their id and epoch as "changed": it writes
@@ -23,10 +20,12 @@ feed AS (
 	INSERT INTO pgtenancy.changes (version, tenant_id, epoch)
 	SELECT feed.version + 1 - row_number() OVER (ORDER BY changed.id DESC), changed.id, changed.epoch
 	FROM changed CROSS JOIN feed
-	RETURNING version, tenant_id, epoch
+	RETURNING tenant_id
 )
-SELECT tenant_id, pg_notify('` + channel + `', version || ' ' || tenant_id || ' ' || epoch)
-FROM (SELECT * FROM written ORDER BY version) AS ordered`
+SELECT tenant_id, ` + notify + ` FROM written`
+
+// notify is typed, so that no function of another schema fits better than PostgreSQL's own.
+const notify = `pg_catalog.pg_notify('` + channel + `'::text, ''::text)`
 
 // closeSessions is a statement that deletes the sessions that the condition names and announces each of them as
 // announce does a tenant, in the same transaction.
@@ -42,10 +41,9 @@ WITH closed AS (
 	INSERT INTO pgtenancy.changes (version, tenant_id, epoch, session)
 	SELECT feed.version + 1 - row_number() OVER (ORDER BY closed.id DESC), closed.tenant_id, 0, closed.id
 	FROM closed CROSS JOIN feed
-	RETURNING version, tenant_id, session
+	RETURNING session
 )
-SELECT session, pg_notify('` + channel + `', version || ' ' || tenant_id || ' 0 ' || session)
-FROM (SELECT * FROM written ORDER BY version) AS ordered`
+SELECT session, ` + notify + ` FROM written`
 }
 
 // change is one row of the feed.
@@ -54,15 +52,6 @@ type change struct {
 	tenant  tenancy.ID
 	epoch   int64
 	session string // not empty: this session was closed
-}
-
-// parseChange reads a notification.
-func parseChange(payload string) (c change, err error) {
-	n, err := fmt.Sscan(payload, &c.version, &c.tenant, &c.epoch, &c.session)
-	if n == 3 { // no session
-		err = nil
-	}
-	return c, err
 }
 
 // tell passes c on to whom it concerns.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -14,14 +15,24 @@ import (
 
 // Claim is the right of one process to work on a tenant's row until it expires. Every write under a claim is fenced:
 // it changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has
-// expired but was taken by nobody still holds. Time is the database's.
+// expired but was taken by nobody still holds. Time is the database's. It prints its tenant's id and its attempt only.
 type Claim struct {
 	Tenant  Tenant
 	Admin   Admin  // the first one, role PRIMARY
-	Data    []byte // the caller's own, from Reservation.Data; gone after activation
+	Data    []byte `json:"-"` // the caller's own, from Reservation.Data; gone after activation
 	Owner   string
 	Attempt int64
 	Expires time.Time
+}
+
+// Format implements [fmt.Formatter]: under every verb a claim shows its tenant's id and its attempt.
+func (c Claim) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "claim on tenant %q, attempt %d", string(c.Tenant.ID), c.Attempt)
+}
+
+// LogValue implements [slog.LogValuer].
+func (c Claim) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("tenant", string(c.Tenant.ID)), slog.Int64("attempt", c.Attempt))
 }
 
 // fence is the condition under which a claim holds; its parameters are the id, the attempt and the owner.
@@ -91,6 +102,9 @@ func (r *Registry) claimed(ctx context.Context, tx pgx.Tx, id tenancy.ID, owner 
 		FROM `+tenantTables+` JOIN pgtenancy.admins a ON a.tenant_id = t.id
 		WHERE t.id = $1 ORDER BY a.role <> '`+RolePrimary+`', a.created_at, a.id LIMIT 1`, id).
 		Scan(append(row.fields(), &c.Expires, &data, &c.Admin.ID, &email, &c.Admin.PasswordHash, &c.Admin.Role)...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, refuse(fmt.Errorf("%w: tenant %q has none", ErrAdminNotFound, id))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,17 +13,26 @@ type Config struct {
 	// Pool leads to the registry's database, which Migrate has made ready. The caller closes it, after the Registry's
 	// last call has returned. Follow opens one more connection with the same settings; if a pooler in transaction
 	// mode is in between, notifications are lost and only the poll is left.
+	//
+	// If others may create objects in a schema of its search_path, set the runtime parameter search_path to pg_catalog:
+	// tables are named with their schema here, but a function or operator that is a better match for its arguments
+	// than PostgreSQL's own goes before it, wherever on the path it is (manual, 5.9.6). The connections that this
+	// package opens for itself have it so.
 	Pool *pgxpool.Pool
 
 	// Keyring holds the keys for e-mails, passwords and sessions.
 	Keyring *Keyring
 
-	// PollInterval is how often Follow looks for changes that no notification told it of. It bounds how long a
-	// change stays unseen when a notification is lost or the connection dies silently. Default: 5 s.
+	// PollInterval is how often Follow looks for changes without a notification. It bounds how long a change stays
+	// unseen when a notification is lost or the connection dies silently. Default: 5 s.
 	PollInterval time.Duration
 
 	// Heartbeat is how often a Share shows that its process lives. Give every process the same. Default: 1 s.
 	Heartbeat time.Duration
+
+	// Logger hears at level Warn that Follow or a Share cannot reach the registry, once for each row of failures, and
+	// at level Info that it can again. Default: discards.
+	Logger *slog.Logger
 }
 
 const (

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -14,7 +16,8 @@ const (
 )
 
 // connect opens a connection outside the pool, with the pool's settings, for a session that is kept: a pooled one
-// would be missing in the pool, and might be closed for its age.
+// would be missing in the pool, and might be closed for its age. Its search_path is pg_catalog, so that no object of
+// another schema is taken for PostgreSQL's own.
 func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -26,7 +29,14 @@ func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	return pgx.ConnectConfig(ctx, cfg)
+	pinned := cfg.Copy()
+	pinned.RuntimeParams["search_path"] = "pg_catalog"
+	conn, err := pgx.ConnectConfig(ctx, pinned)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == protocolViolation {
+		return pgx.ConnectConfig(ctx, cfg) // PgBouncer refuses settings that it does not know
+	}
+	return conn, err
 }
 
 // hangUp closes a connection that connect made, even if ctx has ended.

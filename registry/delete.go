@@ -53,13 +53,19 @@ WITH changed AS (
 // ClaimAbandoned claims for owner up to limit tenants that are provisioning, failing or deleting and whose claim has
 // expired, oldest first, each with its attempt raised by one. Two processes never get the same one. ctx governs the
 // transaction.
+//
+// A tenant that cannot be read, because a sealed value is broken, its key is not in the ring or there is no admin, keeps
+// nobody from the others: it is not claimed, is offered again after ttl, and its error is in the one returned, beside
+// the claims.
 func (r *Registry) ClaimAbandoned(ctx context.Context, owner string, ttl time.Duration, limit int) ([]*Claim, error) {
 	if err := validateClaim(owner, ttl); err != nil {
 		return nil, err
 	}
 	var claims []*Claim
+	var broken []tenancy.ID
+	var errs []error
 	err := r.inTx(ctx, "claim abandoned tenants", func(tx pgx.Tx) error {
-		claims = nil
+		claims, broken, errs = nil, nil, nil
 		rows, _ := tx.Query(ctx, claimAbandoned, owner, ttl, limit)
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[tenancy.ID])
 		if err != nil {
@@ -67,18 +73,29 @@ func (r *Registry) ClaimAbandoned(ctx context.Context, owner string, ttl time.Du
 		}
 		for _, id := range ids {
 			c, err := r.claimed(ctx, tx, id, owner)
-			if err != nil {
+			var unreadable refusal
+			switch {
+			case errors.As(err, &unreadable):
+				broken, errs = append(broken, id), append(errs, unreadable.error)
+			case err != nil:
 				return err
+			default:
+				claims = append(claims, c)
 			}
-			claims = append(claims, c)
 		}
-		return nil
+		if len(broken) > 0 {
+			_, err = tx.Exec(ctx, unclaim, broken)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return claims, nil
+	return claims, errors.Join(errs...)
 }
+
+// unclaim takes a claim back that nobody was given. The time until which it would have held stays.
+const unclaim = `UPDATE pgtenancy.tenants SET attempt = attempt - 1, claim_owner = '' WHERE id = ANY($1::text[])`
 
 // Whoever waits for a row that another process is claiming looks at its condition again, and then skips it.
 const claimAbandoned = `

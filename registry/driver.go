@@ -17,6 +17,17 @@ const (
 	uniqueViolation      = "23505"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	protocolViolation    = "08P01"
+	readOnlyTransaction  = "25006"
+	undefinedTable       = "42P01"
+	invalidSchemaName    = "3F000"
+)
+
+// Statuses of HTTP. clientGone is middleware's for context.Canceled, and is never sent.
+const (
+	clientGone  = 499
+	internal    = 500
+	unavailable = 503
 )
 
 // driverError is what is left of an error of the driver: pgconn's own errors carry the connection's password and the
@@ -67,6 +78,9 @@ func (e *driverError) Error() string {
 	switch {
 	case e.code != "":
 		b.WriteString("SQLSTATE " + e.code)
+		if e.code == undefinedTable || e.code == invalidSchemaName {
+			b.WriteString(": not migrated: call Migrate")
+		}
 	case e.cause != nil:
 		b.WriteString(e.cause.Error())
 	default:
@@ -80,6 +94,22 @@ func (e *driverError) Error() string {
 
 // SQLState returns PostgreSQL's error code, or nothing if the error is not PostgreSQL's.
 func (e *driverError) SQLState() string { return e.code }
+
+// HTTPStatus is 503 when the registry cannot serve now and a later try may work: no answer, or an SQLSTATE of class 08,
+// 53, 55 or 57 or of a standby, which takes no writes. It is 500 for any other.
+func (e *driverError) HTTPStatus() int {
+	switch {
+	case errors.Is(e.cause, context.Canceled):
+		return clientGone
+	case e.code == "", e.code == readOnlyTransaction, errors.Is(e.cause, context.DeadlineExceeded):
+		return unavailable
+	}
+	switch e.code[:min(2, len(e.code))] {
+	case "08", "53", "55", "57": // connection, resources, object not in the state for it, operator
+		return unavailable
+	}
+	return internal
+}
 
 // Unwrap lets callers match a context's error.
 func (e *driverError) Unwrap() error { return e.cause }

@@ -1,6 +1,12 @@
 package registry
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // Normalized is what identity is decided by.
 func (e Email) Normalized() string { return e.identity() }
@@ -9,5 +15,26 @@ func (e Email) Normalized() string { return e.identity() }
 func (s *Share) Beat(ctx context.Context) error { return s.beat(ctx) }
 func (s *Share) Leave(ctx context.Context)      { s.leave(ctx) }
 
+// Grow takes what is free, and Shrink gives it back.
+func (s *Share) Grow(ctx context.Context, server string, total, part int) error {
+	return s.grow(ctx, server, total, part)
+}
+
+func (s *Share) Shrink(ctx context.Context, server string, n int) error {
+	return s.shrink(ctx, server, n)
+}
+
+// ShareOf returns a Share that has not joined.
+func ShareOf(r *Registry, b Budgeted) *Share { return &Share{r: r, b: b} }
+
+// Lull is the least time between two reads of Follow.
+const Lull time.Duration = lull
+
+// DriverErr is what is left of an error of the driver.
+func DriverErr(err error) error { return driverErr("try", err) }
+
 // Patience is after how many beats a silent process is taken for dead.
 const Patience = patience
+
+// Connect opens a connection outside the pool.
+func Connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) { return connect(ctx, pool) }

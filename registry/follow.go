@@ -23,6 +23,9 @@ type Revoker interface {
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
+
+	// lull is the least time between two reads, whoever notifies and however often.
+	lull = 5 * time.Millisecond
 )
 
 // Follow tells inv of every change to a tenant until ctx ends, and then returns nil. It begins with what changed since
@@ -32,15 +35,19 @@ const (
 // If inv is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
 // embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
-// Follow keeps one connection of its own. It listens first, then reads what it has not seen, then follows; every
-// Config.PollInterval it reads again, which also shows whether the connection still lives. When the connection fails
-// it makes a new one, with backoff, and goes on after the last change that inv was told of.
+// Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
+// notification, and every Config.PollInterval, which also shows whether the connection still lives. A notification is
+// a hint and no more: what changed is read from the table alone, so that a forged one costs a query and tells inv
+// nothing, and a burst of them costs one. When the connection fails, Follow makes a new one, with backoff, and goes on
+// after the last change that inv was told of. Config.Logger hears of the first failure in a row, and of its end.
 func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
-	f := &follower{registry: r, inv: inv, last: unknown}
+	f := &follower{registry: r, inv: inv, last: unknown, outage: outage{logger: r.logger, what: "follow"}}
 	for failures := 0; ctx.Err() == nil; failures++ {
-		if f.follow(ctx) {
+		worked, err := f.follow(ctx)
+		if worked {
 			failures = 0
 		}
+		f.outage.note(ctx, driverErr("follow", err))
 		wait(ctx, backoff(failures))
 	}
 	return nil
@@ -52,53 +59,55 @@ type follower struct {
 	inv      Invalidator
 	last     int64 // version of the newest change that inv was told of
 	purged   time.Time
+	outage   outage
 }
 
 // unknown is the last version before the first connection.
 const unknown = -1
 
 // follow follows on one connection until it fails or ctx ends. It reports whether the connection ever worked.
-func (f *follower) follow(ctx context.Context) (worked bool) {
+func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 	conn, err := connect(ctx, f.registry.pool)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer hangUp(ctx, conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
-		return false
+		return false, err
 	}
 	for {
 		if err := f.catchUp(ctx, conn); err != nil {
-			return worked
+			return worked, err
 		}
 		worked = true
+		f.outage.note(ctx, nil)
 		if err := f.listen(ctx, conn); err != nil {
-			return worked
+			return worked, err
 		}
 	}
 }
 
-// listen follows notifications until one shows a gap, or the poll interval is over, or the connection fails.
+// listen returns when it is time to read: after a notification, or when the poll interval is over. It takes all
+// notifications that are there, and those of the lull after the last read: what they announce was committed before
+// they came, so that the one read that follows sees it.
 func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
-	defer cancel()
-	for {
-		n, err := conn.WaitForNotification(ctx)
-		if err != nil {
-			if ctx.Err() != nil && !conn.IsClosed() {
-				return nil // time to read
-			}
-			return err
-		}
-		c, err := parseChange(n.Payload)
-		if err != nil || c.version > f.last+1 {
-			return nil // somebody else's notification, or one was missed: the table knows
-		}
-		if c.version == f.last+1 {
-			c.tell(f.inv)
-			f.last = c.version
-		}
+	next := time.Now().Add(lull)
+	notified, err := notification(ctx, conn, f.registry.poll)
+	for notified && err == nil {
+		notified, err = notification(ctx, conn, time.Until(next))
 	}
+	return err
+}
+
+// notification waits for a notification for d at most, and reports whether there was one.
+func notification(ctx context.Context, conn *pgx.Conn, d time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_, err := conn.WaitForNotification(ctx) // one that is buffered comes even when d is over
+	if err != nil && ctx.Err() != nil && !conn.IsClosed() {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // backoff returns a random time that grows with the number of failures in a row.

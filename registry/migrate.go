@@ -5,6 +5,7 @@ import (
 	"embed"
 	"io/fs"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -19,6 +20,10 @@ const migrationLock int64 = 0x706774656e616e63
 // Migrate brings the registry's database to the schema of this version of the package, in the PostgreSQL schema
 // "pgtenancy", and does nothing if it is there already. Any number of processes may call it at once: they wait for
 // one another. ctx governs all of it. pool must not lead through a pooler in transaction mode: the lock is a session's.
+//
+// If its role owns the database, or is a superuser, Migrate takes from PUBLIC what PostgreSQL gives everybody: to
+// connect, to make temporary tables, and to create objects in the schema "public". The role itself keeps CONNECT; grant
+// it to every other role that is to use the registry.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return driverErr("migrate", migrate(ctx, pool))
 }
@@ -31,10 +36,13 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return err
 	}
 	defer hangUp(ctx, conn) // which frees the lock
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
+	if _, err := conn.Exec(ctx, `SELECT pg_catalog.pg_advisory_lock($1::bigint)`, migrationLock); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS pgtenancy`); err != nil {
+		return err
+	}
+	if err := shut(ctx, conn); err != nil {
 		return err
 	}
 	files, err := fs.Sub(migrations, "migrations")
@@ -50,4 +58,33 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// shut takes from PUBLIC what it still has in the registry's database, as far as this role may.
+func shut(ctx context.Context, conn *pgx.Conn) error {
+	var database string
+	var connects, creates bool
+	if err := conn.QueryRow(ctx, `SELECT d.datname,
+			pg_has_role(d.datdba, 'USAGE') AND (has_database_privilege('public'::name, d.oid, 'CONNECT')
+				OR has_database_privilege('public'::name, d.oid, 'TEMPORARY')),
+			EXISTS (SELECT 1 FROM pg_namespace n WHERE n.nspname = 'public' AND pg_has_role(n.nspowner, 'USAGE')
+				AND has_schema_privilege('public'::name, n.oid, 'CREATE'))
+		FROM pg_database d WHERE d.datname = current_database()`).Scan(&database, &connects, &creates); err != nil {
+		return err
+	}
+	name := pgx.Identifier{database}.Sanitize()
+	if connects {
+		// The grant goes first: the owner has CONNECT by default, but may have revoked it from itself.
+		if _, err := conn.Exec(ctx, `GRANT CONNECT ON DATABASE `+name+` TO current_user`); err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, `REVOKE CONNECT, TEMPORARY ON DATABASE `+name+` FROM PUBLIC`); err != nil {
+			return err
+		}
+	}
+	if creates {
+		_, err := conn.Exec(ctx, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`)
+		return err
+	}
+	return nil
 }

@@ -3,6 +3,9 @@ package registry
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,6 +20,7 @@ type Registry struct {
 	keys      *Keyring
 	poll      time.Duration
 	heartbeat time.Duration
+	logger    *slog.Logger
 	born      time.Time
 }
 
@@ -33,9 +37,13 @@ func New(cfg Config) (*Registry, error) {
 		keys:      cfg.Keyring,
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
+		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		born:      time.Now(),
 	}, nil
 }
+
+// Format implements [fmt.Formatter]: under every verb a Registry shows nothing; %s would print the keys.
+func (*Registry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "registry") }
 
 // Check reports whether the registry can be read and has been migrated, by one query. ctx governs it. It is meant for
 // a readiness probe.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 	"unicode/utf8"
 
@@ -16,7 +17,7 @@ import (
 // RolePrimary is the role of the admin who signed a tenant up.
 const RolePrimary = "PRIMARY"
 
-// Reservation is what the intent transaction writes.
+// Reservation is what the intent transaction writes. It prints its tenant's id only.
 type Reservation struct {
 	ID           tenancy.ID
 	Database     string
@@ -24,16 +25,26 @@ type Reservation struct {
 	Password     tenancy.Secret // the role's; sealed at rest
 	SchemaHash   string
 	Server       string    // empty: Place chooses
-	Place        Placement // nil: the emptiest by weight
+	Place        Placement `json:"-"` // nil: the emptiest by weight
 	Organization Organization
 	Admin        Admin  // ID and Email are required; an empty Role is RolePrimary
-	Data         []byte // sealed at rest
+	Data         []byte `json:"-"` // sealed at rest
 
 	IdempotencyKey string // empty: none; at most 255 bytes
-	RequestHash    []byte // of what was asked for under that key; sealed at rest, for such hashes can be guessed
+	RequestHash    []byte `json:"-"` // of what was asked for under that key; sealed at rest, for such hashes can be guessed
 
 	Owner string
 	TTL   time.Duration // of the claim
+}
+
+// Format implements [fmt.Formatter]: under every verb a reservation shows its tenant's id.
+func (res Reservation) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "reservation of tenant %q", string(res.ID))
+}
+
+// LogValue implements [slog.LogValuer].
+func (res Reservation) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("tenant", string(res.ID)))
 }
 
 // ReplayError says that the same request was made before, and which tenant it made.

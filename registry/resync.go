@@ -80,7 +80,7 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 		c.tell(f.inv)
 		f.last = c.version
 	}
-	return true, nil
+	return f.last < first.newest, nil
 }
 
 func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]line, error) {

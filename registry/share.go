@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +41,7 @@ type Share struct {
 	id      string
 	granted map[string]int      // by server, as the registry has it or less
 	seen    map[string]sighting // the other processes
+	outage  outage
 }
 
 // sighting is the last beat of another process and for how many beats of ours it has been the last.
@@ -49,21 +52,30 @@ type sighting struct {
 
 // JoinBudget makes this process one of those that share the servers' budgets, and limits b to what is free now: that
 // may be nothing until the others have made room, a beat or two later. Servers without MaxConns are left alone. ctx
-// governs the call. The caller must Run the Share.
+// governs the call. The caller must Run the Share. After an error there is none, and b may open nothing on the servers
+// that it was told of already.
 func (r *Registry) JoinBudget(ctx context.Context, b Budgeted) (*Share, error) {
 	s := &Share{
 		r: r, b: b, id: strings.ToLower(rand.Text()),
 		granted: make(map[string]int), seen: make(map[string]sighting),
+		outage: outage{logger: r.logger, what: "budget share"},
 	}
 	if err := s.join(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.beat(ctx)
+	if err := s.beat(ctx); err != nil {
+		s.leave(ctx)
+		return nil, err
+	}
+	return s, nil
 }
 
+// Format implements [fmt.Formatter]: under every verb a Share shows nothing; it leads to the Registry.
+func (*Share) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "share") }
+
 // Run keeps the share until ctx ends, and then returns nil: a beat every Config.Heartbeat. While the registry does not
-// answer, b keeps what it has. In the end b may open no connection any more; if none is open, what it had is free for
-// the others at once. So end ctx after b has been closed.
+// answer, which Config.Logger hears of, b keeps what it has. In the end b may open no connection any more; if none is
+// open, what it had is free for the others at once. So end ctx after b has been closed.
 func (s *Share) Run(ctx context.Context) error {
 	ticker := time.NewTicker(s.r.heartbeat)
 	defer ticker.Stop()
@@ -73,7 +85,7 @@ func (s *Share) Run(ctx context.Context) error {
 			s.leave(ctx)
 			return nil
 		case <-ticker.C:
-			_ = s.beat(ctx) // the next one tries again
+			s.outage.note(ctx, s.beat(ctx)) // the next one tries again
 		}
 	}
 }

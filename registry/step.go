@@ -3,17 +3,27 @@ package registry
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Step is a side effect of a sign-up outside PostgreSQL, recorded so that whoever ends the sign-up can undo it.
+// Step is a side effect of a sign-up outside PostgreSQL, recorded so that whoever ends the sign-up can undo it. It
+// prints its name and state only.
 type Step struct {
 	Name   string
 	State  StepState
-	Result string // sealed at rest
+	Result string `json:"-"` // sealed at rest
+}
+
+// Format implements [fmt.Formatter]: under every verb a step shows its name and state.
+func (s Step) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "step %s (%s)", s.Name, s.State) }
+
+// LogValue implements [slog.LogValuer].
+func (s Step) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", s.Name), slog.String("state", string(s.State)))
 }
 
 // StepState says how far a step came.

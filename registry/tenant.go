@@ -53,13 +53,13 @@ func (r *route) fields() []any {
 	}
 }
 
+// open returns the tenant; without its password if that does not open.
 func (r *route) open(keys *Keyring) (tenancy.Tenant, error) {
 	password, err := keys.open(r.password, "tenants", string(r.ID), "password")
-	if err != nil {
-		return tenancy.Tenant{}, err
+	if err == nil {
+		r.Endpoint.Password = tenancy.NewSecret(string(password))
 	}
-	r.Endpoint.Password = tenancy.NewSecret(string(password))
-	return r.Tenant, nil
+	return r.Tenant, err
 }
 
 // Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in whatever state it is, or
@@ -76,7 +76,11 @@ func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, e
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
-	return row.open(r.keys)
+	t, err := row.open(r.keys)
+	if err != nil {
+		return tenancy.Tenant{}, err
+	}
+	return t, nil
 }
 
 const tenantColumns = routeColumns + `, ` + serverColumns + `,
@@ -102,14 +106,12 @@ func (r *record) fields() []any {
 		&r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
 }
 
-func (r *record) open(keys *Keyring) (_ Tenant, err error) {
-	if r.Tenant.Tenant, err = r.route.open(keys); err != nil {
-		return Tenant{}, err
-	}
+// open returns the tenant; without those sealed values that do not open, of which the error tells.
+func (r *record) open(keys *Keyring) (Tenant, error) {
+	var errs [2]error
+	r.Tenant.Tenant, errs[0] = r.route.open(keys)
 	if r.email != nil {
-		if r.Organization.Email, err = keys.openEmail(r.email, "organizations", string(r.ID)); err != nil {
-			return Tenant{}, err
-		}
+		r.Organization.Email, errs[1] = keys.openEmail(r.email, "organizations", string(r.ID))
 	}
 	if r.trialEndsAt != nil {
 		r.Organization.TrialEndsAt = *r.trialEndsAt
@@ -117,7 +119,7 @@ func (r *record) open(keys *Keyring) (_ Tenant, err error) {
 	if r.activatedAt != nil {
 		r.ActivatedAt = *r.activatedAt
 	}
-	return r.Tenant, nil
+	return r.Tenant, errors.Join(errs[:]...)
 }
 
 // Tenant returns all that is known of a tenant, or [tenancy.ErrNotFound]. ctx governs the query.
@@ -143,10 +145,14 @@ func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 
 // Tenants lists tenants in whatever state, in order of id, after the given one (empty: from the first), at most limit.
 // A limit of zero is 100. ctx governs the query.
+//
+// A tenant with a sealed value that does not open is listed without it, and its error is in the one returned, beside
+// the tenants. If there was no answer, there are no tenants.
 func (r *Registry) Tenants(ctx context.Context, after tenancy.ID, limit int) ([]Tenant, error) {
 	if limit <= 0 {
 		limit = 100
 	}
+	var errs []error
 	rows, _ := r.pool.Query(ctx, `SELECT `+tenantColumns+` FROM `+tenantTables+`
 		WHERE t.id > $1 ORDER BY t.id LIMIT $2`, after, limit)
 	tenants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Tenant, error) {
@@ -155,12 +161,13 @@ func (r *Registry) Tenants(ctx context.Context, after tenancy.ID, limit int) ([]
 			return Tenant{}, err
 		}
 		t, err := rec.open(r.keys)
-		if err != nil {
-			return Tenant{}, refuse(err)
-		}
+		errs = append(errs, err)
 		return t, nil
 	})
-	return tenants, driverErr("tenants", err)
+	if err != nil {
+		return nil, driverErr("tenants", err)
+	}
+	return tenants, errors.Join(errs...)
 }
 
 func (k *Keyring) openEmail(sealed []byte, table, row string) (Email, error) {
