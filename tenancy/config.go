@@ -29,6 +29,22 @@ type Config struct {
 	// MaxConnsPerTenant limits the connections of one tenant's pool. Default: 4.
 	MaxConnsPerTenant int32
 
+	// MaxConns limits the connections to one server, of all its tenants together: those in use, idle, being dialled and
+	// being closed. A connection to a server that has no more room closes an idle one of another tenant, or waits. It is
+	// a limit for this resolver; several processes divide what the server allows. Tenants are on one server if their
+	// Endpoint says the same Server or, without that, the same host and port. Default: 80, which leaves 20 of
+	// PostgreSQL's 100 to administrators, provisioning and listeners. Negative: no limit.
+	MaxConns int
+
+	// BudgetWait bounds how long a connection waits for its place among MaxConns. Then the query that needs it fails
+	// with an error that matches ErrAtCapacity. The connect time-out of Base begins when the wait is over. Default: 5 s.
+	// Negative: it does not wait for a connection in use, only for an idle one to be closed.
+	BudgetWait time.Duration
+
+	// Weight says how much of its server's MaxConns a tenant may have, next to others, when there is not enough for
+	// all. It is called when a pool is opened. Less than 1 counts as 1. Default: 1 for every tenant.
+	Weight func(ID) int
+
 	// CapacityWait bounds how long an Acquire waits for a pool to come free when all MaxPools are leased. Default: 5 s.
 	// Negative: it does not wait for a lease to end.
 	CapacityWait time.Duration
@@ -66,6 +82,8 @@ type Config struct {
 const (
 	defaultMaxPools          = 1024
 	defaultMaxConnsPerTenant = 4
+	defaultMaxConns          = 80
+	defaultBudgetWait        = 5 * time.Second
 	defaultCapacityWait      = 5 * time.Second
 	defaultOpenTimeout       = 10 * time.Second
 	defaultTTL               = time.Minute
@@ -79,6 +97,11 @@ const (
 func (c Config) withDefaults() Config {
 	c.MaxPools = cmp.Or(c.MaxPools, defaultMaxPools)
 	c.MaxConnsPerTenant = cmp.Or(c.MaxConnsPerTenant, defaultMaxConnsPerTenant)
+	c.MaxConns = cmp.Or(c.MaxConns, defaultMaxConns)
+	c.BudgetWait = cmp.Or(c.BudgetWait, defaultBudgetWait)
+	if c.Weight == nil {
+		c.Weight = func(ID) int { return 1 }
+	}
 	c.CapacityWait = cmp.Or(c.CapacityWait, defaultCapacityWait)
 	c.OpenTimeout = cmp.Or(c.OpenTimeout, defaultOpenTimeout)
 	c.TTL = cmp.Or(c.TTL, defaultTTL)

@@ -12,7 +12,8 @@ var (
 	// ErrNotFound is returned when the directory knows no such tenant.
 	ErrNotFound = errors.New("tenancy: tenant not found")
 
-	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait.
+	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait. A query matches it
+	// when it needs a connection, its server has MaxConns and none came free within BudgetWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
 	// ErrClosed is returned by a resolver after Close.

@@ -198,7 +198,7 @@ func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
 // open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
 // meantime. A pool that must not be published goes the way of every other one: evicted, closed.
 func (r *Resolver) open(o *opening, rec record) bool {
-	pool, socks, err := newPool(r.ctx, &r.cfg, rec.tenant.Endpoint)
+	pool, socks, err := r.newPool(rec.tenant)
 	if err != nil {
 		r.mu.Lock()
 		r.slots.give()

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +27,9 @@ const (
 	maxNameLength = 63
 )
 
-// newPool makes the pool of the database at ep, and dials nothing. Its sockets belong to the returned set.
-func newPool(ctx context.Context, cfg *Config, ep Endpoint) (*pgxpool.Pool, *sockets, error) {
+// newPool makes the pool of t's database, and dials nothing. Its sockets belong to the returned set.
+func (r *Resolver) newPool(t Tenant) (*pgxpool.Pool, *sockets, error) {
+	cfg, ep := &r.cfg, t.Endpoint
 	if err := ep.validate(); err != nil {
 		return nil, nil, err
 	}
@@ -46,24 +49,59 @@ func newPool(ctx context.Context, cfg *Config, ep Endpoint) (*pgxpool.Pool, *soc
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	socks := newSockets(cc.DialFunc)
-	cc.DialFunc = socks.dial
-	pc.BeforeConnect = pinTarget(pc.BeforeConnect, ep.Database, socks.dial)
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	account := &account{server: r.server(serverName(ep, cc)), weight: max(1, cfg.Weight(t.ID))}
+	socks := &sockets{
+		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
+		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
+	}
+	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
+	tracer := &tracer{sockets: socks}
+	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
+	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
+	pc.PrepareConn = prepareForUse(pc)
+	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
 	if err != nil {
 		return nil, nil, redact(err)
 	}
+	account.pool = pool
 	return pool, socks, nil
 }
 
+// serverName returns the name under which ep's tenants share a budget.
+func serverName(ep Endpoint, cc *pgx.ConnConfig) string {
+	if ep.Server != "" {
+		return ep.Server
+	}
+	return net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port)))
+}
+
+// prepareForUse returns the caller's hook for a connection that is acquired, but not for one that is acquired to be
+// closed.
+func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, error) {
+	hook, older := pc.PrepareConn, pc.BeforeAcquire //nolint:staticcheck // deprecated, but in use
+	if hook == nil && older == nil {
+		return nil
+	}
+	return func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		switch {
+		case ctx.Value(stealing{}) != nil:
+			return true, nil
+		case hook != nil:
+			return hook(ctx, conn)
+		}
+		return older(ctx, conn), nil
+	}
+}
+
 // pinTarget lets a BeforeConnect hook change what it likes (a short-lived password, say) but neither the database nor
-// who owns the socket.
+// who owns and counts the socket.
 func pinTarget(
-	hook func(context.Context, *pgx.ConnConfig) error, database string, dial pgconn.DialFunc,
+	hook func(context.Context, *pgx.ConnConfig) error, pinned *pgx.ConnConfig, tracer *tracer,
 ) func(context.Context, *pgx.ConnConfig) error {
 	if hook == nil {
 		return nil
 	}
+	database, dial, traced := pinned.Database, pinned.DialFunc, pinned.Tracer
 	return func(ctx context.Context, cc *pgx.ConnConfig) error {
 		if err := hook(ctx, cc); err != nil {
 			return err
@@ -72,6 +110,9 @@ func pinTarget(
 			return errors.New("tenancy: Config.Base.BeforeConnect must not change the database")
 		}
 		cc.DialFunc = dial
+		if cc.Tracer != traced {
+			cc.Tracer = tracer.with(cc.Tracer)
+		}
 		return nil
 	}
 }

@@ -102,7 +102,7 @@ func TestPoolTakesTheRestFromBase(t *testing.T) {
 	if cc.User != "u" || cc.Password != "p" || cc.Database != "d" || cc.RuntimeParams["application_name"] != "shop" {
 		t.Errorf("user %q, database %q, params %v", cc.User, cc.Database, cc.RuntimeParams)
 	}
-	if got.MaxConns != 3 || got.MinConns != 0 || got.MinIdleConns != 0 || cc.ConnectTimeout != 5*time.Second {
+	if got.MaxConns != 3 || got.MinConns != 0 || got.MinIdleConns != 0 || cc.ConnectTimeout != 10*time.Second { // 5 s, and BudgetWait
 		t.Errorf("MaxConns %d, MinConns %d, MinIdleConns %d, ConnectTimeout %v",
 			got.MaxConns, got.MinConns, got.MinIdleConns, cc.ConnectTimeout)
 	}
@@ -113,7 +113,7 @@ func TestPoolTakesTheRestFromBase(t *testing.T) {
 		t.Error("the caller's configuration was changed")
 	}
 	got, err = opened(t, parse(t, "host=a connect_timeout=7"), tenancy.Endpoint{Database: "d", User: "v", Password: tenancy.NewSecret("q")})
-	if err != nil || got.ConnConfig.ConnectTimeout != 7*time.Second || got.ConnConfig.User != "v" ||
+	if err != nil || got.ConnConfig.ConnectTimeout != 12*time.Second || got.ConnConfig.User != "v" ||
 		got.ConnConfig.Password != "q" {
 		t.Errorf("%v, %+v", err, got)
 	}

@@ -34,6 +34,7 @@ type Resolver struct {
 	openings map[ID]*opening
 	notFound *notFound
 	slots    slots
+	servers  map[string]*server // never fewer: a server's budget outlives its pools
 	leases   int
 	count    counters
 }
@@ -59,6 +60,7 @@ func New(cfg Config) (*Resolver, error) {
 		openings: make(map[ID]*opening),
 		notFound: newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
 		slots:    slots{limit: cfg.MaxPools},
+		servers:  make(map[string]*server),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.wg.Add(1)

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -14,26 +15,67 @@ import (
 const cancelWindow = time.Second
 
 // sockets owns every network connection of one pool, from dial to Close, so that the resolver can end a pool whose users
-// do not.
+// do not, and so that each connection holds a permit of its server's budget.
 type sockets struct {
-	base  pgconn.DialFunc
-	isCut chan struct{} // closed by cut
+	base    pgconn.DialFunc
+	account *account
+	timeout time.Duration // for a connect once it has its permit
+	wait    time.Duration // for the permit
+	isCut   chan struct{} // closed by cut
 
 	mu   sync.Mutex // guards open, and the closing of isCut; nothing is dialled or closed under it
 	open map[*socket]struct{}
 }
 
-func newSockets(base pgconn.DialFunc) *sockets {
-	return &sockets{base: base, isCut: make(chan struct{}), open: make(map[*socket]struct{})}
-}
-
 // dial is the DialFunc of the pool. Every byte to the tenant's server goes through a connection made here.
 func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := s.base(ctx, network, addr)
-	if err != nil {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok {
+		return s.dialCancel(ctx, network, addr)
+	}
+	if a.refused != nil {
+		return nil, a.refused
+	}
+	user, ok := ctx.Value(acquirerKey{}).(context.Context)
+	if !ok {
+		user = ctx
+	}
+	if err := s.account.take(ctx, user, s.wait); err != nil {
+		a.refused = err
 		return nil, err
 	}
-	c := &socket{Conn: conn, set: s}
+	a.permits++
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	conn, err := s.base(bounded, network, addr)
+	if err != nil {
+		s.account.server.release(s.account)
+		return nil, err
+	}
+	deadline, _ := bounded.Deadline()
+	_ = conn.SetDeadline(deadline) // until the connect ends
+	a.socket = conn
+	return s.own(&socket{Conn: conn, set: s, permit: true}), nil
+}
+
+// dialCancel dials for a cancel request. It needs no permit, because PostgreSQL does not count it as a connection, and
+// could not wait for one: the connection whose query it cancels holds it.
+func (s *sockets) dialCancel(ctx context.Context, network, addr string) (net.Conn, error) {
+	slots := s.account.server.cancels
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	conn, err := s.base(ctx, network, addr)
+	if err != nil {
+		<-slots
+		return nil, err
+	}
+	return s.own(&socket{Conn: conn, set: s}), nil
+}
+
+func (s *sockets) own(c *socket) *socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[c] = struct{}{}
@@ -42,7 +84,7 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 		c.expiry = time.AfterFunc(cancelWindow, func() { _ = c.Close() })
 	default:
 	}
-	return c, nil
+	return c
 }
 
 // cut closes the sockets under their users. It may be called more than once.
@@ -61,28 +103,63 @@ func (s *sockets) cut() {
 	}
 	s.mu.Unlock()
 	for _, c := range open {
-		_ = c.Close()
+		c.cut()
 	}
 }
 
-// socket is a net.Conn that leaves its set when it is closed.
+// socket is a net.Conn that leaves its set, and gives its permit back, when it is closed.
 type socket struct {
 	net.Conn
 	set    *sockets
+	permit bool        // it holds a permit; otherwise it is a cancel request and holds a slot for those
 	expiry *time.Timer // set only if dialled after the cut
 	once   sync.Once
 }
 
 // Close closes the connection. What must happen once for each connection happens in the first call: pgx closes twice.
+//
+// PostgreSQL closes its end when the backend is gone, and not before (pqcomm.c, socket_close). Close waits for that, up
+// to a second: a permit that came back earlier would let the next connection be counted beside this one.
 func (c *socket) Close() error {
+	err := net.ErrClosed
 	c.once.Do(func() {
-		c.set.mu.Lock()
-		delete(c.set.open, c)
-		expiry := c.expiry
-		c.set.mu.Unlock()
-		if expiry != nil {
-			expiry.Stop()
+		c.leave()
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.permit {
+			_ = c.SetDeadline(time.Now().Add(closeTimeout))
+			if half.CloseWrite() == nil {
+				_, _ = io.Copy(io.Discard, c.Conn)
+			}
 		}
+		err = c.Conn.Close()
+		c.giveBack()
 	})
-	return c.Conn.Close()
+	return err
+}
+
+// cut closes the connection at once. What runs on it gets a cancel request, and its permit comes back when that has had
+// its time.
+func (c *socket) cut() {
+	c.once.Do(func() {
+		c.leave()
+		_ = c.Conn.Close()
+		time.AfterFunc(cancelWindow, c.giveBack)
+	})
+}
+
+func (c *socket) leave() {
+	c.set.mu.Lock()
+	delete(c.set.open, c)
+	expiry := c.expiry
+	c.set.mu.Unlock()
+	if expiry != nil {
+		expiry.Stop()
+	}
+}
+
+func (c *socket) giveBack() {
+	if c.permit {
+		c.set.account.server.release(c.set.account)
+		return
+	}
+	<-c.set.account.server.cancels
 }

@@ -17,13 +17,16 @@ type Stat struct {
 	openings       int
 	queue          int
 	maxPools       int
+	servers        []ServerStat
 }
 
 // Stat returns a snapshot. It takes the resolver's lock for a moment; call it every few seconds, not for each request.
 func (r *Resolver) Stat() *Stat {
+	servers := r.serverStats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &Stat{
+		servers:  servers,
 		count:    r.count,
 		open:     r.entries.Len(),
 		draining: len(r.retiring),
@@ -51,6 +54,9 @@ func (s *Stat) OldestDraining() time.Duration { return s.oldest }
 
 // MaxPools returns Config.MaxPools, the limit of OpenPools and DrainingPools together.
 func (s *Stat) MaxPools() int { return s.maxPools }
+
+// Servers returns a snapshot of each server that a pool was opened for, in the order of their names.
+func (s *Stat) Servers() []ServerStat { return s.servers }
 
 // Leases returns the current number of leases that are not released.
 func (s *Stat) Leases() int { return s.leases }

@@ -1,0 +1,207 @@
+package tenancy_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+func TestConnectionThatFailsGivesItsPermitBack(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*pgxpool.Config){
+		"dial": func(c *pgxpool.Config) {
+			c.ConnConfig.DialFunc = func(context.Context, string, string) (net.Conn, error) { return nil, errNoDial }
+		},
+		"tls": func(c *pgxpool.Config) {
+			c.ConnConfig.TLSConfig = &tls.Config{InsecureSkipVerify: true}
+		},
+		"start-up": func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["no_such_setting"] = "1" },
+		"validate": func(c *pgxpool.Config) {
+			c.ConnConfig.ValidateConnect = func(context.Context, *pgconn.PgConn) error { return errNoDial }
+		},
+		"hook": func(c *pgxpool.Config) {
+			c.AfterConnect = func(context.Context, *pgx.Conn) error { return errNoDial }
+		},
+	} {
+		dir, base, _ := crowd(t, 1)
+		base.ConnConfig.Fallbacks = nil
+		spoil(base)
+		r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 2})
+		var users sync.WaitGroup
+		for range 20 {
+			users.Go(func() {
+				if err := query(t, r, "t0"); err == nil || errors.Is(err, tenancy.ErrAtCapacity) {
+					t.Errorf("%s: error %v", name, err)
+				}
+			})
+		}
+		users.Wait()
+		if n := pgStat(t, r).DialCount(); n != 20 {
+			t.Errorf("%s: %d dials", name, n)
+		}
+		wantNoPermits(t, r)
+		closeNow(t, r)
+	}
+}
+
+func TestQueryWithoutConnectionMatchesErrAtCapacity(t *testing.T) {
+	t.Parallel()
+	dir, base, _ := crowd(t, 2)
+	base.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(context.WithoutCancel(ctx), network, addr)
+	}
+	base.ConnConfig.ConnectTimeout = time.Second
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 1, BudgetWait: 1500 * time.Millisecond})
+	defer closeNow(t, r)
+	err := r.AcquireFunc(t.Context(), "t0", func(ctx context.Context, pool *pgxpool.Pool) error {
+		return pgx.BeginFunc(ctx, pool, func(pgx.Tx) error {
+			start := time.Now()
+			err := query(t, r, "t1")
+			if took := time.Since(start); took < 1500*time.Millisecond {
+				t.Errorf("waited only %v", took)
+			}
+			return err
+		})
+	})
+	wantErr(t, err, tenancy.ErrAtCapacity)
+	if err := query(t, r, "t1"); err != nil { // the connection of t0 is idle now
+		t.Error(err)
+	}
+	if s := pgStat(t, r); s.OpenConns() != 1 || s.RefuseCount() != 1 || s.StealCount() != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Cancelled queries send cancel requests, which dial while every permit is held by those that they cancel.
+func TestCancelledQueriesLoseNoPermit(t *testing.T) {
+	t.Parallel()
+	const budget, workers, queries = 6, 16, 5_000
+	dir, base, names := crowd(t, 12)
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: budget, BudgetWait: time.Minute})
+	stop := watch(t, names, func() int { return budget })
+	var asked, cancelled atomic.Int64
+	var users sync.WaitGroup
+	for w := range workers {
+		users.Go(func() {
+			rnd := rand.New(rand.NewPCG(11, uint64(w)))
+			next := zipf(w, 12)
+			for asked.Add(1) <= queries {
+				ctx, cancel := context.WithCancel(t.Context())
+				if rnd.IntN(2) == 0 {
+					time.AfterFunc(time.Duration(rnd.IntN(3000))*time.Microsecond, cancel)
+				}
+				err := r.AcquireFunc(ctx, next(), func(ctx context.Context, pool *pgxpool.Pool) error {
+					_, err := pool.Exec(ctx, "select pg_sleep(0.001)")
+					return err
+				})
+				switch {
+				case ctx.Err() != nil && err != nil:
+					cancelled.Add(1)
+				case err != nil:
+					t.Errorf("query: %v", err)
+				}
+				cancel()
+			}
+		})
+	}
+	users.Wait()
+	seen := stop()
+	s := pgStat(t, r)
+	t.Logf("%d of %d cancelled, %d dials, %d samples, at most %d connections", cancelled.Load(), queries, s.DialCount(),
+		seen.samples, seen.most)
+	closeNow(t, r)
+	wantNoPermits(t, r)
+}
+
+func TestBudgetCanBeChangedUnderLoad(t *testing.T) {
+	t.Parallel()
+	dir, base, names := crowd(t, 30)
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 16})
+	admin := connect(t)
+	if err := query(t, r, "t0"); err != nil {
+		t.Fatal(err)
+	}
+	var users sync.WaitGroup
+	done := make(chan struct{})
+	defer users.Wait()
+	for w := range 12 {
+		users.Go(func() {
+			next := zipf(w, 30)
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := query(t, r, next()); err != nil {
+					t.Errorf("query: %v", err)
+				}
+			}
+		})
+	}
+	for _, n := range []int{4, 10, 2, 16, 1, 8} {
+		eventually(t, "full", func() bool { return pgStat(t, r).OpenConns() == pgStat(t, r).MaxConns() })
+		r.SetMaxConns("pg", n)
+		eventually(t, "shrunk", func() bool { return pgStat(t, r).OpenConns() <= n })
+		for range 10 {
+			if got := connections(t, admin, names); got > n {
+				t.Errorf("%d connections, want %d at most", got, n)
+			}
+		}
+	}
+	close(done)
+	users.Wait()
+	if open := r.SetMaxConns("pg", 0); open != 0 {
+		eventually(t, "empty", func() bool { return pgStat(t, r).OpenConns() == 0 })
+	}
+	closeNow(t, r)
+}
+
+// Somebody else may take what the server has. The error is PostgreSQL's own, and goes when the others do.
+func TestServerFullOfOthersRecovers(t *testing.T) {
+	admin := connect(t)
+	dir, base, names := crowd(t, 1)
+	// The role's limit gives the SQLSTATE of max_connections, and leaves the other tests their connections.
+	if _, err := admin.Exec(t.Context(), "create role few login connection limit 2 password '"+base.ConnConfig.Password+"'"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = admin.Exec(context.WithoutCancel(t.Context()), "drop role few") })
+	base.ConnConfig.User = "few"
+	outsider := pgtest.Admin(t)
+	outsider.User, outsider.Database = "few", names[0]
+	var others []*pgx.Conn
+	for range 2 {
+		conn, err := pgx.ConnectConfig(t.Context(), outsider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, conn)
+	}
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 2})
+	defer closeNow(t, r)
+	for range 10 {
+		var pg *pgconn.PgError
+		if err := query(t, r, "t0"); !errors.As(err, &pg) || pg.Code != "53300" {
+			t.Fatalf("error %v, want SQLSTATE 53300", err)
+		}
+	}
+	wantNoPermits(t, r)
+	for _, conn := range others {
+		_ = conn.Close(t.Context())
+	}
+	eventually(t, "served again", func() bool { return query(t, r, "t0") == nil })
+}

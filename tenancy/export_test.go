@@ -1,0 +1,32 @@
+package tenancy
+
+import (
+	"context"
+	"time"
+)
+
+// Budget is the queue of a server's budget, without connections.
+type Budget struct{ s *server }
+
+// NewBudget returns the budget of a server of which nobody has a connection.
+func NewBudget(limit int) Budget { return Budget{newServer("pg", limit)} }
+
+// Account returns that of a tenant.
+func (b Budget) Account() *account { return &account{server: b.s, weight: 1} } //nolint:revive // only passed on
+
+// Take waits for a permit.
+func (b Budget) Take(ctx context.Context, a *account, wait time.Duration) error {
+	return a.take(ctx, ctx, wait)
+}
+
+// Connected ends a connect that Take allowed.
+func (b Budget) Connected() { b.s.dialled(1) }
+
+// Give gives a permit back.
+func (b Budget) Give(a *account) { b.s.release(a) }
+
+// Stat returns the figures.
+func (b Budget) Stat() ServerStat { return b.s.stat() }
+
+// SetLimit changes the budget.
+func (b Budget) SetLimit(n int) { b.s.setLimit(n) }

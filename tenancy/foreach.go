@@ -1,0 +1,91 @@
+package tenancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Outcome says what [Resolver.ForEach] did.
+type Outcome struct {
+	// Done counts the tenants for which f returned nil.
+	Done int
+
+	// Failed has the error of every other tenant that was begun: that of Acquire or of f, unchanged.
+	Failed map[ID]error
+
+	// Stopped is the error of the context if it ended before every tenant was begun.
+	Stopped error
+}
+
+// Err returns nil if f was called for every tenant and never failed. Otherwise it returns one error that matches all
+// there were and names the tenants, in order.
+func (o *Outcome) Err() error {
+	errs := make([]error, 0, 1+len(o.Failed))
+	for _, id := range slices.Sorted(maps.Keys(o.Failed)) {
+		errs = append(errs, fmt.Errorf("tenancy: tenant %q: %w", id, o.Failed[id]))
+	}
+	if o.Stopped != nil {
+		errs = append(errs, fmt.Errorf("tenancy: not every tenant was begun: %w", o.Stopped))
+	}
+	return errors.Join(errs...)
+}
+
+// ForEach leases the pool of each tenant of ids, calls f with it, and releases it; up to limit tenants at a time, at
+// least one. One tenant's failure stops no other. What f uses counts against MaxConns and gets its fair share like the
+// connections of requests; a limit well below MaxConns leaves those their own.
+//
+// ctx governs everything: f is called with it, and no tenant is begun after it ended. ForEach returns when the last f
+// has. A panic of f is raised again in the caller, after that.
+func (r *Resolver) ForEach(
+	ctx context.Context, ids iter.Seq[ID], limit int, f func(context.Context, ID, *pgxpool.Pool) error,
+) *Outcome {
+	var (
+		out      = &Outcome{Failed: make(map[ID]error)}
+		mu       sync.Mutex // guards out and panicked
+		panicked []any
+		wg       sync.WaitGroup
+		places   = make(chan struct{}, max(1, limit))
+	)
+	one := func(id ID) {
+		defer func() {
+			if v := recover(); v != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				panicked = append(panicked, v)
+			}
+		}()
+		err := r.AcquireFunc(ctx, id, func(ctx context.Context, pool *pgxpool.Pool) error { return f(ctx, id, pool) })
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			out.Done++
+			return
+		}
+		out.Failed[id] = err
+	}
+	for id := range ids {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if out.Stopped = ctx.Err(); out.Stopped != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-places }()
+			one(id)
+		})
+	}
+	wg.Wait()
+	if len(panicked) > 0 {
+		panic(panicked[0])
+	}
+	return out
+}

@@ -1,0 +1,54 @@
+package tenancy
+
+import (
+	"cmp"
+	"slices"
+)
+
+// server returns the budget of the server with the given name.
+func (r *Resolver) server(name string) *server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.servers[name]
+	if !ok {
+		s = newServer(name, r.cfg.MaxConns)
+		r.servers[name] = s
+	}
+	return s
+}
+
+// SetMaxConns changes the connection budget of one server from Config.MaxConns to n, from now on, and returns how many
+// connections to it are open. Zero allows none, a negative n any number. server is the name in the tenants' Endpoints,
+// or host:port. It need not have been used yet.
+//
+// If more than n are open, SetMaxConns closes idle ones, which takes a moment for each; a connection that is in use is
+// closed when its user gives it back, and no new one is opened until there are fewer than n. [ServerStat.OpenConns]
+// tells when that is so.
+func (r *Resolver) SetMaxConns(server string, n int) (open int) {
+	s := r.server(server)
+	s.setLimit(n)
+	s.shrink()
+	return s.stat().open
+}
+
+// serverStats returns a snapshot of every server, in the order of their names.
+func (r *Resolver) serverStats() []ServerStat {
+	r.mu.Lock()
+	servers := make([]*server, 0, len(r.servers))
+	for _, s := range r.servers {
+		servers = append(servers, s)
+	}
+	r.mu.Unlock()
+	stats := make([]ServerStat, 0, len(servers))
+	for _, s := range servers {
+		stats = append(stats, s.stat())
+	}
+	slices.SortFunc(stats, func(a, b ServerStat) int { return cmp.Compare(a.name, b.name) })
+	return stats
+}
+
+func (s *server) stat() ServerStat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ServerStat{name: s.name, limit: s.limit, open: s.held, waiting: len(s.queue), count: s.count}
+}

@@ -1,0 +1,46 @@
+package tenancy
+
+import "math"
+
+// ServerStat is a snapshot of the connection budget of one server.
+type ServerStat struct {
+	name          string
+	limit         int
+	open, waiting int
+	count         serverCounters
+}
+
+// Name returns the server's name as in the tenants' Endpoints, or its host:port.
+func (s ServerStat) Name() string { return s.name }
+
+// MaxConns returns the current budget: Config.MaxConns or what [Resolver.SetMaxConns] made of it; -1 for no limit.
+func (s ServerStat) MaxConns() int {
+	if s.limit == math.MaxInt {
+		return -1
+	}
+	return s.limit
+}
+
+// OpenConns returns the current number of connections: those in use, idle, being dialled and being closed. It is more
+// than MaxConns only after SetMaxConns made that smaller, until enough of them are given back.
+func (s ServerStat) OpenConns() int { return s.open }
+
+// WaitingDials returns the current number of connections that wait for a place among MaxConns.
+func (s ServerStat) WaitingDials() int { return s.waiting }
+
+// DialCount returns the cumulative count of dials. Next to the requests served it tells whether MaxConns is enough: a
+// dial costs as much as two hundred round trips.
+func (s ServerStat) DialCount() int64 { return s.count.dials }
+
+// WaitCount returns the cumulative count of dials that found no place free.
+func (s ServerStat) WaitCount() int64 { return s.count.waits }
+
+// RefuseCount returns the cumulative count of dials that found none within BudgetWait.
+func (s ServerStat) RefuseCount() int64 { return s.count.refused }
+
+// StealCount returns the cumulative count of idle connections that were closed to make room for another.
+func (s ServerStat) StealCount() int64 { return s.count.steals }
+
+// YieldCount returns the cumulative count of connections that were closed when they were given back, because somebody
+// else waited who had less, or because MaxConns shrank.
+func (s ServerStat) YieldCount() int64 { return s.count.yields }

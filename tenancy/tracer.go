@@ -1,0 +1,91 @@
+package tenancy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// tracer is how the budget learns what a pool does. It looks at connects, to tell them from cancel requests, which dial
+// through the same function; at who acquires; and at releases. pgxpool has a hook for the latter, AfterRelease, but runs
+// it in a goroutine of its own: a caller that asks for its next connection at once would not find the one it gave back,
+// and dial.
+type tracer struct{ sockets *sockets }
+
+// attempt is one connect, from start to end; its context carries it.
+type attempt struct {
+	socket  net.Conn // the last one dialled
+	permits int      // that it was given
+	refused error    // why there was no permit: the next address would not get one either
+}
+
+type (
+	attemptKey  struct{}
+	acquirerKey struct{}
+)
+
+// with adds t to what the caller traces.
+func (t *tracer) with(other pgx.QueryTracer) pgx.QueryTracer {
+	if other == nil {
+		return t
+	}
+	return multitracer.New(other, t)
+}
+
+// TraceConnectStart marks the context of a connect.
+func (t *tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	return context.WithValue(ctx, attemptKey{}, &attempt{})
+}
+
+// TraceConnectEnd lifts the deadline of the connect from the socket, and lets others dial.
+func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok {
+		return
+	}
+	if data.Err == nil && a.socket != nil {
+		_ = a.socket.SetDeadline(time.Time{})
+	}
+	t.sockets.account.server.dialled(a.permits)
+}
+
+// TraceAcquireStart waits for a connection of the tenant's own if the server is full, before pgxpool decides to dial. It
+// lets the dial know for whom it is: pgxpool dials on for a caller that has left.
+func (t *tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
+	t.sockets.account.pass(ctx, t.sockets.wait)
+	return context.WithValue(ctx, acquirerKey{}, ctx)
+}
+
+// TraceRelease closes a connection that is due to somebody else; the pool then throws it away.
+func (t *tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) {
+	conn := data.Conn
+	a := t.sockets.account
+	if conn.IsClosed() || conn.PgConn().IsBusy() || conn.PgConn().TxStatus() != 'I' {
+		return
+	}
+	if !a.mustYield(t.sockets.wait) {
+		a.admit()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = conn.Close(ctx)
+	a.yielded()
+}
+
+// TraceConnectStart and the like need a tracer of queries; this one does not look at them.
+
+// TraceQueryStart does nothing.
+func (t *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd does nothing.
+func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TraceAcquireEnd does nothing.
+func (t *tracer) TraceAcquireEnd(context.Context, *pgxpool.Pool, pgxpool.TraceAcquireEndData) {}
