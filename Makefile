@@ -57,15 +57,20 @@ cover: postgres chromium compiler ## Run the tests, with the race detector and s
 	@awk '!/^mode:/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
 		.bin/coverage-*
 
+.PHONY: bench
+bench: postgres pgbouncer ## Measure every figure of docs/benchmarks.md beside its rivals: 20 min, on an idle machine
+	go -C bench run . -o results.json -doc ../docs/benchmarks.md
+
 .PHONY: vuln
 vuln: $(TOOLS) ## Look for known vulnerabilities, where the database can be reached
 	@scripts/vulncheck.sh $(MODULES)
 
-.PHONY: postgres chromium compiler
+.PHONY: postgres chromium compiler pgbouncer
 postgres: ## Make sure that PostgreSQL can be found
 chromium: ## Make sure that a browser can be found
 compiler: ## Make sure that a C compiler can be found
-postgres chromium compiler:
+pgbouncer: ## Make sure that PgBouncer can be found
+postgres chromium compiler pgbouncer:
 	@scripts/ensure.sh $@
 
 # The tools are built from tools/go.mod, which pins them and what they are made of.

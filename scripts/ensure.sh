@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that what the tests and the demo need is on this machine: make, postgres, chromium or compiler.
+# Makes sure that what the tests and the demo need is on this machine: make, postgres, chromium, compiler or
+# pgbouncer.
 # It installs Debian's package when it may (root, apt-get); otherwise it says in one line what to install.
 set -euo pipefail
 
@@ -27,12 +28,15 @@ has_make() { command -v make >/dev/null; }
 
 has_compiler() { command -v "$(go env CC)" >/dev/null; }
 
-what=${1:?usage: scripts/ensure.sh make|postgres|chromium|compiler}
+has_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
+
+what=${1:?usage: scripts/ensure.sh make|postgres|chromium|compiler|pgbouncer}
 case $what in
   make) packages="make" hint="GNU make" ;;
   postgres) packages="postgresql" hint="PostgreSQL (brew install postgresql), or set DATABASE_URL to an administrator's URL" ;;
   chromium) packages="chromium" hint="Chromium or Chrome, for the browser tests" ;;
   compiler) packages="gcc libc6-dev" hint="a C compiler, for go test -race" ;;
+  pgbouncer) packages="pgbouncer" hint="PgBouncer, to be compared with" ;;
   *) echo "ensure: unknown: $what" >&2 && exit 2 ;;
 esac
 
