@@ -58,7 +58,7 @@ cover: postgres chromium compiler ## Run the tests, with the race detector and s
 		.bin/coverage-*
 
 .PHONY: bench
-bench: postgres pgbouncer ## Measure every figure of docs/benchmarks.md beside its rivals: 20 min, on an idle machine
+bench: postgres pgbouncer ## Measure every figure of docs/benchmarks.md beside its rivals: 15 min, on an idle machine
 	go -C bench run . -o results.json -doc ../docs/benchmarks.md
 
 .PHONY: vuln

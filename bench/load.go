@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -9,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // worker makes requests, one after the other. It is not safe for concurrent use.
@@ -62,7 +65,7 @@ func load(ctx context.Context, d time.Duration, tenants int, workers []worker) *
 					t.latencies = append(t.latencies, ms(done.Sub(now)))
 				} else {
 					t.errors[classify(err)]++
-					t.first = err
+					t.first = cmp.Or(t.first, err)
 				}
 				now = done
 			}
@@ -87,10 +90,14 @@ func classify(err error) string {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, tenancy.ErrAtCapacity):
+		return "capacity"
+	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
+	default:
+		return "other"
 	}
-	return "other"
 }
 
 type querier interface {

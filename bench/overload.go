@@ -36,6 +36,9 @@ func overload(ctx context.Context, s *suite) error {
 			}
 			s.say("round %d: %s: %.0f req/s, p50 %.2f ms, p99 %.1f ms, %.0f dials and %.1f errors %v in 1,000",
 				round+1, r.name, o.throughput, o.p50, o.p99, o.dials, o.errors, o.classes)
+			if o.first != nil {
+				s.say("round %d: %s: the first error: %v", round+1, r.name, o.first)
+			}
 			results[i] = append(results[i], o)
 		}
 	}
@@ -52,6 +55,7 @@ type outcome struct {
 	throughput, p50, p99 float64
 	dials, errors        float64 // for each 1,000 requests
 	classes              map[string]int
+	first                error
 }
 
 func (r *rival) measure(ctx context.Context, s *suite, f *fleet, n int) (outcome, error) {
@@ -63,7 +67,7 @@ func (r *rival) measure(ctx context.Context, s *suite, f *fleet, n int) (outcome
 	for i := range workers {
 		workers[i] = request{target}
 	}
-	load(ctx, pick(s.short, 200*time.Millisecond, 4*time.Second), len(f.ids), workers)
+	load(ctx, pick(s.short, 200*time.Millisecond, 3*time.Second), len(f.ids), workers)
 	before := target.dials()
 	t := load(ctx, pick(s.short, 300*time.Millisecond, 8*time.Second), len(f.ids), workers)
 	dials := target.dials() - before
@@ -74,7 +78,7 @@ func (r *rival) measure(ctx context.Context, s *suite, f *fleet, n int) (outcome
 	asked := float64(len(t.latencies) + t.failed())
 	return outcome{
 		throughput: t.throughput(), p50: quantile(t.latencies, 0.5), p99: quantile(t.latencies, 0.99),
-		dials: 1000 * float64(dials) / asked, errors: 1000 * float64(t.failed()) / asked, classes: t.errors,
+		dials: 1000 * float64(dials) / asked, errors: 1000 * float64(t.failed()) / asked, classes: t.errors, first: t.first,
 	}, nil
 }
 
