@@ -20,9 +20,15 @@ type Config struct {
 	// PollInterval is how often Follow looks for changes that no notification told it of. It bounds how long a
 	// change stays unseen when a notification is lost or the connection dies silently. Default: 5 s.
 	PollInterval time.Duration
+
+	// Heartbeat is how often a Share shows that its process lives. Give every process the same. Default: 1 s.
+	Heartbeat time.Duration
 }
 
-const defaultPollInterval = 5 * time.Second
+const (
+	defaultPollInterval = 5 * time.Second
+	defaultHeartbeat    = time.Second
+)
 
 func (c *Config) validate() error {
 	var errs []error
@@ -34,6 +40,9 @@ func (c *Config) validate() error {
 	}
 	if c.PollInterval < 0 {
 		errs = append(errs, errors.New("registry: Config.PollInterval: must not be negative"))
+	}
+	if c.Heartbeat < 0 {
+		errs = append(errs, errors.New("registry: Config.Heartbeat: must not be negative"))
 	}
 	return errors.Join(errs...)
 }

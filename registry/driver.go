@@ -127,6 +127,15 @@ func (r *Registry) exec(ctx context.Context, op, sql string, args ...any) (bool,
 	return tag.RowsAffected() > 0, driverErr(op, err)
 }
 
+// forEach runs a query, again if it must, and gives each of its rows to f. If it ran again, f gets rows twice.
+func (r *Registry) forEach(ctx context.Context, op, sql string, f func(pgx.CollectableRow) error, args ...any) error {
+	return driverErr(op, retry(ctx, func() error {
+		rows, _ := r.pool.Query(ctx, sql, args...)
+		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, f(row) })
+		return err
+	}))
+}
+
 func isTransient(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == serializationFailure || pg.Code == deadlockDetected)

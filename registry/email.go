@@ -51,6 +51,9 @@ func (e Email) Reveal() string {
 	return e.address.Value()
 }
 
+// Equal reports whether e and other were typed alike, as == does. Packages that compare by reflection call it.
+func (e Email) Equal(other Email) bool { return e == other }
+
 // IsZero reports whether e is no address.
 func (e Email) IsZero() bool { return e == Email{} }
 

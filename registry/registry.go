@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -12,10 +13,11 @@ import (
 // Registry is the catalogue of servers, tenants, admins and sessions. It keeps nothing in memory, so that any number
 // of processes may share one database, and is safe for concurrent use. It is a [tenancy.Directory].
 type Registry struct {
-	pool *pgxpool.Pool
-	keys *Keyring
-	poll time.Duration
-	born time.Time
+	pool      *pgxpool.Pool
+	keys      *Keyring
+	poll      time.Duration
+	heartbeat time.Duration
+	born      time.Time
 }
 
 var _ tenancy.Directory = (*Registry)(nil)
@@ -26,10 +28,13 @@ func New(cfg Config) (*Registry, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.PollInterval == 0 {
-		cfg.PollInterval = defaultPollInterval
-	}
-	return &Registry{pool: cfg.Pool, keys: cfg.Keyring, poll: cfg.PollInterval, born: time.Now()}, nil
+	return &Registry{
+		pool:      cfg.Pool,
+		keys:      cfg.Keyring,
+		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
+		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
+		born:      time.Now(),
+	}, nil
 }
 
 // Check reports whether the registry can be read and has been migrated, by one query. ctx governs it. It is meant for

@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,9 @@ type demand struct {
 // shareLocked returns a's fair share of the budget: in proportion to its weight among those that want connections, and
 // at least one. Caller holds s.mu.
 func (s *server) shareLocked(a *account) int {
+	if s.limit == math.MaxInt {
+		return s.limit
+	}
 	if now := time.Now(); s.demand.weight == 0 || now.Sub(s.demand.at) > shareAge {
 		s.demand = demand{at: now}
 		for _, m := range s.sieve.members {
@@ -74,8 +78,7 @@ func (s *server) shareLocked(a *account) int {
 			}
 		}
 	}
-	share := float64(s.limit) * float64(a.weight) / float64(max(s.demand.weight, a.weight))
-	return max(1, int(min(share, float64(s.limit))))
+	return max(1, s.limit*a.weight/max(s.demand.weight, a.weight))
 }
 
 // belowLocked reports whether a has less than its share. Caller holds s.mu.

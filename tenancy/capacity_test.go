@@ -65,6 +65,7 @@ func TestAtCapacityAfterCapacityWait(t *testing.T) {
 			start := time.Now()
 			_, err := r.Acquire(t.Context(), "b")
 			wantErr(t, err, tenancy.ErrAtCapacity)
+			synctest.Wait() // the observer is told after the caller
 			if took := time.Since(start); took != c.want {
 				t.Errorf("CapacityWait %v: took %v, want %v", c.config, took, c.want)
 			}

@@ -26,6 +26,9 @@
 //   - A leased pool stays open until the lease is released, whatever is evicted, invalidated or shut down meanwhile.
 //     The only limits are DrainTimeout and the context given to Close: when they end, the sockets are closed.
 //   - No more than MaxPools pools exist at any time, counting those that still drain.
+//   - No more than MaxConns connections to one server are open at any time, however many tenants and pools there are.
+//     When all are in use, those who need one wait in line, and a tenant that has more than its fair share gives up one
+//     that it is done with. docs/connections.md has the arithmetic.
 //   - A record that was looked up before an [Resolver.Invalidate] is not used by any Acquire after it.
 //   - "No such tenant" and "the directory cannot say" are different answers. The first is remembered for a short time
 //     and in a bounded cache of its own; the second is never remembered, and known tenants are served on for

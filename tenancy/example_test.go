@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -145,4 +146,32 @@ func ExampleFromContext() {
 	handler(tenancy.NewContext(context.Background(), lease))
 	// Output:
 	// serving acme
+}
+
+func ExampleResolver_ForEach() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+	ids := slices.Values([]tenancy.ID{"acme", "globex"})
+	out := r.ForEach(context.Background(), ids, 4, func(_ context.Context, id tenancy.ID, pool *pgxpool.Pool) error {
+		fmt.Println(id, "is in", pool.Config().ConnConfig.Database)
+		return nil
+	})
+	fmt.Println(out.Done, "done,", len(out.Failed), "failed")
+	fmt.Println(out.Err())
+	// Output:
+	// acme is in tenant_acme
+	// 1 done, 1 failed
+	// tenant "globex": tenancy: tenant "globex" is suspended
+}
+
+func ExampleResolver_SetMaxConns() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+	fmt.Println("open:", r.SetMaxConns("pg-1", 40))
+	for _, s := range r.Stat().Servers() {
+		fmt.Println(s.Name(), "may have", s.MaxConns(), "connections")
+	}
+	// Output:
+	// open: 0
+	// pg-1 may have 40 connections
 }

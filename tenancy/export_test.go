@@ -12,7 +12,10 @@ type Budget struct{ s *server }
 func NewBudget(limit int) Budget { return Budget{newServer("pg", limit)} }
 
 // Account returns that of a tenant.
-func (b Budget) Account() *account { return &account{server: b.s, weight: 1} } //nolint:revive // only passed on
+func (b Budget) Account() *account { return b.Weighted(1) }
+
+// Weighted is Account for a tenant of some weight.
+func (b Budget) Weighted(weight int) *account { return &account{server: b.s, weight: weight} }
 
 // Take waits for a permit.
 func (b Budget) Take(ctx context.Context, a *account, wait time.Duration) error {

@@ -29,7 +29,7 @@ type Outcome struct {
 func (o *Outcome) Err() error {
 	errs := make([]error, 0, 1+len(o.Failed))
 	for _, id := range slices.Sorted(maps.Keys(o.Failed)) {
-		errs = append(errs, fmt.Errorf("tenancy: tenant %q: %w", id, o.Failed[id]))
+		errs = append(errs, fmt.Errorf("tenant %q: %w", id, o.Failed[id]))
 	}
 	if o.Stopped != nil {
 		errs = append(errs, fmt.Errorf("tenancy: not every tenant was begun: %w", o.Stopped))

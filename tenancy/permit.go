@@ -13,11 +13,11 @@ const roomPause = 5 * time.Millisecond
 // the one who acquires the connection: a dial that nobody waits for must not take a connection from somebody else.
 func (a *account) take(ctx, user context.Context, wait time.Duration) error {
 	s := a.server
-	w := s.enqueue(a)
+	w := s.enqueue(a, wait)
 	if w == nil {
 		return nil
 	}
-	room := s.makeRoom(w, wait)
+	room := s.makeRoom(w)
 	if wait < 0 && !room {
 		return s.refuse(w)
 	}
@@ -39,9 +39,9 @@ func (a *account) take(ctx, user context.Context, wait time.Duration) error {
 		case <-full.C:
 			return s.refuse(w)
 		case <-w.look:
-			s.makeRoom(w, wait)
+			s.makeRoom(w)
 		case <-again.C:
-			s.makeRoom(w, wait)
+			s.makeRoom(w)
 		}
 	}
 }

@@ -153,3 +153,42 @@ func TestRaisedBudgetServesThoseWhoWait(t *testing.T) {
 		}
 	})
 }
+
+func TestWeightRaisesATenantsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tenancy.NewBudget(4)
+		heavy, light := b.Weighted(3), b.Weighted(1)
+		for _, a := range []func() error{
+			func() error { return b.Take(t.Context(), light, 0) },
+			func() error { return b.Take(t.Context(), heavy, 0) },
+			func() error { return b.Take(t.Context(), heavy, 0) },
+			func() error { return b.Take(t.Context(), heavy, 0) },
+		} {
+			if err := a(); err != nil {
+				t.Fatal(err)
+			}
+			b.Connected()
+		}
+		var order []string
+		go func() {
+			wantErr(t, b.Take(t.Context(), light, time.Minute), tenancy.ErrAtCapacity)
+			order = append(order, "light refused")
+		}()
+		synctest.Wait()
+		go func() {
+			if err := b.Take(t.Context(), heavy, time.Hour); err != nil {
+				t.Error(err)
+			}
+			order = append(order, "heavy")
+			b.Connected()
+		}()
+		synctest.Wait()
+		time.Sleep(2 * time.Millisecond)
+		b.Give(heavy)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"heavy", "light refused"}, order); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

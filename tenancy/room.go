@@ -16,9 +16,9 @@ const victimTries = 4
 // stealing marks the context of steal, which must not run the hooks that prepare a connection for use.
 type stealing struct{}
 
-// makeRoom closes one idle connection for w, unless w has been served or a connection that is closing serves it. wait
-// is how long w waits in all. It returns false if there was nothing to close.
-func (s *server) makeRoom(w *waiter, wait time.Duration) bool {
+// makeRoom closes one idle connection for w, unless w has been served or a connection that is closing serves it. It
+// returns false if there was nothing to close.
+func (s *server) makeRoom(w *waiter) bool {
 	for range victimTries {
 		s.mu.Lock()
 		select {
@@ -31,7 +31,7 @@ func (s *server) makeRoom(w *waiter, wait time.Duration) bool {
 			s.mu.Unlock()
 			return true
 		}
-		victim := s.victimLocked(w, wait)
+		victim := s.victimLocked(w)
 		if victim == nil {
 			s.mu.Unlock()
 			return false
@@ -65,16 +65,15 @@ func (s *server) shrink() {
 }
 
 // victimLocked returns an account with an idle connection that can be closed for w, or nil. A tenant beyond its share
-// gets none of those that others use within theirs, until it has waited for half its time; and a tenant loses its own
-// only if it has waited and nobody else has one. Caller holds s.mu.
-func (s *server) victimLocked(w *waiter, wait time.Duration) *account {
+// gets none of those that others use within theirs, unless it is overdue; and a tenant loses its own only if it has
+// waited and nobody else has one. Caller holds s.mu.
+func (s *server) victimLocked(w *waiter) *account {
 	now := time.Now()
-	waited := now.Sub(w.since)
-	needy := s.belowLocked(w.account) || waited > max(wait/2, turnTime)
+	entitled := s.entitledLocked(w, now)
 	victim := s.sieve.next(func(a *account) bool {
-		return a != w.account && (needy || !a.safeLocked(now)) && a.idle()
+		return a != w.account && (entitled || !a.safeLocked(now)) && a.idle()
 	})
-	if victim == nil && waited > turnTime && w.account.idle() {
+	if victim == nil && now.Sub(w.since) > turnTime && w.account.idle() {
 		return w.account
 	}
 	return victim

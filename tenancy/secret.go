@@ -34,6 +34,9 @@ func (s Secret) Reveal() string {
 // IsZero reports whether s is empty.
 func (s Secret) IsZero() bool { return s == Secret{} }
 
+// Equal reports whether s and other hold the same string, as == does. Packages that compare by reflection call it.
+func (s Secret) Equal(other Secret) bool { return s == other }
+
 // Format implements [fmt.Formatter]: every verb and flag prints "[redacted]".
 func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 

@@ -46,6 +46,7 @@ type serverCounters struct {
 type waiter struct {
 	account *account
 	since   time.Time
+	overdue time.Time     // from then on its tenant's share does not matter
 	granted chan struct{} // closed, under server.mu, when the permit is given
 	look    chan struct{} // has an element when w should look for an idle connection to close
 }
@@ -69,12 +70,13 @@ func (s *server) setLimit(n int) int {
 }
 
 // enqueue takes a permit for a, or returns the place in the queue where the caller stands for one.
-func (s *server) enqueue(a *account) *waiter {
+func (s *server) enqueue(a *account, wait time.Duration) *waiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sieve.add(a)
 	a.waiting++
 	w := &waiter{account: a, since: time.Now(), granted: make(chan struct{}), look: make(chan struct{}, 1)}
+	w.overdue = w.since.Add(max(wait/4, turnTime))
 	s.queue = append(s.queue, w)
 	s.grantLocked()
 	select {
@@ -152,15 +154,16 @@ func (s *server) grantLocked() {
 	s.noteLocked()
 }
 
-// nextLocked returns the place in the queue of who is served after skip others: first those below their share, then the
+// nextLocked returns the place in the queue of who is served after skip others: first those that are entitled, then the
 // rest, each in the order in which they came. More than skip must wait. Caller holds s.mu.
 func (s *server) nextLocked(skip int) int {
 	if len(s.queue) == 1 {
 		return 0
 	}
-	for _, below := range []bool{true, false} {
+	now := time.Now()
+	for _, entitled := range []bool{true, false} {
 		for i, w := range s.queue {
-			if s.belowLocked(w.account) != below {
+			if s.entitledLocked(w, now) != entitled {
 				continue
 			}
 			if skip == 0 {
@@ -170,6 +173,12 @@ func (s *server) nextLocked(skip int) int {
 		}
 	}
 	return len(s.queue) - 1
+}
+
+// entitledLocked reports whether w is served before others, and from what these have: its tenant has less than its share,
+// or it has waited so long that it could end in an error. Caller holds s.mu.
+func (s *server) entitledLocked(w *waiter, now time.Time) bool {
+	return s.belowLocked(w.account) || now.After(w.overdue)
 }
 
 // settleLocked forgets an account that has nothing and waits for nothing. Caller holds s.mu.

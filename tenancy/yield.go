@@ -4,7 +4,7 @@ import "time"
 
 // mustYield reports whether a connection that a's user gives back must be closed, so that its permit goes to another. The
 // caller closes it, and calls yielded.
-func (a *account) mustYield(wait time.Duration) bool {
+func (a *account) mustYield() bool {
 	now := time.Now()
 	if lent := a.lent.Load(); lent > 0 && a.lent.CompareAndSwap(lent, lent-1) {
 		return false
@@ -18,7 +18,7 @@ func (a *account) mustYield(wait time.Duration) bool {
 	defer s.mu.Unlock()
 	if s.held-s.coming <= s.limit {
 		w := s.uncoveredLocked()
-		if w == nil || !s.owesLocked(a, w, wait, now) {
+		if w == nil || !s.owesLocked(a, w, now) {
 			return false
 		}
 	}
@@ -44,7 +44,7 @@ func (s *server) uncoveredLocked() *waiter {
 // owesLocked reports whether a owes w a connection. A tenant beyond its share owes one to a tenant that has less than its
 // own; a tenant within its share, only when it has had its turn: with more tenants than connections, everybody gets one
 // in turn. Caller holds s.mu.
-func (s *server) owesLocked(a *account, w *waiter, wait time.Duration, now time.Time) bool {
+func (s *server) owesLocked(a *account, w *waiter, now time.Time) bool {
 	waited := now.Sub(w.since)
 	if w.account == a {
 		if waited < turnTime || now.Sub(a.swapped) < swapPause {
@@ -53,7 +53,7 @@ func (s *server) owesLocked(a *account, w *waiter, wait time.Duration, now time.
 		a.swapped = now
 		return true
 	}
-	if !s.belowLocked(w.account) && waited < max(wait/2, turnTime) {
+	if !s.entitledLocked(w, now) {
 		return false
 	}
 	return a.held > s.shareLocked(a) || waited >= turnTime && now.Sub(a.turn) >= turnTime

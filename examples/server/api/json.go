@@ -1,0 +1,63 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/pgtenancy/pgtenancy/examples/server/church"
+)
+
+const maxBody = 1 << 20
+
+// decode reads the one JSON object of the body into to.
+func decode(w http.ResponseWriter, r *http.Request, to any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return decodeError(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return decodeError(err)
+	}
+	return nil
+}
+
+// decodeError says what is wrong with a body, without quoting it.
+func decodeError(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return errTooLarge
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
+		return &church.InputError{Fields: map[string]string{e.Field: "must not be a " + word(e.Value)}}
+	}
+	if err != nil {
+		// The standard library has no type for this error; an unquoted name falls through to "malformed".
+		name, ok := strings.CutPrefix(err.Error(), "json: unknown field ")
+		if name, unquoteErr := strconv.Unquote(name); ok && unquoteErr == nil {
+			return &church.InputError{Fields: map[string]string{name: "is not a field that is known here"}}
+		}
+	}
+	return errMalformed
+}
+
+// word is the kind of a JSON value; encoding/json describes a number together with its digits.
+func word(value string) string {
+	kind, _, _ := strings.Cut(value, " ")
+	return kind
+}
+
+// encode answers with a JSON object.
+func encode(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the client has gone: there is no one to tell
+	return nil
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/examples/server/church"
+	"github.com/pgtenancy/pgtenancy/middleware"
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+var (
+	errMalformed = errors.New("api: malformed body")
+	errTooLarge  = errors.New("api: body too large")
+	errNoRoute   = errors.New("api: no such route")
+	errMethod    = errors.New("api: method not allowed")
+	errForbidden = errors.New("api: role does not allow this")
+)
+
+// problemOf returns the answer to an error that the middleware has no better one for. Two errors that must not be told
+// apart have one answer.
+func problemOf(err error) (status int, title, detail string) {
+	is := func(target error) bool { return errors.Is(err, target) }
+	switch {
+	case is(errMalformed):
+		return http.StatusBadRequest, "Malformed body", "The body must be one JSON object."
+	case is(errTooLarge):
+		return http.StatusRequestEntityTooLarge, "Body too large", "The body must not be larger than 1 MiB."
+	case is(errNoRoute), is(church.ErrNotFound):
+		return http.StatusNotFound, http.StatusText(http.StatusNotFound), ""
+	case is(errMethod):
+		return http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), ""
+	case is(errForbidden):
+		return http.StatusForbidden, "Forbidden", "Only the church's primary admin may do this."
+	case is(church.ErrInUse):
+		return http.StatusConflict, "Still in use", "Other records need this one."
+	case is(church.ErrSent):
+		return http.StatusConflict, "Already sent", "A message that was sent cannot be changed."
+	case is(registry.ErrEmailTaken):
+		return http.StatusConflict, "E-mail taken", "This e-mail address has an account already."
+	case is(registry.ErrKeyReused):
+		return http.StatusUnprocessableEntity, "Idempotency key reused", "The key was used for another request."
+	case is(registry.ErrNoServer), is(provision.ErrFailedBefore):
+		return http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable), "Please try again."
+	case is(accounts.ErrPasswordChanged):
+		return http.StatusConflict, "Password changed meanwhile", ""
+	case is(accounts.ErrBadCredentials):
+		return http.StatusUnauthorized, "Wrong e-mail or password", ""
+	case is(registry.ErrInvalidSession), is(registry.ErrAdminNotFound), is(accounts.ErrProfileNotFound):
+		return http.StatusUnauthorized, "Session ended", "Sign in again."
+	}
+	return 0, "", ""
+}
+
+// Fields returns what is wrong with each field, if err says so, in the words of the JSON and of the forms.
+func Fields(err error) map[string]string {
+	if e, ok := errors.AsType[*church.InputError](err); ok {
+		return e.Fields
+	}
+	e, ok := errors.AsType[*accounts.InputError](err)
+	if !ok {
+		return nil
+	}
+	fields := map[string]string{}
+	for name, text := range e.Fields {
+		if name == "organization" {
+			name = "churchName"
+		}
+		fields[name] = text
+	}
+	return fields
+}
+
+// problem answers a request that failed with err. What is the server's fault is logged: the client is not told.
+func (a *api) problem(w http.ResponseWriter, r *http.Request, err error) {
+	if fields := Fields(err); fields != nil {
+		middleware.Problem{Title: "Some fields are wrong", Status: http.StatusUnprocessableEntity, Fields: fields}.Write(w)
+		return
+	}
+	status, title, detail := problemOf(err)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+	if status != 0 {
+		middleware.Problem{Title: title, Status: status, Detail: detail}.Write(w)
+		return
+	}
+	if middleware.StatusCode(err) >= http.StatusInternalServerError {
+		a.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("route", r.Pattern),
+			slog.String("error", err.Error()))
+	}
+	middleware.WriteProblem(w, r, err)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/pgtenancy/pgtenancy/provision"
+)
+
+// process is what the program has of the world around it.
+type process struct {
+	env            func(string) string
+	stdout, stderr io.Writer
+	hooks          hooks
+}
+
+// hooks let tests fail a sign-up where they choose.
+type hooks struct {
+	progress func(r *http.Request, step string)
+	steps    []provision.Step
+}
+
+// options is what the command line and the environment say.
+type options struct {
+	addr        string
+	registry    string // database of the registry
+	prefix      string // of tenants' databases
+	data        string
+	maxPools    int
+	databaseURL string
+	keysFile    string
+	stripeKey   string
+	stripeBase  string
+}
+
+func parseOptions(args []string, p process) (options, error) {
+	var o options
+	f := flag.NewFlagSet("server", flag.ContinueOnError)
+	f.SetOutput(p.stderr)
+	f.StringVar(&o.addr, "addr", "localhost:8080", "address to listen on")
+	f.StringVar(&o.registry, "registry", "pgtenancy_registry", "name of the registry's database")
+	f.StringVar(&o.prefix, "prefix", "tenant_", "beginning of the names of churches' databases")
+	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
+	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	o.databaseURL = p.env("DATABASE_URL")
+	o.keysFile = p.env("PGTENANCY_KEYS_FILE")
+	if o.keysFile == "" {
+		o.keysFile = "pgtenancy-keys.json"
+	}
+	o.stripeKey, o.stripeBase = p.env("STRIPE_API_KEY"), p.env("STRIPE_API_BASE")
+	if o.stripeBase != "" && o.stripeKey == "" {
+		return o, errors.New("STRIPE_API_BASE is set, STRIPE_API_KEY is not")
+	}
+	return o, nil
+}
