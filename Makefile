@@ -26,7 +26,7 @@ test: postgres chromium compiler build vet lint tidy cover vuln ## Run every che
 
 .PHONY: build
 build: ## Build every module
-	@for m in $(MODULES); do echo "build $$m"; go -C $$m build $(PARALLEL) ./... || exit; done
+	@for m in $(MODULES); do echo "build $$m"; go -C $$m build $(PARALLEL) -o /dev/null ./... || exit; done
 
 .PHONY: vet
 vet: ## Vet every module, and what is different on macOS
