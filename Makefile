@@ -26,7 +26,7 @@ test: postgres pgbouncer chromium compiler build vet lint tidy cover vuln ## Run
 
 .PHONY: build
 build: ## Build every module
-	@for m in $(MODULES); do echo "build $$m"; go -C $$m build $(PARALLEL) ./... || exit; done
+	@for m in $(MODULES); do echo "build $$m"; go -C $$m build $(PARALLEL) -o /dev/null ./... || exit; done
 
 .PHONY: vet
 vet: ## Vet every module, and what is different on macOS
@@ -56,6 +56,10 @@ cover: postgres pgbouncer chromium compiler ## Run the tests, with the race dete
 	done
 	@awk '!/^mode:/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
 		.bin/coverage-*
+
+.PHONY: bench
+bench: postgres pgbouncer ## Measure every figure of docs/benchmarks.md beside its rivals: 15 min, on an idle machine
+	go -C bench run . -o results.json -doc ../docs/benchmarks.md
 
 .PHONY: vuln
 vuln: $(TOOLS) ## Look for known vulnerabilities, where the database can be reached

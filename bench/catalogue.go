@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// catalogue is a registry, on the fleet's server, that knows some of its tenants.
+type catalogue struct {
+	*registry.Registry
+	pool *pgxpool.Pool
+}
+
+func newCatalogue(ctx context.Context, f *fleet, tenants int) (*catalogue, error) {
+	// Each tenant has a role of its own in the registry. Here they log in as one: what is measured is the look-up.
+	config, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig = f.server.Config()
+	config.ConnConfig.Database = f.template() // it has served its purpose
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	c := &catalogue{pool: pool}
+	if err := c.fill(ctx, f, tenants); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *catalogue) fill(ctx context.Context, f *fleet, tenants int) error {
+	keyring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{newKey()}, Seal: []registry.Key{newKey()}})
+	if err != nil {
+		return err
+	}
+	if err := registry.Migrate(ctx, c.pool); err != nil {
+		return err
+	}
+	if c.Registry, err = registry.New(registry.Config{Pool: c.pool, Keyring: keyring}); err != nil {
+		return err
+	}
+	server := f.server.Config()
+	if err := c.PutServer(ctx, registry.Server{Name: "bench", Host: server.Host, Port: server.Port}); err != nil {
+		return err
+	}
+	for i, id := range f.ids[:tenants] {
+		if err := c.register(ctx, f, i, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *catalogue) register(ctx context.Context, f *fleet, i int, id tenancy.ID) error {
+	email, err := registry.ParseEmail(fmt.Sprintf("admin%d@example.com", i))
+	if err != nil {
+		return err
+	}
+	claim, err := c.Reserve(ctx, registry.Reservation{
+		ID: id, Database: f.database(i), Role: f.prefix, Password: tenancy.NewSecret(f.password), SchemaHash: "bench",
+		Organization: registry.Organization{Name: "Bench", Email: email},
+		Admin:        registry.Admin{ID: fmt.Sprintf("admin%d", i), Email: email},
+		Owner:        "bench", TTL: time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	return c.Activate(ctx, claim)
+}
+
+func newKey() registry.Key {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return registry.Key{ID: 1, Secret: secret}
+}
