@@ -88,7 +88,7 @@ func compare(ctx context.Context, s *suite, v *service, name string, subjects []
 		defer end() //nolint:errcheck // only its requests count, and they have been answered
 		defer closeAll(workers)
 		contenders = append(contenders, contender{name: x.name, rival: x.rival, run: func(ctx context.Context) (float64, error) {
-			t := load(ctx, pick(s.short, 50*time.Millisecond, time.Second), v.tenants, workers)
+			t := load(ctx, pick(s.short, 50*time.Millisecond, 250*time.Millisecond), v.tenants, workers)
 			if t.failed() > 0 {
 				return 0, fmt.Errorf("%s: %d requests failed, the first one with %w", x.name, t.failed(), t.first)
 			}
@@ -99,7 +99,7 @@ func compare(ctx context.Context, s *suite, v *service, name string, subjects []
 	if _, err := interleave(ctx, 1, contenders); err != nil { // warms up
 		return err
 	}
-	runs, err := interleave(ctx, pick(s.short, 2, 9), contenders)
+	runs, err := interleave(ctx, pick(s.short, 2, 41), contenders)
 	if err != nil {
 		return err
 	}
