@@ -23,12 +23,12 @@ func ExampleNew() {
 	// provision: Config.Prefix: must be a lower-case letter and up to 20 letters, digits or "_", and not begin with "pg_"
 }
 
-// A service signs tenants up, and reconciles in the background.
-func ExampleProvisioner_Create() {
-	signUp := func(ctx context.Context, reg *registry.Registry, schema provision.Schema, name, email string) (int, error) {
+// A program makes one Provisioner and runs it for as long as it lives: Run ends what failed sign-ups leave.
+func ExampleProvisioner_Run() {
+	start := func(ctx context.Context, reg *registry.Registry, schema provision.Schema) (*provision.Provisioner, error) {
 		admin, err := pgx.ParseConfig("user=provisioner dbname=postgres sslmode=verify-full")
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		p, err := provision.New(provision.Config{
 			Registry: reg, Admin: admin, Schema: schema, Logger: slog.Default(),
@@ -38,30 +38,36 @@ func ExampleProvisioner_Create() {
 			},
 		})
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		ended := make(chan error, 1)
-		go func() { ended <- p.Run(ctx) }()
-		defer func() {
-			cancel()
-			if err := <-ended; err != nil {
-				fmt.Println(err)
+		go func() {
+			if err := p.Run(ctx); err != nil { // until ctx, the program's own, ends
+				slog.Error("provisioner ended", "error", err)
 			}
 		}()
+		return p, nil
+	}
+	_ = start
+}
 
+// A handler signs a tenant up with the program's Provisioner.
+func ExampleProvisioner_Create() {
+	signUp := func(ctx context.Context, p *provision.Provisioner, name, email string) (status int) {
 		address, err := registry.ParseEmail(email)
 		if err != nil {
-			return http.StatusUnprocessableEntity, err
+			return http.StatusUnprocessableEntity
 		}
 		_, err = p.Create(ctx, provision.Request{
 			Organization: registry.Organization{Name: name, Email: address},
 			Admin:        registry.Admin{Email: address},
 		})
-		if errors.Is(err, registry.ErrEmailTaken) {
-			return http.StatusConflict, err
+		switch {
+		case errors.Is(err, registry.ErrEmailTaken):
+			return http.StatusConflict
+		case err != nil:
+			return http.StatusServiceUnavailable
 		}
-		return http.StatusCreated, err
+		return http.StatusCreated
 	}
 	_ = signUp
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // RolePrimary is the role of the admin who signed an organization up.
-const RolePrimary = "PRIMARY"
+const RolePrimary = registry.RolePrimary
 
 // SignUp is what a person fills in to get an organization, a database and an account.
 type SignUp struct {
