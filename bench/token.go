@@ -65,7 +65,7 @@ func newTokens(v *service) (*tokens, error) {
 	}); err != nil {
 		return nil, err
 	}
-	k.cache, err = authn.NewCache(authn.CacheConfig{Verifier: k.verifier})
+	k.cache, err = authn.NewCache(authn.CacheConfig{Verifier: k.verifier, TokenTTL: 2 * time.Hour})
 	return k, err
 }
 

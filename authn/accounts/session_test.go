@@ -110,3 +110,14 @@ func TestRefreshEndsTheSessionOfARemovedAdmin(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckPasswordTellsRightFromWrong(t *testing.T) {
+	h := newHouse(t)
+	id := h.identity(t, h.signUp(t, "ada@example.org"))
+	if err := h.CheckPassword(t.Context(), id, password); err != nil {
+		t.Errorf("the right password: %v", err)
+	}
+	if err := h.CheckPassword(t.Context(), id, "wrong password"); !errors.Is(err, accounts.ErrBadCredentials) {
+		t.Errorf("a wrong one: %v, want ErrBadCredentials", err)
+	}
+}

@@ -68,6 +68,17 @@ func TestSignUpNamesEveryFieldThatIsWrong(t *testing.T) {
 	}
 }
 
+func TestCommonPasswordIsAnErrorOfItsField(t *testing.T) {
+	h := newHouse(t)
+	f := form("ada@example.org")
+	f.Password = "password1"
+	_, err := h.SignUp(t.Context(), f)
+	var input *accounts.InputError
+	if !errors.As(err, &input) || input.Fields["password"] != "is too common" {
+		t.Errorf("got %v, want the field that is wrong", err)
+	}
+}
+
 func TestTakenEmailStopsASignUpBeforeAnythingIsMade(t *testing.T) {
 	h := newHouse(t)
 	h.signUp(t, "ada@example.org")
