@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -204,4 +205,38 @@ func TestServerFullOfOthersRecovers(t *testing.T) {
 		_ = conn.Close(t.Context())
 	}
 	eventually(t, "served again", func() bool { return query(t, r, "t0") == nil })
+}
+
+// Guards: with sslmode=prefer and a server without TLS each connect dials twice. When the second dial needed a place of its
+// own among the dials, as many connects as there are places waited for one another until BudgetWait was over.
+func TestConnectsThatTryASecondAddressDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	const tenants, rounds = 8, 10
+	dir, base, _ := crowd(t, tenants)
+	cc := base.ConnConfig
+	cc.TLSConfig = &tls.Config{InsecureSkipVerify: true} // which the server does not speak
+	cc.Fallbacks = []*pgconn.FallbackConfig{{Host: cc.Host, Port: cc.Port}}
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: tenants, MaxDialsPerServer: 2, BudgetWait: time.Minute})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var users sync.WaitGroup
+	for i := range tenants {
+		id := tenancy.ID(fmt.Sprintf("t%d", i))
+		users.Go(func() {
+			for range rounds {
+				err := r.AcquireFunc(ctx, id, func(ctx context.Context, pool *pgxpool.Pool) error { return pool.Ping(ctx) })
+				if err != nil {
+					t.Errorf("tenant %q: %v", id, err)
+					return
+				}
+				r.Evict(id)
+			}
+		})
+	}
+	users.Wait()
+	if n := pgStat(t, r).DialCount(); n != tenants*rounds {
+		t.Errorf("%d permits for %d connects", n, tenants*rounds)
+	}
+	closeNow(t, r)
+	wantNoPermits(t, r)
 }

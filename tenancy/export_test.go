@@ -23,10 +23,18 @@ func (b Budget) Take(ctx context.Context, a *account, wait time.Duration) error 
 }
 
 // Connected ends a connect that Take allowed.
-func (b Budget) Connected() { b.s.dialled(1) }
+func (b Budget) Connected() {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	b.s.dialledLocked()
+}
 
 // Give gives a permit back.
-func (b Budget) Give(a *account) { b.s.release(a) }
+func (b Budget) Give(a *account) {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	b.s.releaseLocked(a)
+}
 
 // Stat returns the figures.
 func (b Budget) Stat() ServerStat { return b.s.stat() }

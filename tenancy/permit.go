@@ -50,8 +50,10 @@ func (a *account) take(ctx, user context.Context, wait time.Duration) error {
 // matches ErrAtCapacity too, so that nobody blames the server.
 func (s *server) abandon(w *waiter, ctx context.Context) error {
 	if !s.leave(w) {
-		s.release(w.account)
-		s.dialled(1)
+		s.mu.Lock()
+		s.releaseLocked(w.account)
+		s.dialledLocked()
+		s.mu.Unlock()
 	}
 	return fmt.Errorf("%w: no connection to server %q came free: %w", ErrAtCapacity, s.name, ctx.Err())
 }

@@ -103,21 +103,18 @@ func (s *server) leave(w *waiter) bool {
 	return true
 }
 
-// release takes a permit of a back, and passes it on.
-func (s *server) release(a *account) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// releaseLocked takes a permit of a back, and passes it on. Caller holds s.mu.
+func (s *server) releaseLocked(a *account) {
 	s.held--
 	a.held--
 	s.grantLocked()
 	s.settleLocked(a)
 }
 
-// dialled notes that a connect that had n permits has ended, one way or the other. The next may begin.
-func (s *server) dialled(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dials -= n
+// dialledLocked notes that a connect that had a permit has ended, one way or the other. The next may begin. Caller holds
+// s.mu.
+func (s *server) dialledLocked() {
+	s.dials--
 	s.grantLocked()
 	if s.shortLocked() {
 		select {

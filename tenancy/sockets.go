@@ -33,21 +33,16 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if !ok {
 		return s.dialCancel(ctx, network, addr)
 	}
-	if a.refused != nil {
-		return nil, a.refused
-	}
 	user, ok := ctx.Value(acquirerKey{}).(context.Context)
 	if !ok {
 		user = ctx
 	}
-	if err := s.account.take(ctx, user, s.wait); err != nil {
-		a.refused = err
+	if err := a.take(ctx, user, s.wait); err != nil {
 		return nil, err
 	}
-	a.permits++
 	if t, ok := ctx.Value(trialKey{}).(*trial); ok {
 		if err := t.guard.bulkhead.check(t.began); err != nil {
-			s.account.server.release(s.account)
+			a.giveBack()
 			return nil, err
 		}
 	}
@@ -55,13 +50,13 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	defer cancel()
 	conn, err := s.base(bounded, network, addr)
 	if err != nil {
-		s.account.server.release(s.account)
+		a.giveBack()
 		return nil, err
 	}
 	deadline, _ := bounded.Deadline()
 	_ = conn.SetDeadline(deadline) // until the connect ends
 	a.socket = conn
-	return s.own(&socket{Conn: conn, set: s, permit: true}), nil
+	return s.own(&socket{Conn: conn, set: s, attempt: a}), nil
 }
 
 // dialCancel dials for a cancel request. It needs no permit, because PostgreSQL does not count it as a connection, and
@@ -116,10 +111,10 @@ func (s *sockets) cut() {
 // socket is a net.Conn that leaves its set, and gives its permit back, when it is closed.
 type socket struct {
 	net.Conn
-	set    *sockets
-	permit bool        // it holds a permit; otherwise it is a cancel request and holds a slot for those
-	expiry *time.Timer // set only if dialled after the cut
-	once   sync.Once
+	set     *sockets
+	attempt *attempt    // whose permit it holds; nil for a cancel request, which holds a slot for those
+	expiry  *time.Timer // set only if dialled after the cut
+	once    sync.Once
 }
 
 // Close closes the connection. What must happen once for each connection happens in the first call: pgx closes twice.
@@ -130,7 +125,7 @@ func (c *socket) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		c.leave()
-		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.permit {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.attempt != nil {
 			_ = c.SetDeadline(time.Now().Add(closeTimeout))
 			if half.CloseWrite() == nil {
 				_, _ = io.Copy(io.Discard, c.Conn)
@@ -163,8 +158,8 @@ func (c *socket) leave() {
 }
 
 func (c *socket) giveBack() {
-	if c.permit {
-		c.set.account.server.release(c.set.account)
+	if c.attempt != nil {
+		c.attempt.giveBack()
 		return
 	}
 	<-c.set.account.server.cancels

@@ -2,7 +2,6 @@ package tenancy
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,18 +15,6 @@ import (
 // and dial.
 type tracer struct{ sockets *sockets }
 
-// attempt is one connect, from start to end; its context carries it.
-type attempt struct {
-	socket  net.Conn // the last one dialled
-	permits int      // that it was given
-	refused error    // why there was no permit: the next address would not get one either
-}
-
-type (
-	attemptKey  struct{}
-	acquirerKey struct{}
-)
-
 // with adds t to what the caller traces.
 func (t *tracer) with(other pgx.QueryTracer) pgx.QueryTracer {
 	if other == nil {
@@ -38,7 +25,7 @@ func (t *tracer) with(other pgx.QueryTracer) pgx.QueryTracer {
 
 // TraceConnectStart marks the context of a connect.
 func (t *tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	return context.WithValue(ctx, attemptKey{}, &attempt{})
+	return context.WithValue(ctx, attemptKey{}, &attempt{account: t.sockets.account})
 }
 
 // TraceConnectEnd lifts the deadline of the connect from the socket, and lets others dial.
@@ -50,7 +37,7 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	if data.Err == nil && a.socket != nil {
 		_ = a.socket.SetDeadline(time.Time{})
 	}
-	t.sockets.account.server.dialled(a.permits)
+	a.end()
 }
 
 // TraceAcquireStart waits for a connection of the tenant's own if the server is full, before pgxpool decides to dial. It
