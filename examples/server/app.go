@@ -99,7 +99,7 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 		return err
 	}
 	a.resolver, err = tenancy.New(tenancy.Config{
-		Directory: a.registry, Base: base, MaxPools: o.maxPools, MaxConns: -1, BreakerThreshold: -1,
+		Directory: a.registry, Base: base, MaxPools: o.maxPools, Fence: true,
 	})
 	if err != nil {
 		return err

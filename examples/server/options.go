@@ -46,7 +46,7 @@ func parseOptions(args []string, p process) (options, error) {
 	f.StringVar(&o.prefix, "prefix", "tenant_", "beginning of the names of churches' databases")
 	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
-	f.IntVar(&o.maxConns, "max-conns", 0, "connections to churches' databases, of all processes together (default: not divided)")
+	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 var (
@@ -51,7 +53,8 @@ func violation(constraint string) (field, text string) {
 }
 
 // QueryError is returned when the database did not do what was asked. It has nothing of the driver's text, which may
-// hold a row's values or a connection's configuration. It matches the end of ctx, if that was the cause.
+// hold a row's values or a connection's configuration. It matches the end of ctx, or what tenancy says of the server, if
+// that was the cause.
 type QueryError struct {
 	Code string // SQLSTATE; empty if the server did not answer
 	end  error
@@ -66,7 +69,7 @@ func (e *QueryError) Error() string {
 	return "church: query: " + e.kind
 }
 
-// Unwrap returns the end of ctx, if that was the cause.
+// Unwrap returns the cause, if it may be known.
 func (e *QueryError) Unwrap() error { return e.end }
 
 // explain turns what pgx returned into an error of this package. It leaves those alone that it has explained before.
@@ -83,13 +86,18 @@ func explain(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotFound
 	}
-	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
+	for _, end := range []error{
+		context.Canceled, context.DeadlineExceeded, tenancy.ErrAtCapacity, tenancy.ErrServerDown, tenancy.ErrFenced,
+	} {
 		if errors.Is(err, end) {
 			return &QueryError{end: end, kind: end.Error()}
 		}
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return explainCode(pgErr)
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok { // and no word from the server
+		return &QueryError{end: tenancy.ErrServerDown, kind: tenancy.ErrServerDown.Error()}
 	}
 	return &QueryError{kind: fmt.Sprintf("%T", err)}
 }
