@@ -89,6 +89,20 @@ func empty(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
+// asleep waits until n pools sleep, which takes the resolver a second or two.
+func asleep(ctx context.Context, r *tenancy.Resolver, n int) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for r.Stat().SleepingPools() < n {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // footprint is what one tenant takes.
 type footprint struct{ bytes, goroutines float64 }
 
@@ -167,7 +181,7 @@ func resolverFootprint(
 		for _, id := range all {
 			g.Go(func() error { return r.AcquireFunc(ctx, id, use) })
 		}
-		return g.Wait()
+		return errors.Join(g.Wait(), asleep(ctx, r, len(all)))
 	})
 	return x, errors.Join(err, closeResolver(ctx, r))
 }

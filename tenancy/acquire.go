@@ -6,20 +6,28 @@ import (
 	"time"
 )
 
-// acquire returns id's entry, leased once.
+// acquire returns id's entry, leased once and awake.
 func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {
 	r.mu.Lock()
-	if e, ok := r.entries.Peek(id); ok && r.clock() < e.freshUntil {
+	if e, ok := r.entries.Peek(id); ok && e.opened != nil && r.clock() < e.freshUntil {
 		r.leaseLocked(e, 1)
 		r.count.hits++
 		r.mu.Unlock()
 		return e, nil
 	}
 	r.mu.Unlock()
-	return r.acquireMiss(ctx, id)
+	for {
+		e, err := r.acquireMiss(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if awake, err := r.wake(ctx, e); awake || err != nil {
+			return e, err
+		}
+	}
 }
 
-// acquireMiss waits for the directory.
+// acquireMiss waits for the directory, unless the tenant only sleeps. The entry that it returns may sleep.
 func (r *Resolver) acquireMiss(ctx context.Context, id ID) (*entry, error) {
 	if !id.Valid() {
 		return nil, invalidIDError(string(id))
@@ -39,7 +47,7 @@ func (r *Resolver) acquireMiss(ctx context.Context, id ID) (*entry, error) {
 		return nil, notFoundError(id)
 	}
 	e, known := r.entries.Peek(id)
-	if known && r.clock() < e.freshUntil { // published a moment ago
+	if known && r.clock() < e.freshUntil { // asleep, or published a moment ago
 		r.leaseLocked(e, 1)
 		r.mu.Unlock()
 		return e, nil

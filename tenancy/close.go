@@ -71,7 +71,9 @@ func (r *Resolver) cutAll() int {
 	}
 	r.mu.Unlock()
 	for _, e := range draining {
-		e.sockets.cut()
+		if e.opened != nil {
+			e.opened.sockets.cut()
+		}
 	}
 	return leased
 }

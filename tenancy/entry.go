@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 type entryState uint8
@@ -16,17 +14,20 @@ const (
 	closed
 )
 
-// entry is one pool and what is known of its tenant. The resolver's mutex guards the second group of fields; the first
-// is set once. The goroutine that newly evicted entries get (retire) is the only one that closes the pool.
+// entry is one tenant's pool and what is known of the tenant. The resolver's mutex guards the second group of fields; the
+// first is set once. The goroutine that newly evicted entries get (retire) is the only one that closes a pool that was
+// leased since it had its last connection.
 type entry struct {
-	r       *Resolver
-	id      ID
-	pool    *pgxpool.Pool
-	guard   *guard
-	sockets *sockets
-	drained chan struct{}          // closed when the entry is evicted and without leases
-	tenant  atomic.Pointer[Tenant] // written under the mutex, read without
+	r      *Resolver
+	id     ID
+	weight int
+	tenant atomic.Pointer[Tenant] // written under the mutex, read without
 
+	opened     *opened       // nil: the entry sleeps. Who has a lease, and has seen one, may read it without the mutex
+	waking     chan struct{} // not nil: somebody makes a pool; closed then
+	resting    bool          // it is in Resolver.resting
+	bulkhead   *bulkhead     // that of opened, also when it sleeps: a server that is down is not forgotten
+	drained    chan struct{} // made when it is evicted, closed when it is then without leases
 	state      entryState
 	leases     int
 	cause      Cause         // why it was evicted
@@ -92,6 +93,10 @@ func (r *Resolver) releaseLocked(e *entry) {
 		r.unleased++
 		e.used = r.clock()
 		r.entries.Get(e.id)
+		if !e.resting && e.opened != nil {
+			e.resting = true
+			r.resting = append(r.resting, e)
+		}
 		r.makeRoomLocked()
 	case draining:
 		r.drainedLocked(e)
@@ -101,7 +106,10 @@ func (r *Resolver) releaseLocked(e *entry) {
 // evictLocked takes e, which is active, out of service and gives it to a goroutine that closes it. Caller holds r.mu.
 func (r *Resolver) evictLocked(e *entry, cause Cause) {
 	r.entries.Remove(e.id)
-	e.state, e.cause, e.evicted = draining, cause, r.now()
+	e.state, e.cause, e.evicted, e.drained = draining, cause, r.now(), make(chan struct{})
+	if e.opened == nil {
+		r.asleep--
+	}
 	r.retiring[e] = struct{}{}
 	r.count.evicted[cause]++
 	if e.leases == 0 {
@@ -117,29 +125,38 @@ func (r *Resolver) drainedLocked(e *entry) {
 	close(e.drained)
 }
 
-// retire closes e's pool when its last lease is back, or when its sockets are cut. A pool whose last lease is back may
-// still wait for a connection that its holder kept: the cut ends that too.
+// retire closes e's pool when its last lease is back.
 func (r *Resolver) retire(e *entry) {
 	defer r.wg.Done()
-	if r.cfg.DrainTimeout >= 0 {
-		defer time.AfterFunc(r.cfg.DrainTimeout, e.sockets.cut).Stop()
-	}
 	r.cfg.Observer.evicted(e.id, e.cause)
-	select {
-	case <-e.drained:
-	case <-e.sockets.isCut:
+	if e.opened == nil { // a lease is held, if at all, for the moment in which its holder learns that
+		<-e.drained
+	} else {
+		r.drain(e)
 	}
-	e.pool.Close()
-
 	r.mu.Lock()
 	if e.leases == 0 {
 		r.slots.coming--
 	}
 	e.state = closed
 	delete(r.retiring, e)
-	r.leaveBulkheadLocked(e.guard.bulkhead)
+	r.leaveBulkheadLocked(e.bulkhead)
 	r.slots.give()
 	took := r.now() - e.evicted
 	r.mu.Unlock()
 	r.cfg.Observer.closed(e.id, e.cause, took)
+}
+
+// drain closes the pool of e when its last lease is back, or when its sockets are cut. A pool whose last lease is back may
+// still wait for a connection that its holder kept: the cut ends that too.
+func (r *Resolver) drain(e *entry) {
+	o := e.opened
+	if r.cfg.DrainTimeout >= 0 {
+		defer time.AfterFunc(r.cfg.DrainTimeout, o.sockets.cut).Stop()
+	}
+	select {
+	case <-e.drained:
+	case <-o.sockets.isCut:
+	}
+	o.pool.Close()
 }

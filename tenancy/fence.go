@@ -42,7 +42,7 @@ func (r *Resolver) doubt(g *guard) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, ok := r.entries.Peek(g.tenant.ID)
-	if !ok || e.pool != g.pool {
+	if !ok || e.opened == nil || e.opened.guard != g {
 		return // it was replaced already
 	}
 	if now := r.now(); e.doubted == 0 || now >= e.doubted+doubtPause {

@@ -10,11 +10,13 @@ import (
 // be called from several goroutines.
 type Lease struct {
 	e        *entry
+	pool     *pgxpool.Pool
 	released atomic.Bool
 }
 
-// Pool returns the tenant's pool. It is shared: do not close it, and do not use it after Release.
-func (l *Lease) Pool() *pgxpool.Pool { return l.e.pool }
+// Pool returns the tenant's pool. It is shared: do not close it, and do not use it after Release. Another lease may have
+// another pool of the same database.
+func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
 
 // Tenant returns what the directory last said of the tenant.
 func (l *Lease) Tenant() Tenant { return *l.e.tenant.Load() }

@@ -7,7 +7,7 @@ import "time"
 // not put tenant IDs into metric labels: their number has no bound.
 type Observer struct {
 	// PoolOpened is called when a pool was made, before it is leased. Every call is followed by one of PoolEvicted and
-	// one of PoolClosed.
+	// one of PoolClosed. Pools that sleep and wake ([Stat.SleepingPools]) do not call again.
 	PoolOpened func(id ID)
 
 	// PoolOpenFailed is called when a tenant could not be looked up or its pool not be opened. It is not called for

@@ -198,8 +198,8 @@ func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
 // open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
 // meantime. A pool that must not be published goes the way of every other one: evicted, closed.
 func (r *Resolver) open(o *opening, rec record) bool {
-	g := &guard{r: r, tenant: rec.tenant}
-	pool, socks, err := r.newPool(g)
+	weight := max(1, r.cfg.Weight(o.id))
+	opened, err := r.newPool(rec.tenant, weight)
 	if err != nil {
 		r.mu.Lock()
 		r.slots.give()
@@ -207,7 +207,7 @@ func (r *Resolver) open(o *opening, rec record) bool {
 		r.fail(o, fmt.Errorf("tenancy: open pool for tenant %q: %w", o.id, err))
 		return true
 	}
-	e := &entry{r: r, id: o.id, pool: pool, guard: g, sockets: socks, drained: make(chan struct{})}
+	e := &entry{r: r, id: o.id, weight: weight, opened: opened, bulkhead: opened.guard.bulkhead}
 	r.cfg.Observer.opened(o.id)
 
 	r.mu.Lock()

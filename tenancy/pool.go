@@ -27,18 +27,17 @@ const (
 	maxNameLength = 63
 )
 
-// newPool makes the pool of the database of g's tenant, which g guards, and dials nothing. Its sockets belong to the
-// returned set.
-func (r *Resolver) newPool(g *guard) (*pgxpool.Pool, *sockets, error) {
-	cfg, ep := &r.cfg, g.tenant.Endpoint
+// newPool makes the pool of t's database, and dials nothing.
+func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
+	cfg, ep := &r.cfg, t.Endpoint
 	if err := ep.validate(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pc := cfg.Base.Copy()
 	pc.MaxConns, pc.MinConns, pc.MinIdleConns = cfg.MaxConnsPerTenant, 0, 0
 	cc := pc.ConnConfig
 	if err := route(&cc.Config, ep); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cc.Database = ep.Database
 	if ep.User != "" {
@@ -50,7 +49,7 @@ func (r *Resolver) newPool(g *guard) (*pgxpool.Pool, *sockets, error) {
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	account := &account{server: r.server(serverName(ep, cc)), weight: max(1, cfg.Weight(g.tenant.ID))}
+	account := &account{server: r.server(serverName(ep, cc)), weight: weight}
 	socks := &sockets{
 		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
@@ -62,15 +61,16 @@ func (r *Resolver) newPool(g *guard) (*pgxpool.Pool, *sockets, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
+	g := &guard{r: r, tenant: t}
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
 	if err != nil {
 		g.leave()
-		return nil, nil, redact(err)
+		return nil, redact(err)
 	}
 	account.pool, g.pool = pool, pool
-	return pool, socks, nil
+	return &opened{pool: pool, guard: g, sockets: socks}, nil
 }
 
 // serverName returns the name under which ep's tenants share a budget.

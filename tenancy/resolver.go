@@ -25,11 +25,13 @@ type Resolver struct {
 	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
-	// Directory, opening or closing of a pool happens while it is held, and no other lock is taken.
+	// Directory, opening or closing of a pool happens while it is held, and no lock but server.mu is taken.
 	mu        sync.Mutex
 	closed    bool
 	entries   *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
 	unleased  int                        // how many of them have no lease
+	asleep    int                        // how many have no pool, because it had no connection
+	resting   []*entry                   // those that had no lease and were awake at some time since the last sweep
 	retiring  map[*entry]struct{}        // evicted but not closed
 	openings  map[ID]*opening
 	bulkheads map[string]*bulkhead // of the servers that a pool connects to
@@ -80,7 +82,7 @@ func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lease{e: e}, nil
+	return &Lease{e: e, pool: e.opened.pool}, nil
 }
 
 // AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or
@@ -91,7 +93,7 @@ func (r *Resolver) AcquireFunc(ctx context.Context, id ID, f func(context.Contex
 		return err
 	}
 	defer r.release(e)
-	return f(ctx, e.pool)
+	return f(ctx, e.opened.pool)
 }
 
 // Evict closes the pool of tenant id as soon as its leases are released. The next Acquire opens a new one. It does

@@ -4,14 +4,15 @@ import "time"
 
 // counters are the cumulative figures; Resolver.mu guards them.
 type counters struct {
-	hits, misses, notFound, lookups, opened, failed, stale int64
-	evicted                                                [causes]int64
+	hits, misses, notFound, lookups, opened, woken, failed, stale int64
+	evicted                                                       [causes]int64
 }
 
 // Stat is a snapshot of a resolver's figures.
 type Stat struct {
 	count          counters
 	open, draining int
+	asleep         int
 	oldest         time.Duration
 	leases         int
 	openings       int
@@ -29,6 +30,7 @@ func (r *Resolver) Stat() *Stat {
 		servers:  servers,
 		count:    r.count,
 		open:     r.entries.Len(),
+		asleep:   r.asleep,
 		draining: len(r.retiring),
 		leases:   r.leases,
 		openings: len(r.openings),
@@ -44,6 +46,11 @@ func (r *Resolver) Stat() *Stat {
 
 // OpenPools returns the current number of pools that can be leased.
 func (s *Stat) OpenPools() int { return s.open }
+
+// SleepingPools returns the current number of those among OpenPools that have no connection and have been without a lease
+// for a moment. They take less than 1 KB and no goroutine; the next Acquire wakes them, in microseconds and without asking
+// the directory.
+func (s *Stat) SleepingPools() int { return s.asleep }
 
 // DrainingPools returns the current number of pools that were evicted and are not closed yet.
 func (s *Stat) DrainingPools() int { return s.draining }
@@ -81,6 +88,9 @@ func (s *Stat) NotFoundCount() int64 { return s.count.notFound }
 
 // OpenCount returns the cumulative count of pools opened.
 func (s *Stat) OpenCount() int64 { return s.count.opened }
+
+// WakeCount returns the cumulative count of sleeping pools that were leased again.
+func (s *Stat) WakeCount() int64 { return s.count.woken }
 
 // OpenErrorCount returns the cumulative count of openings that failed. Tenants that do not exist or are not active are
 // no failures.

@@ -12,6 +12,7 @@ func (r *Resolver) sweep() {
 		case <-ticker.C:
 			r.coarse.Store(int64(r.now()))
 			r.evictIdle()
+			r.rest()
 		case <-r.ctx.Done():
 			return
 		}

@@ -1,0 +1,116 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// opened is a pool and what belongs to it.
+type opened struct {
+	pool    *pgxpool.Pool
+	guard   *guard
+	sockets *sockets
+}
+
+// empty reports whether the pool has no connection, and none is being made.
+func (o *opened) empty() bool {
+	a := o.sockets.account
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	return a.held == 0 && a.waiting == 0
+}
+
+// wake gives e, on which the caller has a lease, a pool if it sleeps. It returns false if e was evicted before it had
+// one; then, and after an error, it has taken the lease back. ctx bounds the wait for another caller that wakes e.
+func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
+	for {
+		r.mu.Lock()
+		switch {
+		case e.opened != nil:
+			r.mu.Unlock()
+			return true, nil
+		case e.state != active:
+			r.releaseLocked(e)
+			r.mu.Unlock()
+			return false, nil
+		case e.waking == nil:
+			done := make(chan struct{})
+			e.waking = done
+			r.mu.Unlock()
+			if err := r.reopen(e, done); err != nil {
+				r.release(e)
+				return false, err
+			}
+			continue
+		}
+		others := e.waking
+		r.mu.Unlock()
+		select {
+		case <-others:
+		case <-ctx.Done():
+			r.release(e)
+			return false, fmt.Errorf("tenancy: acquire tenant %q: %w", e.id, ctx.Err())
+		}
+	}
+}
+
+// reopen makes a pool for e, unless e is evicted meanwhile, and tells those who wait on done, whatever happens.
+func (r *Resolver) reopen(e *entry, done chan struct{}) error {
+	defer func() {
+		r.mu.Lock()
+		e.waking = nil
+		r.mu.Unlock()
+		close(done)
+	}()
+	o, err := r.newPool(*e.tenant.Load(), e.weight)
+	if err != nil {
+		return fmt.Errorf("tenancy: open pool for tenant %q: %w", e.id, err)
+	}
+	r.mu.Lock()
+	unwanted := e.state != active
+	if unwanted {
+		r.leaveBulkheadLocked(o.guard.bulkhead)
+	} else {
+		r.leaveBulkheadLocked(e.bulkhead)
+		e.opened, e.bulkhead = o, o.guard.bulkhead
+		r.asleep--
+		r.count.woken++
+	}
+	r.mu.Unlock()
+	if unwanted {
+		o.pool.Close()
+	}
+	return nil
+}
+
+// rest puts the pools to sleep that have had no lease for a tick and have no connection: with thousands of tenants those
+// are nearly all, and each takes a goroutine and several KB. What is known of the tenant stays.
+func (r *Resolver) rest() {
+	var sleepers []*opened
+	r.mu.Lock()
+	r.resting = slices.DeleteFunc(r.resting, func(e *entry) bool {
+		switch {
+		case e.state != active || e.opened == nil || e.leases > 0:
+		case r.clock()-e.used < r.tick || !e.opened.empty():
+			return false
+		default:
+			sleepers = append(sleepers, e.opened)
+			e.opened = nil
+			r.asleep++
+		}
+		e.resting = false
+		return true
+	})
+	r.mu.Unlock()
+	if len(sleepers) == 0 {
+		return
+	}
+	r.wg.Go(func() {
+		for _, o := range sleepers {
+			o.pool.Close()
+		}
+	})
+}
