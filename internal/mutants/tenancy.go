@@ -1,0 +1,77 @@
+package main
+
+func ofTenancy() []mutant {
+	return []mutant{{
+		name: "the lease count",
+		file: "tenancy/entry.go",
+		old:  "if e.leases--; e.leases > 0 {",
+		new:  "if e.leases--; false {",
+		test: "./tenancy TestEvictWaitsForLastLease|TestSecondReleaseTakesNoOtherHoldersLease",
+	}, {
+		name: "one lease, one release",
+		file: "tenancy/lease.go",
+		old:  "if l.released.CompareAndSwap(false, true) {",
+		new:  "if l.released.Swap(true); true {",
+		test: "./tenancy TestSecondReleaseTakesNoOtherHoldersLease",
+	}, {
+		name: "the once in a socket's Close",
+		file: "tenancy/sockets.go",
+		old:  "\tc.once.Do(func() {\n\t\tc.leave()\n\t\tif half",
+		new:  "\tnew(sync.Once).Do(func() {\n\t\tc.leave()\n\t\tif half",
+		test: "./tenancy TestConnectionThatFailsGivesItsPermitBack|TestCancelledQueriesLoseNoPermit",
+	}, {
+		name: "FIFO order of those who wait for a permit",
+		file: "tenancy/server.go",
+		old:  "s.queue = append(s.queue, w)",
+		new:  "s.queue = append([]*waiter{w}, s.queue...)",
+		test: "./tenancy TestPermitsAreGivenInTheOrderInWhichTheyWereAskedFor",
+	}, {
+		name: "the yield when a connection is given back",
+		file: "tenancy/tracer.go",
+		old:  "if !a.mustYield() {",
+		new:  "if a.mustYield(); true {",
+		test: "./tenancy TestGreedyTenantStarvesNobody|TestTenantBeyondItsShareIsServedBeforeBudgetWaitIsOver",
+	}, {
+		name: "one permit for all addresses of a connect",
+		file: "tenancy/attempt.go",
+		old:  "\tcase spare:\n\t\treturn nil\n\tcase granted:\n\t\treturn net.ErrClosed\n\tcase",
+		new:  "\tcase spare && granted && false:\n\t\treturn net.ErrClosed\n\tcase",
+		test: "./tenancy TestConnectsThatTryASecondAddressDoNotWaitForEachOther",
+	}, {
+		name: "the epoch check before a pool is published",
+		file: "tenancy/opening.go",
+		old:  "\tcase o.outdated(rec):\n\t\tr.evictLocked(e, CauseChanged)",
+		new:  "\tcase false:\n\t\tr.evictLocked(e, CauseChanged)",
+		test: "./tenancy TestInvalidateWinsOverAPoolJustMade|TestInvalidateWinsOverAnOpeningThatWaitsForASlot",
+	}, {
+		name: "the fence",
+		file: "tenancy/guard.go",
+		old:  "if g.r.cfg.Fence {",
+		new:  "if g.r.cfg.Fence && false {",
+		test: "./tenancy TestFenceLetsOnlyTheTenantOfTheMarkIn",
+	}, {
+		name: "the breaker",
+		file: "tenancy/breaker.go",
+		old:  "return b.threshold > 0 && b.failures >= b.threshold",
+		new:  "return false",
+		test: "./tenancy TestBreakerOpensForOneServerAndTriesAgain",
+	}, {
+		name: "the separate memory of unknown ids",
+		file: "tenancy/notfound.go",
+		old:  "n.until.Add(id, now+n.ttl)",
+		new:  "_ = now",
+		test: "./tenancy TestUnknownTenantIsRememberedForNotFoundTTL",
+	}, {
+		name: "no sleep under a lease",
+		file: "tenancy/sleep.go",
+		old:  "e.opened == nil || e.leases > 0:",
+		new:  "e.opened == nil:",
+		test: "./tenancy TestSleepBreaksNoLease|TestLeasedPoolDoesNotSleep",
+	}, {
+		name: "the pool of one who is evicted while it wakes",
+		file: "tenancy/sleep.go",
+		old:  "unwanted := e.state != active",
+		new:  "unwanted := false",
+		test: "./tenancy TestEvictionOfOneThatWakesLeavesNoPool",
+	}}
+}
