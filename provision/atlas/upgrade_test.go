@@ -157,7 +157,7 @@ func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 		{"ALTER TABLE member ENABLE ROW LEVEL SECURITY", "+ table public.member: row security"},
 		{"CREATE POLICY p ON member USING (true)", "+ policy public.member.p"},
 		{"ALTER TABLE member ALTER CONSTRAINT member_team DEFERRABLE", "DEFERRABLE"},
-		{"GRANT SELECT ON member TO PUBLIC", "+ grant public.member to PUBLIC: SELECT"},
+		{"GRANT SELECT ON member TO PUBLIC", "+ grant table public.member to PUBLIC: SELECT"},
 		{"CREATE DOMAIN d AS text", "+ domain public.d"},
 		{"CREATE SEQUENCE s", "+ sequence public.s"},
 		{"CREATE SCHEMA other; CREATE TABLE other.t ()", "+ schema other"},
