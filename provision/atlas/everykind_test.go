@@ -29,12 +29,12 @@ func trial(target, model *pgx.ConnConfig, want *provision.Fingerprint) provision
 	}}
 }
 
-// kindsModel makes a database whose objects can all be dropped at once, because they belong to a role of their own.
-func kindsModel(t *testing.T) *pgx.ConnConfig {
+// droppable makes a database whose objects can all be dropped at once, because they belong to the role owner.
+func droppable(t *testing.T, owner string) *pgx.ConnConfig {
 	t.Helper()
 	model := pgtest.Database(t).ConnConfig
 	admin := pgtest.Admin(t)
-	script(t, admin, "DROP ROLE IF EXISTS kinds; CREATE ROLE kinds SUPERUSER LOGIN PASSWORD 'kinds'")
+	script(t, admin, "CREATE ROLE "+owner+" SUPERUSER LOGIN PASSWORD 'x'")
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		for _, cfg := range []*pgx.ConnConfig{model, admin} {
@@ -43,25 +43,25 @@ func kindsModel(t *testing.T) *pgx.ConnConfig {
 				t.Error(err)
 				return
 			}
-			if _, err := conn.PgConn().Exec(ctx, "DROP OWNED BY kinds CASCADE").ReadAll(); err != nil {
+			if _, err := conn.PgConn().Exec(ctx, "DROP OWNED BY "+owner+" CASCADE").ReadAll(); err != nil {
 				t.Error(err)
 			}
 			if cfg == admin {
-				_, err = conn.Exec(ctx, "DROP ROLE kinds")
+				_, err = conn.Exec(ctx, "DROP ROLE "+owner)
 			}
 			if err := errors.Join(err, conn.Close(ctx)); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	model.User, model.Password = "kinds", "kinds"
+	model.User, model.Password = owner, "x"
 	return model
 }
 
 func TestEveryKindOfObjectIsMadeOrRefused(t *testing.T) {
 	t.Parallel()
 	base := history(t, "1.sql", before)
-	target, model := built(t, base), kindsModel(t)
+	target, model := built(t, base), droppable(t, "kinds")
 	untouched := fingerprint(t, target)
 	made, refused := 0, 0
 	for i, c := range objectKinds {
