@@ -143,10 +143,16 @@ func TestFingerprintKeepsTheTransactionAndItsSettings(t *testing.T) {
 	if lines := strings.Join(fingerprint(t, conn).Objects, "\n"); !strings.Contains(lines, "table public.kept: ") {
 		t.Error("the transaction's own table is not in its fingerprint")
 	}
+	var settings string
+	err := conn.QueryRow(t.Context(), "SELECT concat_ws('|', current_setting('search_path'), current_setting('lock_timeout'))").
+		Scan(&settings)
+	if err != nil || settings != "public, pg_temp|7s" {
+		t.Errorf("in the transaction afterwards: %s, error %v", settings, err)
+	}
 	script(t, conn, "COMMIT")
 	var path string
 	var kept bool
-	err := conn.QueryRow(t.Context(), "SELECT current_setting('search_path'), to_regclass('public.kept') IS NOT NULL").
+	err = conn.QueryRow(t.Context(), "SELECT current_setting('search_path'), to_regclass('public.kept') IS NOT NULL").
 		Scan(&path, &kept)
 	if err != nil || path != "public, pg_temp" || !kept {
 		t.Errorf("search_path %q, table kept: %v, error: %v", path, kept, err)
