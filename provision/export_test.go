@@ -10,3 +10,9 @@ func Redirect(cfg *pgconn.Config, host string, port uint16) { redirect(cfg, host
 
 // Grants is grants.
 func Grants(role string) string { return grants(role) }
+
+// FingerprintQueries is fingerprintQueries.
+func FingerprintQueries(major int) []string { return fingerprintQueries(major) }
+
+// MajorVersion is majorVersion.
+func MajorVersion(version string) int { return majorVersion(version) }

@@ -3,36 +3,19 @@ package provision
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // for fingerprint.sql
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 )
 
-//go:embed fingerprint.sql
-var fingerprintSQL string
-
-// fingerprintSettings fixes whatever changes the text that PostgreSQL prints for one and the same definition. They
-// are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz looks. Compiling a
-// query of this size to machine code (jit) takes far longer than running it.
-const fingerprintSettings = `
-SET LOCAL search_path = pg_catalog;
-SET LOCAL DateStyle = ISO;
-SET LOCAL IntervalStyle = postgres;
-SET LOCAL TimeZone = 'UTC';
-SET LOCAL extra_float_digits = 3;
-SET LOCAL bytea_output = hex;
-SET LOCAL quote_all_identifiers = off;
-SET LOCAL standard_conforming_strings = on;
-SET LOCAL jit = off;
-`
-
 // Fingerprint describes the schema of one database: everything in it that pg_dump --schema-only would print, but
-// owners, tablespaces, security labels, publications, subscriptions, user mappings and the order of a table's columns.
-// Of privileges it holds those of PUBLIC and of roles that cannot log in.
+// owners, tablespaces, subscriptions and the order of a table's columns. Of privileges and user mappings it holds those of
+// PUBLIC and of roles that cannot log in.
 //
 // Fingerprints can be compared within one major version of PostgreSQL: versions print the same definition differently.
 type Fingerprint struct {
@@ -41,38 +24,77 @@ type Fingerprint struct {
 	Objects []string
 }
 
-// TakeFingerprint reads the fingerprint of the database that conn is connected to, in one round trip. Inside a
-// transaction it sees that transaction's changes, and changes none of its settings. ctx governs the query; when ctx
-// ends, conn is closed. Errors carry the SQLSTATE.
+// TakeFingerprint reads the fingerprint of the database that conn is connected to, from PostgreSQL 14 or later. Inside a
+// transaction it sees that transaction's changes, and changes none of its settings. The queries are sent together; a
+// connection that caches statements, as pgx's do by default, plans them once. ctx governs them; when ctx ends, conn is
+// closed. Errors carry the SQLSTATE; a transaction in which there was one is at its end.
 func TakeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
-	sql := fingerprintSettings + fingerprintSQL
-	if conn.PgConn().TxStatus() != 'I' {
-		// Rolling back to a savepoint undoes SET LOCAL. Outside a transaction the end of the message does.
-		sql = "SAVEPOINT pgtenancy_fingerprint;" + sql +
-			"; ROLLBACK TO SAVEPOINT pgtenancy_fingerprint; RELEASE SAVEPOINT pgtenancy_fingerprint"
+	f, err := takeFingerprint(ctx, conn)
+	if err != nil {
+		return nil, fmt.Errorf("provision: take fingerprint: %w", redact(err))
 	}
-	f := &Fingerprint{Objects: []string{"postgresql " + major(conn)}}
-	results := conn.PgConn().Exec(ctx, sql)
-	for results.NextResult() {
-		rows := results.ResultReader()
-		for rows.NextRow() {
-			f.Objects = append(f.Objects, string(rows.Values()[0]))
+	return f, nil
+}
+
+func takeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
+	major := majorVersion(conn.PgConn().ParameterStatus("server_version"))
+	if major < 14 {
+		return nil, errors.New("the server is older than PostgreSQL 14")
+	}
+	queries := append([]string{fingerprintSettings}, fingerprintQueries(major)...)
+	if conn.PgConn().TxStatus() != 'I' {
+		// Rolling back to a savepoint undoes the settings. Outside a transaction the end of the batch does.
+		queries = append([]string{"SAVEPOINT pgtenancy_fingerprint"}, queries...)
+		queries = append(queries, "ROLLBACK TO SAVEPOINT pgtenancy_fingerprint", "RELEASE SAVEPOINT pgtenancy_fingerprint")
+	}
+	batch := &pgx.Batch{}
+	for _, sql := range queries {
+		batch.Queue(sql)
+	}
+	f := &Fingerprint{Objects: []string{fmt.Sprintf("postgresql %d", major)}}
+	results := conn.SendBatch(ctx, batch)
+	for range queries {
+		rows, err := results.Query()
+		for err == nil && rows.Next() {
+			if values := rows.RawValues(); len(values) > 1 { // the settings return one
+				f.Objects = append(f.Objects, fingerprintLine(values))
+			}
+		}
+		if err = errors.Join(err, rows.Err()); err != nil {
+			_ = results.Close()
+			return nil, err
 		}
 	}
 	if err := results.Close(); err != nil {
-		return nil, fmt.Errorf("provision: take fingerprint: %w", redact(err))
+		return nil, err
 	}
 	slices.Sort(f.Objects)
 	return f, nil
 }
 
-// major is what conn's server calls its version, up to the first point or space: "15".
-func major(conn *pgx.Conn) string {
-	version := conn.PgConn().ParameterStatus("server_version")
-	if i := strings.IndexAny(version, ". "); i >= 0 {
-		return version[:i]
+// fingerprintLine makes a line of a kind, a name and the parts of a definition.
+func fingerprintLine(values [][]byte) string {
+	var parts []string
+	for _, v := range values[2:] {
+		if len(v) > 0 {
+			parts = append(parts, string(v))
+		}
 	}
-	return version
+	return fmt.Sprintf("%s %s: %s", values[0], values[1], abridge(strings.Join(parts, " ")))
+}
+
+// abridge keeps a short definition as it is. A long one is known by its beginning and its digest.
+func abridge(definition string) string {
+	const most, start = 240, 80
+	if len(definition) <= most && !strings.ContainsAny(definition, "\n\r") {
+		return definition
+	}
+	end := min(start, len(definition))
+	for end < len(definition) && !utf8.RuneStart(definition[end]) {
+		end++
+	}
+	digest := sha256.Sum256([]byte(definition))
+	return fmt.Sprintf("%s… sha256 %s", strings.Join(strings.Fields(definition[:end]), " "), hex.EncodeToString(digest[:16]))
 }
 
 // Sum is the SHA-256 of the fingerprint in lower-case hex. Equal sums mean equal fingerprints.

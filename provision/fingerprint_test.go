@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -140,10 +143,16 @@ func TestFingerprintKeepsTheTransactionAndItsSettings(t *testing.T) {
 	if lines := strings.Join(fingerprint(t, conn).Objects, "\n"); !strings.Contains(lines, "table public.kept: ") {
 		t.Error("the transaction's own table is not in its fingerprint")
 	}
+	var settings string
+	err := conn.QueryRow(t.Context(), "SELECT concat_ws('|', current_setting('search_path'), current_setting('lock_timeout'))").
+		Scan(&settings)
+	if err != nil || settings != "public, pg_temp|7s" {
+		t.Errorf("in the transaction afterwards: %s, error %v", settings, err)
+	}
 	script(t, conn, "COMMIT")
 	var path string
 	var kept bool
-	err := conn.QueryRow(t.Context(), "SELECT current_setting('search_path'), to_regclass('public.kept') IS NOT NULL").
+	err = conn.QueryRow(t.Context(), "SELECT current_setting('search_path'), to_regclass('public.kept') IS NOT NULL").
 		Scan(&path, &kept)
 	if err != nil || path != "public, pg_temp" || !kept {
 		t.Errorf("search_path %q, table kept: %v, error: %v", path, kept, err)
@@ -181,13 +190,104 @@ func TestDiffNamesBothSides(t *testing.T) {
 	}
 }
 
+// What a version does not have must not be in its queries; only the version that is installed can be asked itself.
+func TestFingerprintAsksEachVersionForWhatItHas(t *testing.T) {
+	t.Parallel()
+	for major, want := range map[int]struct{ in, out []string }{
+		14: {[]string{"pg_publication_rel"}, []string{"prqual", "prattrs", "pg_publication_namespace"}},
+		15: {[]string{"prqual", "prattrs", "pg_publication_namespace"}, nil},
+		16: {[]string{"prqual", "prattrs", "pg_publication_namespace"}, nil},
+		17: {[]string{"prqual", "prattrs", "pg_publication_namespace"}, nil},
+		18: {[]string{"prqual", "prattrs", "pg_publication_namespace"}, nil},
+	} {
+		queries := provision.FingerprintQueries(major)
+		text := strings.Join(queries, "\n")
+		// Each of these is in some of the five versions only, under another name, or of another type.
+		elsewhere := []string{
+			"colliculocale", "colllocale", "collicurules", "daticulocale", "indnullsnotdistinct", "confdelsetcols", "conenforced",
+			"conperiod", "pubgencols", "suborigin", "relallfrozen", "attcacheoff", "-- since", "-- before", "$extension", "$temporary",
+		}
+		for _, name := range append(want.out, elsewhere...) {
+			if strings.Contains(text, name) {
+				t.Errorf("version %d is asked for %s", major, name)
+			}
+		}
+		for _, name := range want.in {
+			if !strings.Contains(text, name) {
+				t.Errorf("version %d is not asked for %s", major, name)
+			}
+		}
+		if len(queries) != 21 || strings.Count(text, "'pg_publication_rel'::regclass") != 1 {
+			t.Errorf("version %d: %d queries", major, len(queries))
+		}
+	}
+	for version, want := range map[string]int{
+		"15.18 (Debian 15.18-0+deb12u1)": 15, "18beta1": 18, "14.3": 14, "17": 17, "": 0, "devel": 0,
+	} {
+		if got := provision.MajorVersion(version); got != want {
+			t.Errorf("version %q is %d", version, got)
+		}
+	}
+}
+
+func TestFingerprintIsTakenInEveryModeOfPgx(t *testing.T) {
+	t.Parallel()
+	cfg := pgtest.Database(t).ConnConfig
+	script(t, connect(t, cfg), fingerprintBase)
+	want := fingerprint(t, connect(t, cfg))
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		cfg := cfg.Copy()
+		cfg.DefaultQueryExecMode = mode
+		conn := connect(t, cfg)
+		for _, begin := range []string{"", "BEGIN"} {
+			script(t, conn, begin)
+			if diff := want.Diff(fingerprint(t, conn)); diff != nil {
+				t.Errorf("%v %s: %v", mode, begin, diff)
+			}
+		}
+	}
+}
+
+// exampleSchema is the schema of examples/server: 25 tables, 75 indexes.
+func exampleSchema(tb testing.TB) string {
+	tb.Helper()
+	text, err := os.ReadFile("../examples/server/schema/schema.sql")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestFingerprintIsQuickOnAnOpenConnection(t *testing.T) {
+	conn := connect(t, pgtest.Database(t).ConnConfig)
+	script(t, conn, exampleSchema(t))
+	script(t, conn, "ANALYZE")
+	took := make([]time.Duration, pgtest.Size(20, 200))
+	var first time.Duration
+	for i := range took {
+		start := time.Now()
+		f := fingerprint(t, conn)
+		took[i] = time.Since(start)
+		if i == 0 {
+			first = took[i]
+		}
+		if len(f.Objects) < 400 {
+			t.Fatalf("%d objects", len(f.Objects))
+		}
+	}
+	slices.Sort(took)
+	defer pgtest.Figure(t, "fingerprint", "25 tables: fresh connection %v, then median %v, fastest %v",
+		first.Round(time.Millisecond/10), took[len(took)/2].Round(time.Millisecond/10), took[0].Round(time.Millisecond/10))
+	if took[0] > 100*time.Millisecond { // ten times what it takes
+		t.Errorf("the fastest took %v", took[0])
+	}
+}
+
 func BenchmarkTakeFingerprint(b *testing.B) {
 	conn := connect(b, pgtest.Database(b).ConnConfig)
-	for i := range 25 {
-		script(b, conn, fmt.Sprintf(`CREATE TABLE t%d (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text NOT NULL,
-			b integer DEFAULT 1 CHECK (b > 0), c jsonb, d timestamptz DEFAULT now(), e uuid UNIQUE, f text, g boolean,
-			h bigint REFERENCES t%[1]d); CREATE INDEX ON t%[1]d (a, b) WHERE g; CREATE INDEX ON t%[1]d (d)`, i))
-	}
+	script(b, conn, exampleSchema(b))
 	for b.Loop() {
 		fingerprint(b, conn)
 	}

@@ -106,8 +106,11 @@ func (c *command) upgrade(ctx context.Context, u provision.Upgrade) (*provision.
 		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // releases the lock
-	seen, err := judge(ctx, u, want)
+	seen, err := compare(ctx, u, want)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuse(seen.changes, u.Policy.Allow); err != nil {
 		return nil, err
 	}
 	statements, err := c.run(ctx, job{target: u.Target, model: u.Model, policy: u.Policy})
@@ -125,18 +128,14 @@ func (c *command) upgrade(ctx context.Context, u provision.Upgrade) (*provision.
 	return report, nil
 }
 
-// judge classifies what the library sees of the upgrade, and refuses it if the policy does.
-func judge(ctx context.Context, u provision.Upgrade, want *model) (*plan, error) {
+// compare classifies what the library sees of the upgrade.
+func compare(ctx context.Context, u provision.Upgrade, want *model) (*plan, error) {
 	s, err := begin(ctx, u.Target)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	p, err := s.plan(ctx, want, true)
-	if err != nil {
-		return nil, err
-	}
-	return p, refuse(p.changes, u.Policy.Allow)
+	return s.plan(ctx, want, true)
 }
 
 // unseen returns the command's statements that the library had not planned.

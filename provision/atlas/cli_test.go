@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
@@ -161,7 +160,7 @@ func TestCommandTakesTheUpgradeLock(t *testing.T) {
 		return err
 	}
 	_, err := inner.Upgrade(t.Context(), v)
-	if pg := (*pgconn.PgError)(nil); !errors.As(err, &pg) || pg.Code != "55P03" {
+	if !errors.Is(err, atlas.ErrLocked) {
 		t.Errorf("two upgrades at once: %v", err)
 	}
 }

@@ -16,21 +16,48 @@ import (
 )
 
 // lockDatabase connects to the database of cfg and takes the lock of upgrades. Closing the connection releases it.
-func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) (*pgx.Conn, error) {
+//
+// It asks again and again instead of waiting in the server: CREATE INDEX CONCURRENTLY waits for every query that is
+// under way, so a query that waits for the holder's lock would be a deadlock.
+func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) (_ *pgx.Conn, err error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", redact(ctx, err))
 	}
-	_, err = conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = %d",
-		milliseconds(p.LockTimeout, defaultLockTimeout), milliseconds(p.StatementTimeout, defaultStatementTimeout)))
-	if err == nil {
-		_, err = conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(advisoryLock))
-	}
-	if err != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	if err := freshen(ctx, conn, p); err != nil {
 		return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 	}
-	return conn, nil
+	const pause = 20 * time.Millisecond
+	patience := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
+	for start := time.Now(); ; {
+		var locked bool
+		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(advisoryLock)).Scan(&locked); err != nil {
+			return nil, fmt.Errorf("lock: %w", redact(ctx, err))
+		}
+		if locked {
+			return conn, nil
+		}
+		if patience > 0 && time.Since(start) > patience {
+			return nil, ErrLocked
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// freshen makes the settings of a session those of a new one, with the policy's time-outs.
+func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET lock_timeout = %d; SET statement_timeout = %d",
+		milliseconds(p.LockTimeout, defaultLockTimeout), milliseconds(p.StatementTimeout, defaultStatementTimeout))).ReadAll()
+	return err
 }
 
 // withScratch makes an empty database on the server of cfg, calls f, and drops it again. The atlas command wipes its

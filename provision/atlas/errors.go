@@ -13,6 +13,23 @@ import (
 var ErrNoBinary = errors.New("atlas: no atlas command found: install it (https://atlasgo.io, or brew install atlas), " +
 	"set CLIConfig.Binary, or use atlas.SQL or atlas.HCL, which need no command")
 
+// ErrLocked is returned when another upgrade of the database is under way, for longer than Policy.LockTimeout.
+var ErrLocked = errors.New("atlas: another upgrade of the database is under way")
+
+// ErrNoRevisions is returned by an upgrade of [Migrations] when the database was not built by them: what it has had is
+// not known. Nothing was changed.
+var ErrNoRevisions = errors.New("atlas: the database has no revisions: set MigrationsConfig.Baseline to the version that it has")
+
+// HistoryError says that the files of a directory are not those that were run in a database. Nothing was changed.
+type HistoryError struct {
+	Problems []string // a file each: "2_nick.sql was edited after it was run"
+}
+
+// Error names the files.
+func (e *HistoryError) Error() string {
+	return "atlas: migrations: " + strings.Join(e.Problems, "; ")
+}
+
 // UnsupportedError says that the schema and the database differ in objects that Atlas's open library cannot change.
 // Nothing was changed. Put the objects into Config.Repeatable.
 type UnsupportedError struct {

@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
 )
 
@@ -150,6 +151,88 @@ func TestHCLRefusesWhatAtlasWouldPassOver(t *testing.T) {
 	}
 }
 
+// A word that the check lets pass and Atlas drops would be a wish that nobody hears.
+func TestEachWordOfHCLHasAnEffect(t *testing.T) {
+	t.Parallel()
+	const bare = `
+schema "public" {}
+enum "status" {
+  schema = schema.public
+  values = ["new", "done"]
+}
+table "team" {
+  schema = schema.public
+  column "id" { type = bigint }
+  column "name" { type = text }
+  primary_key { columns = [column.id] }
+}
+table "member" {
+  schema = schema.public
+  column "id" { type = bigint }
+  column "team_id" { type = bigint }
+  foreign_key "f" {
+    columns     = [column.team_id]
+    ref_columns = [table.team.column.id]
+  }
+  index "i" { columns = [column.id] }
+  unique "u" { columns = [column.id, column.team_id] }
+}
+`
+	cfg := droppable(t, "words")
+	build := func(text string) *provision.Fingerprint {
+		t.Helper()
+		if err := must(t)(atlas.HCL(atlas.Config{Text: text})).Build(t.Context(), cfg); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		defer script(t, cfg, "DROP OWNED BY words CASCADE; COMMENT ON SCHEMA public IS 'standard public schema'")
+		return fingerprint(t, cfg)
+	}
+	base := build(bare)
+	for i, c := range []struct{ old, new string }{
+		{`schema "public" {}`, "schema \"public\" {\n comment = \"x\"\n}"},
+		{`values = ["new", "done"]`, `values = ["new"]`},
+		{`column "name" { type = text }`, "column \"name\" {\n type = text\n null = true\n}"},
+		{`column "name" { type = text }`, "column \"name\" {\n type = text\n default = \"x\"\n}"},
+		{`column "name" { type = text }`, "column \"name\" {\n type = text\n comment = \"x\"\n}"},
+		{`column "name" { type = text }`, "column \"name\" {\n type = text\n as = \"'a' || 'b'\"\n}"},
+		{`column "name" { type = text }`, "column \"name\" {\n type = text\n as {\n expr = \"'a' || 'b'\"\n type = STORED\n }\n}"},
+		{`column "id" { type = bigint }`, "column \"id\" {\n type = bigint\n identity {\n generated = ALWAYS\n }\n}"},
+		{`column "id" { type = bigint }`, "column \"id\" {\n type = bigint\n identity {\n generated = BY_DEFAULT\n start = 9\n increment = 5\n }\n}"},
+		{`primary_key { columns = [column.id] }`, "primary_key {\n columns = [column.id]\n include = [column.name]\n}"},
+		{`primary_key { columns = [column.id] }`, "primary_key {\n columns = [column.id]\n}\ncomment = \"x\""},
+		{`primary_key { columns = [column.id] }`, "primary_key {\n columns = [column.id]\n}\ncheck \"c\" { expr = \"id > 0\" }"},
+		{`[table.team.column.id]`, "[table.team.column.id]\n on_update = CASCADE"},
+		{`[table.team.column.id]`, "[table.team.column.id]\n on_delete = SET_NULL"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n unique = true\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n type = HASH\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n type = BRIN\n page_per_range = 9\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n where = \"id > 1\"\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n include = [column.team_id]\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n comment = \"x\"\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n columns = [column.id]\n unique = true\n nulls_distinct = false\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on {\n column = column.id\n desc = true\n }\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on {\n column = column.id\n nulls_first = true\n }\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on {\n column = column.id\n desc = true\n nulls_last = true\n }\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n type = BRIN\n on {\n column = column.id\n ops = int8_bloom_ops\n }\n}"},
+		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on { expr = \"id + 1\" }\n}"},
+		{`unique "u" { columns = [column.id, column.team_id] }`, "unique \"u\" {\n columns = [column.id]\n include = [column.team_id]\n}"},
+		{`unique "u" { columns = [column.id, column.team_id] }`, "unique \"u\" {\n columns = [column.id, column.team_id]\n nulls_distinct = false\n}"},
+		{`unique "u" { columns = [column.id, column.team_id] }`, "partition {\n type = RANGE\n columns = [column.id]\n}"},
+		{`unique "u" { columns = [column.id, column.team_id] }`, "partition {\n type = LIST\n by { expr = \"id + 1\" }\n}"},
+	} {
+		if i%pgtest.Size(8, 1) != 0 {
+			continue
+		}
+		if !strings.Contains(bare, c.old) {
+			t.Fatalf("there is no %q", c.old)
+		}
+		text := strings.Replace(bare, c.old, c.new, 1)
+		if diff := base.Diff(build(text)); diff == nil {
+			t.Errorf("no effect: %s", c.new)
+		}
+	}
+}
+
 func FuzzHCLNeverPanics(f *testing.F) {
 	for _, seed := range []string{model, "", "table", "table \"a\" { column \"b\" {} }", "schema \"public\" {}\nlocals { a = 1 }"} {
 		f.Add(seed)
@@ -158,6 +241,9 @@ func FuzzHCLNeverPanics(f *testing.F) {
 		s, err := atlas.HCL(atlas.Config{Text: text})
 		if (s == nil) != (err != nil) {
 			t.Errorf("schema %v, error %v", s, err)
+		}
+		if _, err := atlas.HCL(atlas.Config{Text: text + "\nfrobnicate {}\n"}); err == nil {
+			t.Errorf("an unknown block at the end of %q was passed over", text)
 		}
 	})
 }

@@ -24,9 +24,10 @@ type models struct {
 	known map[string]*model
 }
 
-// get reads the model from the database of cfg, unless it is known.
+// get reads the model from the database of cfg, unless one of its server is known: all have the same schema, and each
+// upgrade brings one of its own.
 func (m *models) get(ctx context.Context, cfg *pgx.ConnConfig) (*model, error) {
-	key := fmt.Sprintf("%s\n%d\n%s", cfg.Host, cfg.Port, cfg.Database)
+	key := fmt.Sprintf("%s\n%d", cfg.Host, cfg.Port)
 	m.mu.Lock()
 	found := m.known[key]
 	m.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 func unmanaged() []string {
 	return []string{
 		"schema", "view", "materialized view", "function", "procedure", "aggregate", "extension", "domain",
-		"composite type", "range", "collation", "event trigger", "foreign table", "object", "default grant",
+		"composite type", "range", "type", "event trigger", "foreign table", "object", "user mapping", "default grant",
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"ariga.io/atlas/sql/migrate"
 	"ariga.io/atlas/sql/postgres"
@@ -101,7 +102,8 @@ func (s *session) plan(ctx context.Context, want *model, companions bool) (*plan
 	return p, nil
 }
 
-// refuse returns a *provision.DestructiveError if changes has destructive ones that allow does not name.
+// refuse returns a *provision.DestructiveError if changes has destructive ones that allow does not name, with a word on
+// renames where there may be one.
 func refuse(changes []provision.Change, allow []string) error {
 	var refused []provision.Change
 	for _, c := range changes {
@@ -109,10 +111,31 @@ func refuse(changes []provision.Change, allow []string) error {
 			refused = append(refused, c)
 		}
 	}
-	if len(refused) > 0 {
-		return &provision.DestructiveError{Changes: refused}
+	if len(refused) == 0 {
+		return nil
 	}
-	return nil
+	err := error(&provision.DestructiveError{Changes: refused})
+	for _, kind := range []string{"table", "column"} {
+		if old, renamed := mayBeRenamed(kind, refused, changes); renamed {
+			err = fmt.Errorf("%w (if %s is to be renamed: that looks like a drop and an add; rename it in each database, with "+
+				"Migrations, or add, copy and drop in three releases)", err, old)
+		}
+	}
+	return err
+}
+
+// mayBeRenamed finds what goes while another of its kind comes, to the same table if it is a column.
+func mayBeRenamed(kind string, refused, changes []provision.Change) (old string, ok bool) {
+	place := func(name string) string { return name[:strings.LastIndex(name, ".")+1] }
+	for _, gone := range refused {
+		old, dropped := strings.CutPrefix(gone.Name, "drop "+kind+" ")
+		for _, c := range changes {
+			if added, ok := strings.CutPrefix(c.Name, "add "+kind+" "); ok && dropped && (kind == "table" || place(added) == place(old)) {
+				return old, true
+			}
+		}
+	}
+	return "", false
 }
 
 // apply runs the plan and the companions, has the result verified, and commits.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/provision/atlas"
 )
 
 const before = `
@@ -147,6 +149,28 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 	}
 }
 
+func TestRefusedRenamesSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	target := built(t, text(t, before))
+	for change, want := range map[string]string{
+		"ALTER TABLE member RENAME COLUMN nick TO alias":                   "if member.nick is to be renamed",
+		"DROP VIEW roster; ALTER TABLE member RENAME TO person":            "if member is to be renamed",
+		"ALTER TABLE member DROP COLUMN nick":                              "",
+		"ALTER TABLE member DROP COLUMN nick; ALTER TABLE team ADD a text": "",
+	} {
+		s := must(t)(atlas.SQL(atlas.Config{
+			Text: before + change, Repeatable: []string{"none.sql"}, FS: fstest.MapFS{"none.sql": {Data: []byte("SELECT 1")}},
+		}))
+		_, err := s.Upgrade(t.Context(), task(t, target, built(t, s)))
+		if d := (*provision.DestructiveError)(nil); !errors.As(err, &d) {
+			t.Fatalf("%s: %v", change, err)
+		}
+		if got := err.Error(); want == "" && strings.Contains(got, "renamed") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", change, got)
+		}
+	}
+}
+
 func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ sql, want string }{
@@ -157,7 +181,7 @@ func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 		{"ALTER TABLE member ENABLE ROW LEVEL SECURITY", "+ table public.member: row security"},
 		{"CREATE POLICY p ON member USING (true)", "+ policy public.member.p"},
 		{"ALTER TABLE member ALTER CONSTRAINT member_team DEFERRABLE", "DEFERRABLE"},
-		{"GRANT SELECT ON member TO PUBLIC", "+ grant public.member to PUBLIC: SELECT"},
+		{"GRANT SELECT ON member TO PUBLIC", "+ grant table public.member to PUBLIC: SELECT"},
 		{"CREATE DOMAIN d AS text", "+ domain public.d"},
 		{"CREATE SEQUENCE s", "+ sequence public.s"},
 		{"CREATE SCHEMA other; CREATE TABLE other.t ()", "+ schema other"},

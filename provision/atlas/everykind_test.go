@@ -1,0 +1,105 @@
+package atlas_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/provision/atlas"
+)
+
+// errTried is what Verify answers to keep the target as it is, once it has seen that the upgrade would do.
+var errTried = errors.New("the schema is right")
+
+// trial is an upgrade of target that is never committed.
+func trial(target, model *pgx.ConnConfig, want *provision.Fingerprint) provision.Upgrade {
+	return provision.Upgrade{Target: target, Model: model, Verify: func(ctx context.Context, conn *pgx.Conn) error {
+		got, err := provision.TakeFingerprint(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if diff := got.Diff(want); diff != nil {
+			return &provision.SchemaMismatchError{Diff: diff}
+		}
+		return errTried
+	}}
+}
+
+// droppable makes a database whose objects can all be dropped at once, because they belong to the role owner.
+func droppable(t *testing.T, owner string) *pgx.ConnConfig {
+	t.Helper()
+	model := pgtest.Database(t).ConnConfig
+	admin := pgtest.Admin(t)
+	script(t, admin, "CREATE ROLE "+owner+" SUPERUSER LOGIN PASSWORD 'x'")
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		for _, cfg := range []*pgx.ConnConfig{model, admin} {
+			conn, err := pgx.ConnectConfig(ctx, cfg)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := conn.PgConn().Exec(ctx, "DROP OWNED BY "+owner+" CASCADE").ReadAll(); err != nil {
+				t.Error(err)
+			}
+			if cfg == admin {
+				_, err = conn.Exec(ctx, "DROP ROLE "+owner)
+			}
+			if err := errors.Join(err, conn.Close(ctx)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	model.User, model.Password = owner, "x"
+	return model
+}
+
+func TestEveryKindOfObjectIsMadeOrRefused(t *testing.T) {
+	t.Parallel()
+	base := history(t, "1.sql", before)
+	target, model := built(t, base), droppable(t, "kinds")
+	untouched := fingerprint(t, target)
+	made, refused := 0, 0
+	for i, c := range objectKinds {
+		if i%pgtest.Size(10, 1) != 0 {
+			continue
+		}
+		s := history(t, "1.sql", before, "2.sql", c.sql)
+		if err := s.Build(t.Context(), model); err != nil {
+			t.Fatalf("%s: %v", c.sql, err)
+		}
+		want := fingerprint(t, model)
+		u := trial(target, model, want)
+		u.Policy.Allow = []string{"drop enum value status.done"} // as which the library sees its new name
+		if diff := untouched.Diff(want); diff == nil {
+			t.Errorf("%s: not in the fingerprint", c.sql)
+		}
+		library := must(t)(atlas.SQL(atlas.Config{Text: before + c.sql}))
+		switch _, err := library.Upgrade(t.Context(), u); {
+		case errors.Is(err, errTried):
+			made++
+			if !c.made {
+				t.Errorf("%s: made", c.sql)
+			}
+		case err == nil:
+			t.Errorf("%s: neither made nor refused", c.sql)
+		default:
+			refused++
+			if c.made {
+				t.Errorf("%s: %v", c.sql, err)
+			}
+		}
+		if _, err := s.Upgrade(t.Context(), u); !errors.Is(err, errTried) {
+			t.Errorf("%s: by a migration: %v", c.sql, err)
+		}
+		script(t, model, "DROP OWNED BY kinds CASCADE")
+	}
+	if diff := untouched.Diff(fingerprint(t, target)); diff != nil {
+		t.Errorf("something stayed: %v", diff)
+	}
+	defer pgtest.Figure(t, "kinds", "%d kinds of objects: the library made %d and refused %d, migrations made all", made+refused, made, refused)
+}
