@@ -30,6 +30,9 @@ func ShareOf(r *Registry, b Budgeted) *Share { return &Share{r: r, b: b} }
 // Lull is the least time between two reads of Follow.
 const Lull time.Duration = lull
 
+// Announce ends a statement that has changed tenants.
+const Announce = announce
+
 // DriverErr is what is left of an error of the driver.
 func DriverErr(err error) error { return driverErr("try", err) }
 

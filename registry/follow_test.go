@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -62,9 +63,15 @@ func (r *recorder) wait(t testing.TB, id tenancy.ID, epoch int64) {
 func (f *fixture) follow(t testing.TB) (rec *recorder, stop func()) {
 	t.Helper()
 	rec = newRecorder()
+	return rec, f.tell(t, rec)
+}
+
+// tell runs Follow for inv until the test or stop ends it.
+func (f *fixture) tell(t testing.TB, inv registry.Invalidator) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- f.Follow(ctx, rec) }()
+	go func() { done <- f.Follow(ctx, inv) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -72,7 +79,7 @@ func (f *fixture) follow(t testing.TB) (rec *recorder, stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return rec, stop
+	return stop
 }
 
 func pollEvery(d time.Duration) func(*pgxpool.Config, *registry.Config) {
@@ -161,10 +168,22 @@ func TestAFollowerThatWasAwayLongerThanChangesAreKeptHearsOfEveryTenant(t *testi
 	rec.wait(t, "acme", 51)
 }
 
+// cache is a resolver that is told of changes, beside a recorder of them.
+type cache struct {
+	*recorder
+	resolver *tenancy.Resolver
+}
+
+func (c cache) Invalidate(id tenancy.ID, epoch int64) {
+	c.resolver.Invalidate(id, epoch)
+	c.recorder.Invalidate(id, epoch)
+}
+
 func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	const writers, changes, atLeast = 4, 250, 25
+	const writers = 4
+	changes, atLeast := pgtest.Size[int64](60, 2_500), pgtest.Size[int64](8, 100)
 	for i := range writers {
 		f.active(t, name("t%d", i))
 	}
@@ -174,14 +193,26 @@ func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
 	follower := &fixture{Registry: newRegistry(t, registry.Config{
 		Pool: newPool(t, cfg), Keyring: newKeyring(t, 1), PollInterval: time.Hour,
 	})}
-	rec, _ := follower.follow(t)
-	rec.wait(t, "t0", 2)
+	// Nor has the resolver, which is asked all the time and dials nothing.
+	resolver, err := tenancy.New(tenancy.Config{Directory: f, Base: f.pool.Config(), TTL: -1, IdleTimeout: -1})
+	must(t, err)
+	defer func() { must(t, resolver.Close(context.WithoutCancel(t.Context()))) }()
+	told := cache{newRecorder(), resolver}
+	defer follower.tell(t, told)()
+	told.wait(t, "t0", 2)
 
 	var kills atomic.Int64
 	var epochs [writers]int64
 	ctx, cancel := context.WithCancel(t.Context())
-	killer := make(chan struct{})
-	go func() { defer close(killer); f.killFollower(ctx, &kills) }()
+	var others sync.WaitGroup
+	others.Go(func() { f.killFollower(ctx, &kills) })
+	for i := range writers {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				epochOf(t, resolver, tenancy.ID(name("t%d", i)))
+			}
+		})
+	}
 	must(t, errors.Join(concurrently(writers, func(i int) error {
 		id := tenancy.ID(name("t%d", i))
 		for epochs[i] = 2; epochs[i] < 2+changes || kills.Load() < atLeast; epochs[i]++ {
@@ -192,17 +223,36 @@ func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
 		return nil
 	})...))
 	cancel()
-	<-killer
-	t.Logf("the listener was killed %d times", kills.Load())
+	others.Wait()
+	var written, missed, stale int64
 	for i, last := range epochs {
 		id := tenancy.ID(name("t%d", i))
-		rec.wait(t, id, last)
+		told.wait(t, id, last)
 		for epoch := int64(1); epoch <= last; epoch++ {
-			if !rec.has(id, epoch) {
+			if !told.has(id, epoch) {
 				t.Errorf("missed epoch %d of %q", epoch, id)
+				missed++
 			}
 		}
+		if got := epochOf(t, resolver, id); got != last {
+			t.Errorf("the resolver serves epoch %d of %q, the table has %d", got, id, last)
+			stale++
+		}
+		written += last - 2
 	}
+	pgtest.Figure(t, "R8", "%d changes while the listener was killed %d times: %d missed, %d of %d caches differ from the table",
+		written, kills.Load(), missed, stale, writers)
+}
+
+// epochOf returns the epoch of the record that r leases.
+func epochOf(t testing.TB, r *tenancy.Resolver, id tenancy.ID) int64 {
+	l, err := r.Acquire(context.WithoutCancel(t.Context()), id)
+	if err != nil {
+		t.Errorf("acquire: %v", err)
+		return 0
+	}
+	defer l.Release()
+	return l.Tenant().Epoch
 }
 
 // killFollower terminates the follower's backend as often as there is one, until ctx ends.

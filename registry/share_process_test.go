@@ -110,7 +110,7 @@ func TestProcessesThatComeAndDieStayWithinTheBudget(t *testing.T) {
 		Host: admin.Host, Port: admin.Port, User: admin.User, Password: admin.Password,
 		Registry: f.pool.Config().ConnConfig.Database,
 	}
-	for range 16 {
+	for range 8 {
 		told.Databases = append(told.Databases, pgtest.Database(t).ConnConfig.Database)
 	}
 	conn, err := pgx.ConnectConfig(t.Context(), admin)
@@ -118,17 +118,19 @@ func TestProcessesThatComeAndDieStayWithinTheBudget(t *testing.T) {
 	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
 
 	var crew []*exec.Cmd
-	peak, samples, kills := 0, 0, 0
+	peak, samples, over, kills := 0, 0, 0, 0
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for tick := range 240 { // 12 s
+	ticks := pgtest.Size(120, 6_000) // 6 s, or 5 min; longer where processes start slowly
+	for tick := 0; tick < ticks || tick < 2_000 && (peak < budget/2 || kills < 4); tick++ {
 		<-ticker.C
 		open := 0
 		must(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE backend_type = 'client backend' AND datname = ANY($1)`, told.Databases).Scan(&open))
 		samples, peak = samples+1, max(peak, open)
 		if open > budget {
-			t.Fatalf("%d connections are open, the budget is %d", open, budget)
+			over++
+			t.Errorf("%d connections are open, the budget is %d", open, budget)
 		}
 		switch {
 		case tick%15 != 0:
@@ -147,7 +149,8 @@ func TestProcessesThatComeAndDieStayWithinTheBudget(t *testing.T) {
 		must(t, cmd.Process.Signal(syscall.SIGTERM))
 		must(t, cmd.Wait())
 	}
-	t.Logf("%d samples, at most %d of %d connections open, %d processes ended meanwhile", samples, peak, budget, kills)
+	pgtest.Figure(t, "R2", "processes that join, end and are killed (%d of them): %d of %d samples over the budget of %d, at most %d connections",
+		kills, over, samples, budget, peak)
 	if peak < budget/2 || kills < 4 {
 		t.Error("the processes did too little to show anything")
 	}

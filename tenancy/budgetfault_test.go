@@ -87,33 +87,44 @@ func TestQueryWithoutConnectionMatchesErrAtCapacity(t *testing.T) {
 	}
 }
 
-// Cancelled queries send cancel requests, which dial while every permit is held by those that they cancel.
+// Cancelled queries send cancel requests, which dial while every permit is held by those that they cancel. What is not
+// cancelled has its own answer, and nothing is left over.
 func TestCancelledQueriesLoseNoPermit(t *testing.T) {
 	t.Parallel()
-	const budget, workers, queries = 6, 16, 5_000
+	const budget, workers = 6, 16
+	queries := pgtest.Size[int64](2_000, 100_000)
 	dir, base, names := crowd(t, 12)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: budget, BudgetWait: time.Minute})
 	stop := watch(t, names, func() int { return budget })
-	var asked, cancelled atomic.Int64
+	var asked, cancelled, wrong atomic.Int64
 	var users sync.WaitGroup
 	for w := range workers {
 		users.Go(func() {
 			rnd := rand.New(rand.NewPCG(11, uint64(w)))
 			next := zipf(w, 12)
-			for asked.Add(1) <= queries {
+			for {
+				n := asked.Add(1)
+				if n > queries {
+					return
+				}
 				ctx, cancel := context.WithCancel(t.Context())
 				if rnd.IntN(2) == 0 {
 					time.AfterFunc(time.Duration(rnd.IntN(3000))*time.Microsecond, cancel)
 				}
-				err := r.AcquireFunc(ctx, next(), func(ctx context.Context, pool *pgxpool.Pool) error {
-					_, err := pool.Exec(ctx, "select pg_sleep(0.001)")
-					return err
+				var echo int64
+				var where string
+				id := next()
+				err := r.AcquireFunc(ctx, id, func(ctx context.Context, pool *pgxpool.Pool) error {
+					return pool.QueryRow(ctx, "select $1::bigint, current_database() from pg_sleep(0.001)", n).Scan(&echo, &where)
 				})
 				switch {
 				case ctx.Err() != nil && err != nil:
 					cancelled.Add(1)
 				case err != nil:
 					t.Errorf("query: %v", err)
+				case echo != n || where != dir.records[id].Endpoint.Database:
+					wrong.Add(1)
+					t.Errorf("query %d of %s: answer %d from %s", n, id, echo, where)
 				}
 				cancel()
 			}
@@ -122,10 +133,35 @@ func TestCancelledQueriesLoseNoPermit(t *testing.T) {
 	users.Wait()
 	seen := stop()
 	s := pgStat(t, r)
-	t.Logf("%d of %d cancelled, %d dials, %d samples, at most %d connections", cancelled.Load(), queries, s.DialCount(),
-		seen.samples, seen.most)
+	wantAllIdle(t, r, dir, names)
+	pgtest.Figure(t, "R14", "%d of %d queries cancelled, %d wrong answers; %d dials; %d samples, at most %d connections of %d; none in use, busy or lost afterwards",
+		cancelled.Load(), queries, wrong.Load(), s.DialCount(), seen.samples, seen.most, budget)
 	closeNow(t, r)
 	wantNoPermits(t, r)
+}
+
+// wantAllIdle checks that no pool has a connection in use, and that the server sees them all idle.
+func wantAllIdle(t *testing.T, r *tenancy.Resolver, dir *tenants, names []string) {
+	t.Helper()
+	for id := range dir.records {
+		err := r.AcquireFunc(t.Context(), id, func(_ context.Context, pool *pgxpool.Pool) error {
+			eventually(t, "all connections given back", func() bool { return pool.Stat().AcquiredConns() == 0 })
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	admin := connect(t)
+	eventually(t, "idle", func() bool {
+		var busy int
+		err := admin.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = any($1) and state <> 'idle'",
+			names).Scan(&busy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return busy == 0
+	})
 }
 
 func TestBudgetCanBeChangedUnderLoad(t *testing.T) {
@@ -170,41 +206,6 @@ func TestBudgetCanBeChangedUnderLoad(t *testing.T) {
 		eventually(t, "empty", func() bool { return pgStat(t, r).OpenConns() == 0 })
 	}
 	closeNow(t, r)
-}
-
-// Somebody else may take what the server has. The error is PostgreSQL's own, and goes when the others do.
-func TestServerFullOfOthersRecovers(t *testing.T) {
-	admin := connect(t)
-	dir, base, names := crowd(t, 1)
-	// The role's limit gives the SQLSTATE of max_connections, and leaves the other tests their connections.
-	if _, err := admin.Exec(t.Context(), "create role few login connection limit 2 password '"+base.ConnConfig.Password+"'"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = admin.Exec(context.WithoutCancel(t.Context()), "drop role few") })
-	base.ConnConfig.User = "few"
-	outsider := pgtest.Admin(t)
-	outsider.User, outsider.Database = "few", names[0]
-	var others []*pgx.Conn
-	for range 2 {
-		conn, err := pgx.ConnectConfig(t.Context(), outsider)
-		if err != nil {
-			t.Fatal(err)
-		}
-		others = append(others, conn)
-	}
-	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: 2})
-	defer closeNow(t, r)
-	for range 10 {
-		var pg *pgconn.PgError
-		if err := query(t, r, "t0"); !errors.As(err, &pg) || pg.Code != "53300" {
-			t.Fatalf("error %v, want SQLSTATE 53300", err)
-		}
-	}
-	wantNoPermits(t, r)
-	for _, conn := range others {
-		_ = conn.Close(t.Context())
-	}
-	eventually(t, "served again", func() bool { return query(t, r, "t0") == nil })
 }
 
 // Guards: with sslmode=prefer and a server without TLS each connect dials twice. When the second dial needed a place of its

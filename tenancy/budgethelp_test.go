@@ -114,13 +114,16 @@ func (l *latencies) add(d time.Duration) {
 	l.all = append(l.all, d)
 }
 
-// at returns the latency below which the given part of the requests is.
-func (l *latencies) at(part float64) time.Duration {
+// at returns the latency below which the given part of the requests is, to 10 µs.
+func (l *latencies) at(part float64) time.Duration { return l.exact(part).Round(10 * time.Microsecond) }
+
+// exact is at to the nanosecond.
+func (l *latencies) exact(part float64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.all) == 0 {
 		return 0
 	}
 	slices.Sort(l.all)
-	return l.all[int(part*float64(len(l.all)-1))].Round(10 * time.Microsecond)
+	return l.all[int(part*float64(len(l.all)-1))]
 }

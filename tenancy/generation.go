@@ -21,7 +21,8 @@ func (g *guard) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
 }
 
 // isWritable reports whether the server says, as it does from version 14 on, that it takes writes. Then it was the
-// user's own transaction that was read only.
+// user's own transaction that was read only. What it says may be older than the statement that failed, so that it
+// counts only in a transaction.
 func isWritable(conn *pgconn.PgConn) bool {
-	return conn.ParameterStatus("in_hot_standby") == "off" && conn.ParameterStatus("default_transaction_read_only") == "off"
+	return conn.TxStatus() != 'I' && conn.ParameterStatus("in_hot_standby") == "off" && conn.ParameterStatus("default_transaction_read_only") == "off"
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -86,7 +87,8 @@ func address(cc *pgx.ConnConfig) string {
 // use again soon after it is back.
 func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 	t.Parallel()
-	const queries, patience = 600, 1500 * time.Millisecond
+	const patience = 1500 * time.Millisecond
+	queries := pgtest.Size(400, 20_000)
 	dir, base := databases(t, 4)
 	f, host, port := forward(t, address(base.ConnConfig))
 	for _, id := range []tenancy.ID{"t0", "t1"} {
@@ -99,6 +101,7 @@ func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
 	defer closeNow(t, r)
 
+	var failed atomic.Int64
 	healthy := func() time.Duration { // the 99th percentile
 		took := make([]time.Duration, queries)
 		var wg sync.WaitGroup
@@ -107,6 +110,7 @@ func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 				for i := w; i < queries; i += 4 {
 					start := time.Now()
 					if err := query(t, r, []tenancy.ID{"t2", "t3"}[i%2]); err != nil {
+						failed.Add(1)
 						t.Errorf("healthy tenant: %v", err)
 					}
 					took[i] = time.Since(start)
@@ -162,8 +166,9 @@ func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 	back := time.Now()
 	eventually(t, "back", func() bool { _, err := try(); return err == nil })
 	recovered := time.Since(back)
-	t.Logf("healthy: p99 %v before, %v during; sick: breaker open after %v, slowest answer %v, back after %v",
-		before, during, time.Duration(opened.Load()), time.Duration(slowest.Load()), recovered)
+	defer pgtest.Figure(t, "R9", "tenants of the healthy server: %d of %d queries failed, p99 %v before and %v during; of the black hole: breaker open after %v, slowest answer %v with a limit of %v, back after %v",
+		failed.Load(), 2*queries, before.Round(time.Millisecond), during.Round(time.Millisecond), time.Duration(opened.Load()).Round(time.Millisecond),
+		time.Duration(slowest.Load()).Round(time.Millisecond), patience, recovered.Round(time.Millisecond))
 	if time.Duration(slowest.Load()) > patience+500*time.Millisecond || recovered > 4*time.Second {
 		t.Error("too slow") // the figures that are promised are 50 ms and 2 s; this machine may be busy
 	}

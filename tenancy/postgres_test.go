@@ -35,25 +35,28 @@ func databases(t testing.TB, n int) (*tenants, *pgxpool.Config) {
 	return dir, base
 }
 
-// The promises of the package, at work: a query reaches the database of the tenant it was leased for, and neither
-// evictions nor invalidations break it.
+// The promises of the package, at work: a query reaches the database of the tenant it was leased for, neither evictions nor
+// changes nor moves break it, and no sample shows more connections than the budget.
 func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
-	const tenantCount, maxPools, workers, queries = 50, 8, 8, 20_000
-	dir, base := databases(t, tenantCount)
+	tenantCount, maxPools := pgtest.Size(10, 500), pgtest.Size(4, 50)
+	workers, queries := pgtest.Size(8, 64), pgtest.Size[int64](2_000, 200_000)
+	budget := pgtest.Size(6, 80)
+	dir, base, homes := homes(t, tenantCount, pgtest.Size(2, 20))
 	r := resolver(t, tenancy.Config{
-		Directory: dir, Base: base, MaxPools: maxPools, MaxConnsPerTenant: 2,
-		CapacityWait: time.Minute, IdleTimeout: 200 * time.Millisecond, TTL: 100 * time.Millisecond,
+		Directory: dir, Base: base, MaxPools: maxPools, MaxConnsPerTenant: 2, MaxConns: budget, Fence: true,
+		CapacityWait: time.Minute, BudgetWait: time.Minute, IdleTimeout: 200 * time.Millisecond, TTL: 100 * time.Millisecond,
 	})
 	defer closeNow(t, r)
+	sampled := watch(t, homes.all(), func() int { return budget })
 
 	var asked, wrong, failed atomic.Int64
 	stop := make(chan struct{})
 	var meddler, users sync.WaitGroup
-	meddler.Go(func() { meddle(r, dir, tenantCount, stop) })
+	meddler.Go(func() { homes.meddle(r, dir, stop) })
 	for w := range workers {
 		users.Go(func() {
 			rnd := rand.New(rand.NewPCG(7, uint64(w)))
-			zipf := rand.NewZipf(rnd, 1.5, 4, tenantCount-1)
+			zipf := rand.NewZipf(rnd, 1.5, 4, uint64(tenantCount-1))
 			for asked.Load() < queries {
 				id := tenancy.ID(fmt.Sprintf("t%d", zipf.Uint64()))
 				l, err := r.Acquire(t.Context(), id)
@@ -61,15 +64,13 @@ func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 					t.Errorf("Acquire: %v", err)
 					return
 				}
-				for range 10 {
+				for range 5 {
 					asked.Add(1)
-					var name string
-					err := l.Pool().QueryRow(t.Context(), "select current_database()").Scan(&name)
-					switch {
+					switch where, whose, err := whereAmI(t.Context(), l.Pool()); {
 					case err != nil:
 						failed.Add(1)
 						t.Errorf("query: %v", err)
-					case name != l.Tenant().Endpoint.Database:
+					case where != l.Tenant().Endpoint.Database || whose != id:
 						wrong.Add(1)
 					}
 				}
@@ -80,19 +81,58 @@ func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 	users.Wait()
 	close(stop)
 	meddler.Wait()
-	s := r.Stat()
-	t.Logf("%d queries, %d wrong, %d failed; %d pools opened, evicted: idle %d, capacity %d, explicit %d, changed %d",
-		asked.Load(), wrong.Load(), failed.Load(), s.OpenCount(), s.EvictCount(tenancy.CauseIdle),
-		s.EvictCount(tenancy.CauseCapacity), s.EvictCount(tenancy.CauseExplicit), s.EvictCount(tenancy.CauseChanged))
+	released := time.Now()
+	eventually(t, "drained", func() bool { return r.Stat().DrainingPools() == 0 })
+	drained, seen, s := time.Since(released), sampled(), r.Stat()
 	if asked.Load() < queries || wrong.Load() != 0 || failed.Load() != 0 {
 		t.Fail()
 	}
+	pgtest.Figure(t, "R1", "%d queries, %d tenants, %d pools: %d wrong, %d failed; %d opened, evicted: idle %d, capacity %d, explicit %d, changed %d",
+		asked.Load(), tenantCount, maxPools, wrong.Load(), failed.Load(), s.OpenCount(), s.EvictCount(tenancy.CauseIdle),
+		s.EvictCount(tenancy.CauseCapacity), s.EvictCount(tenancy.CauseExplicit), s.EvictCount(tenancy.CauseChanged))
+	pgtest.Figure(t, "R2", "%d of %d samples over the budget of %d, at most %d connections; all pools closed %v after the last release",
+		seen.over, seen.samples, budget, seen.most, drained.Round(time.Millisecond))
 }
 
-// meddle evicts, raises epochs and invalidates until stop is closed.
-func meddle(r *tenancy.Resolver, dir *tenants, n int, stop <-chan struct{}) {
+// whereAmI asks a database for its name and for the tenant that it says it belongs to.
+func whereAmI(ctx context.Context, pool *pgxpool.Pool) (database string, whose tenancy.ID, err error) {
+	var comment string
+	err = pool.QueryRow(ctx, `select datname, coalesce(shobj_description(oid, 'pg_database'), '')
+		from pg_database where datname = current_database()`).Scan(&database, &comment)
+	mark, _ := tenancy.ParseMark(comment)
+	return database, mark.Tenant, err
+}
+
+// estates are the databases of each tenant, which say whose they are. Who has two can move.
+type estates map[tenancy.ID][]string
+
+// homes makes n tenants with a database each, the first of them with two.
+func homes(t testing.TB, n, movable int) (*tenants, *pgxpool.Config, estates) {
+	t.Helper()
+	own, base := databases(t, n+movable)
+	admin := connect(t)
+	dir, all := newTenants(), make(estates)
+	for i := range n + movable {
+		id, ep := tenancy.ID(fmt.Sprintf("t%d", i%n)), own.records[tenancy.ID(fmt.Sprintf("t%d", i))].Endpoint
+		comment(t, admin, ep.Database, tenancy.Mark{Tenant: id})
+		if all[id] = append(all[id], ep.Database); i < n {
+			dir.put(tenancy.Tenant{ID: id, State: tenancy.Active, Epoch: 1, Endpoint: ep})
+		}
+	}
+	return dir, base, all
+}
+
+func (e estates) all() (names []string) {
+	for _, own := range e {
+		names = append(names, own...)
+	}
+	return names
+}
+
+// meddle evicts, raises epochs, moves and invalidates until stop is closed.
+func (e estates) meddle(r *tenancy.Resolver, dir *tenants, stop <-chan struct{}) {
 	rnd := rand.New(rand.NewPCG(3, 3))
-	ticker := time.NewTicker(10 * time.Millisecond)
+	ticker := time.NewTicker(pgtest.Size(100*time.Millisecond, 10*time.Millisecond)) // a tenant of many changes seldom
 	defer ticker.Stop()
 	for {
 		select {
@@ -100,7 +140,7 @@ func meddle(r *tenancy.Resolver, dir *tenants, n int, stop <-chan struct{}) {
 			return
 		case <-ticker.C:
 		}
-		id := tenancy.ID(fmt.Sprintf("t%d", min(rnd.IntN(n), rnd.IntN(n)))) // the busy ones more often
+		id := tenancy.ID(fmt.Sprintf("t%d", min(rnd.IntN(len(e)), rnd.IntN(len(e))))) // the busy ones more often
 		if rnd.IntN(2) == 0 {
 			r.Evict(id)
 			continue
@@ -108,9 +148,19 @@ func meddle(r *tenancy.Resolver, dir *tenants, n int, stop <-chan struct{}) {
 		dir.mu.Lock()
 		rec := dir.records[id]
 		rec.Epoch++
+		rec.Endpoint.Database = e[id][rnd.IntN(len(e[id]))]
 		dir.records[id] = rec
 		dir.mu.Unlock()
 		r.Invalidate(id, rec.Epoch)
+	}
+}
+
+// comment puts a mark on a database.
+func comment(t testing.TB, admin *pgx.Conn, database string, m tenancy.Mark) {
+	t.Helper()
+	_, err := admin.Exec(t.Context(), "COMMENT ON DATABASE "+pgx.Identifier{database}.Sanitize()+" IS '"+m.String()+"'")
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -273,7 +323,28 @@ func TestBaseHooksRunForEveryConnection(t *testing.T) {
 
 func TestThousandFirstRequestsAskOnce(t *testing.T) {
 	t.Parallel()
+	rounds := pgtest.Size(2, 100)
 	dir, base := databases(t, 1)
+	var most rush
+	for range rounds {
+		s := stampede(t, dir, base)
+		if s.lookups != 1 || s.failed != 0 || s.pools != 1 || s.dials > 2 {
+			t.Errorf("%+v", s)
+		}
+		most = rush{max(most.lookups, s.lookups), max(most.failed, s.failed), max(most.pools, s.pools), max(most.dials, s.dials)}
+	}
+	pgtest.Figure(t, "R3", "%d rounds of 1,000 first requests, the first of which is cancelled; in each at most %d look-up, %d pool, %d dials, %d failed",
+		rounds, most.lookups, most.pools, most.dials, most.failed)
+}
+
+// rush is what a thousand first requests cost.
+type rush struct{ lookups, failed, pools, dials int64 }
+
+// stampede sends a thousand requests for a tenant that nobody has asked for, and ends the context of the first while it
+// waits.
+func stampede(t *testing.T, dir *tenants, base *pgxpool.Config) rush {
+	t.Helper()
+	asked := dir.asked("t0")
 	arrived := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	dir.hook(func(look context.Context, _ tenancy.ID) error {
@@ -292,7 +363,7 @@ func TestThousandFirstRequestsAskOnce(t *testing.T) {
 		}
 		leader <- err
 	}()
-	eventually(t, "in flight", func() bool { return dir.asked("t0") == 1 })
+	eventually(t, "in flight", func() bool { return dir.asked("t0") == asked+1 })
 	var failed atomic.Int64
 	var followers sync.WaitGroup
 	for range 999 {
@@ -309,7 +380,8 @@ func TestThousandFirstRequestsAskOnce(t *testing.T) {
 	if err := <-leader; !errors.Is(err, context.Canceled) {
 		t.Errorf("leader: %v", err)
 	}
-	if dir.asked("t0") != 1 || failed.Load() != 0 || r.Stat().OpenCount() != 1 {
-		t.Errorf("%d look-ups, %d failed, %d pools", dir.asked("t0"), failed.Load(), r.Stat().OpenCount())
+	return rush{
+		lookups: int64(dir.asked("t0") - asked), failed: failed.Load(),
+		pools: r.Stat().OpenCount(), dials: r.Stat().Servers()[0].DialCount(),
 	}
 }
