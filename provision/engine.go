@@ -33,6 +33,9 @@ type phase struct {
 
 func (j *job) signUp() []phase {
 	phases := []phase{{"database", j.database}, {"wall", j.wall}, {"seed", j.seed}}
+	if j.claim.Warm {
+		phases = phases[2:]
+	}
 	for _, s := range j.p.cfg.Steps {
 		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
 	}

@@ -19,6 +19,7 @@ type Provisioner struct {
 	hash  string        // of cfg.Schema
 	owner string        // names this provisioner in its claims
 	wake  chan struct{} // has room for one: a pass of Run is due
+	taken chan struct{} // has room for one: a sign-up took from the stock, or found none
 
 	mu    sync.Mutex      // guards ready; held for nothing but reading and writing it
 	ready map[string]bool // servers that have the shared roles and the template
@@ -41,14 +42,15 @@ func New(cfg Config) (*Provisioner, error) {
 		hash:  cfg.Schema.Hash(),
 		owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
 		wake:  make(chan struct{}, 1),
+		taken: make(chan struct{}, 1),
 		ready: map[string]bool{},
 	}, nil
 }
 
-// wakeUp makes the next pass of Run begin at once.
-func (p *Provisioner) wakeUp() {
+// wakeUp makes the next pass begin at once of whoever rests on wake.
+func wakeUp(wake chan<- struct{}) {
 	select {
-	case p.wake <- struct{}{}:
+	case wake <- struct{}{}:
 	default: // one is due already
 	}
 }
