@@ -70,6 +70,12 @@ type Config struct {
 	// time, and none while sign-ups are running there that can do with those that are left. Default: 250 ms.
 	WarmInterval time.Duration
 
+	// WarmConns is how many connections Run holds open on each server to the warm databases that are next: the first
+	// connection to a database costs more than all the rest of such a sign-up. Only sign-ups through this Provisioner
+	// profit. Count them, and one more for each sign-up that is running, with what the server must leave free beside the
+	// connections of the resolvers. Default: none.
+	WarmConns int
+
 	// Logger gets a line for each step, with the tenant's id. Default: discards.
 	Logger *slog.Logger
 
@@ -135,6 +141,7 @@ func (c Config) validate() error {
 
 	check(c.Warm >= 0, "Warm: must not be negative")
 	check(c.WarmInterval > 0, "WarmInterval: must not be negative")
+	check(c.WarmConns >= 0, "WarmConns: must not be negative")
 
 	names := map[string]bool{}
 	for i, s := range c.Steps {

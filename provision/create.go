@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nrednav/cuid2"
 
@@ -56,12 +57,13 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 		req.Admin.ID = cuid2.Generate()
 	}
 	var result *Result
+	began := time.Now()
 	claim, err := p.reserve(ctx, req, !own)
 	replay := (*registry.ReplayError)(nil)
 	switch {
 	case err == nil:
 		req.ID = claim.Tenant.ID // a warm database's, perhaps
-		result, err = p.create(ctx, claim, req.Progress)
+		result, err = p.create(ctx, &job{p: p, claim: claim, reserved: began, progress: req.Progress})
 	case errors.As(err, &replay):
 		result, err = p.replay(ctx, replay.TenantID, req.Admin.Email)
 	}
@@ -75,14 +77,13 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 }
 
 // create does what comes after the intent.
-func (p *Provisioner) create(ctx context.Context, claim *registry.Claim, progress func(string)) (*Result, error) {
-	j := &job{p: p, claim: claim, progress: progress}
+func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
 	err := j.runHeld(ctx, j.signUp())
 	if err == nil {
-		return p.made(ctx, claim)
+		return p.made(ctx, j.claim)
 	}
-	if failErr := p.fail(ctx, claim, err); errors.Is(failErr, registry.ErrClaimLost) && ctx.Err() == nil {
-		return p.outcome(ctx, claim) // another process took over
+	if failErr := p.fail(ctx, j.claim, err); errors.Is(failErr, registry.ErrClaimLost) && ctx.Err() == nil {
+		return p.outcome(ctx, j.claim) // another process took over
 	}
 	return nil, err
 }
@@ -95,7 +96,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	}
 	var warm *registry.WarmChoice
 	if mayTake {
-		warm = &registry.WarmChoice{Step: "seed"}
+		warm = &registry.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
 	}
 	claim, err := p.cfg.Registry.Reserve(ctx, registry.Reservation{
 		ID:             req.ID,
@@ -148,8 +149,11 @@ func shorten(reason string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(reason, "\x00", ""), "")
 }
 
-// made reads the tenant back, which has its epoch from activation.
+// made is what the sign-up has made. The tenant is read back only if a step may have changed it since the intent.
 func (p *Provisioner) made(ctx context.Context, claim *registry.Claim) (*Result, error) {
+	if len(p.cfg.Steps) == 0 {
+		return result(&claim.Tenant, claim), nil
+	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	return p.outcome(ctx, claim)
@@ -161,5 +165,9 @@ func (p *Provisioner) outcome(ctx context.Context, claim *registry.Claim) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}, nil
+	return result(t, claim), nil
+}
+
+func result(t *registry.Tenant, claim *registry.Claim) *Result {
+	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}
 }

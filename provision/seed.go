@@ -13,11 +13,23 @@ func (j *job) seed(ctx context.Context) error {
 	if j.p.cfg.Seed == nil {
 		return nil
 	}
+	if conn := j.p.held.take(j.claim.Tenant.ID); conn != nil {
+		defer disconnect(conn)
+		err := j.seedOn(ctx, conn)
+		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
+			return err
+		}
+		// It was lost while it was held. The seed may run again.
+	}
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer disconnect(conn)
+	return j.seedOn(ctx, conn)
+}
+
+func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return j.p.cfg.Seed(ctx, tx, seedOf(j.claim)) })
 }
 
@@ -47,6 +59,7 @@ func (j *job) activate(ctx context.Context) error {
 	defer cancel()
 	t, lookErr := j.p.cfg.Registry.Tenant(ctx, j.claim.Tenant.ID)
 	if lookErr == nil && t.State == tenancy.Active && t.Attempt == j.claim.Attempt {
+		j.claim.Tenant = *t
 		return nil
 	}
 	return err

@@ -17,7 +17,10 @@ func (p *Provisioner) keepWarm(ctx context.Context) {
 		return
 	}
 	k := &keeper{p: p, busy: map[string]bool{}}
-	defer k.wg.Wait()
+	defer func() {
+		k.wg.Wait()
+		p.held.close(p.held.ids("")...)
+	}()
 	for ctx.Err() == nil {
 		k.round(ctx)
 		select {
@@ -63,19 +66,22 @@ func (k *keeper) round(ctx context.Context) {
 		if s.State == registry.ServerOpen && k.begin(s.Name) {
 			k.wg.Go(func() {
 				defer k.end(s.Name)
-				k.server(ctx, s.Name)
+				k.server(ctx, s)
 			})
 		}
 	}
 }
 
 // server adds one database to the stock of a server if one is wanted; the next round begins soon then.
-func (k *keeper) server(ctx context.Context, name string) {
-	made, err := k.p.restock(ctx, name)
-	switch {
-	case err != nil:
-		k.logError(ctx, name, err)
-	case made:
+func (k *keeper) server(ctx context.Context, s registry.Server) {
+	made, err := k.p.restock(ctx, s.Name)
+	if err == nil {
+		err = k.hold(ctx, s)
+	}
+	if err != nil {
+		k.logError(ctx, s.Name, err)
+	}
+	if made {
 		wakeUp(k.p.taken)
 	}
 }

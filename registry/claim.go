@@ -64,7 +64,7 @@ func (r *Registry) Extend(ctx context.Context, c *Claim, step string, ttl time.D
 }
 
 // Activate is the single commit point of a sign-up: provisioning -> active, epoch raised, change written and
-// notified, Data erased. ctx governs the transaction. The claim ends.
+// notified, Data erased. ctx governs the transaction. The claim ends; c.Tenant has the new state and epoch.
 func (r *Registry) Activate(ctx context.Context, c *Claim) error {
 	const sql = `
 WITH changed AS (
@@ -72,7 +72,15 @@ WITH changed AS (
 		claim_expires = now(), fail_reason = '', activated_at = now(), updated_at = now()
 	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
 )` + announce
-	return r.fenced(ctx, "activate", sql, c)
+	err := r.queryRow(ctx, fmt.Sprintf("activate tenant %q", c.Tenant.ID), sql,
+		[]any{c.Tenant.ID, c.Attempt, c.Owner}, nil, &c.Tenant.Epoch, nil)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return lost(c)
+	}
+	if err == nil {
+		c.Tenant.State, c.Data = tenancy.Active, nil
+	}
+	return err
 }
 
 // Fail marks a provisioning tenant failing and gives the claim up, so that a reconciler may take it at once. reason
