@@ -76,6 +76,11 @@ type Config struct {
 	// connections of the resolvers. Default: none.
 	WarmConns int
 
+	// Rehearse does on each of these connections what Seed will do, with made-up values, in a transaction that is rolled
+	// back: a backend's first INSERT into a table takes several times as long as its second. It runs as soon as the
+	// database is ready, when it is nobody's yet. Numbers that it takes from sequences are gone. Default: nothing.
+	Rehearse func(ctx context.Context, tx pgx.Tx) error
+
 	// Logger gets a line for each step, with the tenant's id. Default: discards.
 	Logger *slog.Logger
 

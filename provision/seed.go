@@ -14,7 +14,7 @@ func (j *job) seed(ctx context.Context) error {
 		return nil
 	}
 	if conn := j.p.held.take(j.claim.Tenant.ID); conn != nil {
-		defer disconnect(conn)
+		defer j.p.held.giveBack(conn)
 		err := j.seedOn(ctx, conn)
 		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
 			return err

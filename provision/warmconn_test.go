@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // held are the sessions on tenants' databases and warm ones.
@@ -31,7 +33,14 @@ func TestWarmSignUpSeedsThroughTheOpenConnection(t *testing.T) {
 			return seedAdmin(ctx, tx, s)
 		}
 	}
-	keeper := f.provisioner(t, seed, warm(2), func(c *provision.Config) { c.WarmConns = 1 })
+	var rehearsed atomic.Int64
+	keeper := f.provisioner(t, seed, warm(2), func(c *provision.Config) {
+		c.WarmConns = 1
+		c.Rehearse = func(ctx context.Context, tx pgx.Tx) error {
+			rehearsed.Add(1)
+			return seedAdmin(ctx, tx, provision.Seed{Admin: registry.Admin{ID: "nobody"}})
+		}
+	})
 	stop := run(t, keeper)
 	settled := func(not []string) []string {
 		t.Helper()
@@ -53,6 +62,9 @@ func TestWarmSignUpSeedsThroughTheOpenConnection(t *testing.T) {
 	}
 
 	open := settled(nil)
+	if rehearsed.Load() == 0 {
+		t.Error("not rehearsed")
+	}
 	signUp(keeper, 1)
 	if pid != open[0] {
 		t.Errorf("seeded by backend %s, and %s was held", pid, open[0])

@@ -17,12 +17,11 @@ func (p *Provisioner) keepWarm(ctx context.Context) {
 		return
 	}
 	k := &keeper{p: p, busy: map[string]bool{}}
-	defer func() {
-		k.wg.Wait()
-		p.held.close(p.held.ids("")...)
-	}()
+	defer p.held.keep()()
+	defer k.wg.Wait()
 	for ctx.Err() == nil {
 		k.round(ctx)
+		p.held.tidy()
 		select {
 		case <-time.After(p.cfg.WarmInterval):
 			p.rest(ctx, p.taken)
