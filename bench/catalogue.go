@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -39,18 +40,8 @@ func newCatalogue(ctx context.Context, f *fleet, tenants int) (*catalogue, error
 }
 
 func (c *catalogue) fill(ctx context.Context, f *fleet, tenants int) error {
-	keyring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{newKey()}, Seal: []registry.Key{newKey()}})
-	if err != nil {
-		return err
-	}
-	if err := registry.Migrate(ctx, c.pool); err != nil {
-		return err
-	}
-	if c.Registry, err = registry.New(registry.Config{Pool: c.pool, Keyring: keyring}); err != nil {
-		return err
-	}
-	server := f.server.Config()
-	if err := c.PutServer(ctx, registry.Server{Name: "bench", Host: server.Host, Port: server.Port}); err != nil {
+	var err error
+	if c.Registry, err = newRegistry(ctx, c.pool, f.server.Config()); err != nil {
 		return err
 	}
 	for i, id := range f.ids[:tenants] {
@@ -59,6 +50,22 @@ func (c *catalogue) fill(ctx context.Context, f *fleet, tenants int) error {
 		}
 	}
 	return nil
+}
+
+// newRegistry makes a registry in pool's database that knows one server, "bench".
+func newRegistry(ctx context.Context, pool *pgxpool.Pool, server *pgx.ConnConfig) (*registry.Registry, error) {
+	keyring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{newKey()}, Seal: []registry.Key{newKey()}})
+	if err != nil {
+		return nil, err
+	}
+	if err := registry.Migrate(ctx, pool); err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(registry.Config{Pool: pool, Keyring: keyring})
+	if err != nil {
+		return nil, err
+	}
+	return reg, reg.PutServer(ctx, registry.Server{Name: "bench", Host: server.Host, Port: server.Port})
 }
 
 func (c *catalogue) register(ctx context.Context, f *fleet, i int, id tenancy.ID) error {

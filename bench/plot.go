@@ -51,6 +51,7 @@ func panels() []panel {
 		{Benchmark: "overload", Metric: "throughput", Title: "More tenants than connections: throughput", Axis: "requests answered in a second; more is better"},
 		{Benchmark: "overload", Metric: "latency p99", Title: "More tenants than connections: p99", Axis: "ms, logarithmic; less is better", log: true},
 		{Benchmark: "overload", Metric: "dials in 1,000 requests", Title: "More tenants than connections: dials", Axis: "in 1,000 requests; less is better"},
+		{Benchmark: "signup", Metric: "time", Title: "A sign-up", Axis: "ms, logarithmic; less is better", log: true},
 		{Benchmark: "overload", Metric: "errors in 1,000 requests", Title: "More tenants than connections: errors", Axis: "in 1,000 requests; less is better"},
 	}
 }

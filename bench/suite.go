@@ -16,7 +16,13 @@ type benchmark struct {
 
 func benchmarks() []benchmark {
 	return []benchmark{
-		{"hit", hit}, {"http", routed}, {"token", token}, {"overload", overload}, {"memory", memory}, {"first", first},
+		{"hit", hit},
+		{"http", routed},
+		{"token", token},
+		{"overload", overload},
+		{"memory", memory},
+		{"first", first},
+		{"signup", signUp},
 	}
 }
 

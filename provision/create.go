@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nrednav/cuid2"
 
@@ -16,7 +17,7 @@ import (
 
 // Request is one sign-up. Only Admin.Email is required.
 type Request struct {
-	ID             tenancy.ID // default: a new CUID2
+	ID             tenancy.ID // default: a new CUID2, or that of a warm database
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
 	Admin          registry.Admin // its ID: default a new CUID2
@@ -33,6 +34,7 @@ type Result struct {
 	Tenant       tenancy.Tenant
 	Organization registry.Organization
 	Admin        registry.Admin
+	Warm         bool // the database was made ahead
 	Replayed     bool // the idempotency key was known: nothing was made now
 }
 
@@ -47,43 +49,54 @@ type Result struct {
 // [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create waits for the
 // earlier sign-up as long as ctx allows.
 func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
-	if req.ID == "" {
+	own := req.ID != ""
+	if !own {
 		req.ID = tenancy.ID(cuid2.Generate())
 	}
 	if req.Admin.ID == "" {
 		req.Admin.ID = cuid2.Generate()
 	}
-	result, err := p.create(ctx, req)
+	var result *Result
+	began := time.Now()
+	claim, err := p.reserve(ctx, req, !own)
+	replay := (*registry.ReplayError)(nil)
+	switch {
+	case err == nil:
+		req.ID = claim.Tenant.ID // a warm database's, perhaps
+		result, err = p.create(ctx, &job{p: p, claim: claim, reserved: began, progress: req.Progress})
+	case errors.As(err, &replay):
+		result, err = p.replay(ctx, replay.TenantID, req.Admin.Email)
+	}
+	if !own {
+		wakeUp(p.taken)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("provision: create tenant %q: %w", string(req.ID), redact(err))
 	}
 	return result, nil
 }
 
-func (p *Provisioner) create(ctx context.Context, req Request) (*Result, error) {
-	claim, err := p.reserve(ctx, req)
-	if replay := (*registry.ReplayError)(nil); errors.As(err, &replay) {
-		return p.replay(ctx, replay.TenantID, req.Admin.Email)
-	}
-	if err != nil {
-		return nil, err
-	}
-	j := &job{p: p, claim: claim, progress: req.Progress}
-	err = j.runHeld(ctx, j.signUp())
+// create does what comes after the intent.
+func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
+	err := j.runHeld(ctx, j.signUp())
 	if err == nil {
-		return p.made(ctx, claim)
+		return p.made(ctx, j.claim)
 	}
-	if failErr := p.fail(ctx, claim, err); errors.Is(failErr, registry.ErrClaimLost) && ctx.Err() == nil {
-		return p.outcome(ctx, claim) // another process took over
+	if failErr := p.fail(ctx, j.claim, err); errors.Is(failErr, registry.ErrClaimLost) && ctx.Err() == nil {
+		return p.outcome(ctx, j.claim) // another process took over
 	}
 	return nil, err
 }
 
-// reserve writes the intent.
-func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim, error) {
+// reserve writes the intent. If it may, it takes a warm database, and with it another id.
+func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*registry.Claim, error) {
 	name := p.names.tenant(req.ID)
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
+	}
+	var warm *registry.WarmChoice
+	if mayTake {
+		warm = &registry.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
 	}
 	claim, err := p.cfg.Registry.Reserve(ctx, registry.Reservation{
 		ID:             req.ID,
@@ -96,6 +109,8 @@ func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim
 		Organization:   req.Organization,
 		Admin:          req.Admin,
 		Data:           req.Data,
+		Step:           "database",
+		Warm:           warm,
 		IdempotencyKey: req.IdempotencyKey,
 		RequestHash:    req.RequestHash,
 		Owner:          p.owner,
@@ -123,7 +138,7 @@ func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason er
 	if err != nil {
 		p.logError(ctx, "mark sign-up as failed", claim.Tenant.ID, err)
 	}
-	p.wakeUp()
+	wakeUp(p.wake)
 	return err
 }
 
@@ -134,8 +149,11 @@ func shorten(reason string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(reason, "\x00", ""), "")
 }
 
-// made reads the tenant back, which has its epoch from activation.
+// made is what the sign-up has made. The tenant is read back only if a step may have changed it since the intent.
 func (p *Provisioner) made(ctx context.Context, claim *registry.Claim) (*Result, error) {
+	if len(p.cfg.Steps) == 0 {
+		return result(&claim.Tenant, claim), nil
+	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	return p.outcome(ctx, claim)
@@ -147,5 +165,9 @@ func (p *Provisioner) outcome(ctx context.Context, claim *registry.Claim) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin}, nil
+	return result(t, claim), nil
+}
+
+func result(t *registry.Tenant, claim *registry.Claim) *Result {
+	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}
 }

@@ -29,7 +29,7 @@ func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
 	j := &job{p: p, claim: claim}
 	if err := j.runHeld(ctx, j.undoing()); err != nil {
 		p.yield(ctx, claim, 0)
-		p.wakeUp()
+		wakeUp(p.wake)
 		return err
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 type job struct {
 	p        *Provisioner
 	claim    *registry.Claim
+	reserved time.Time         // before Reserve; zero if the claim was taken over
 	progress func(step string) // may be nil
 
 	// conn is a session on the maintenance database of the tenant's server that holds the lock of the tenant's name;
@@ -33,6 +34,9 @@ type phase struct {
 
 func (j *job) signUp() []phase {
 	phases := []phase{{"database", j.database}, {"wall", j.wall}, {"seed", j.seed}}
+	if j.claim.Warm {
+		phases = phases[2:]
+	}
 	for _, s := range j.p.cfg.Steps {
 		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
 	}
@@ -61,7 +65,7 @@ func (j *job) run(ctx context.Context, phases []phase) error {
 func (j *job) step(ctx context.Context, ph phase) error {
 	id, cfg, start := j.claim.Tenant.ID, &j.p.cfg, time.Now()
 	err := guard(func() error {
-		if err := cfg.Registry.Extend(ctx, j.claim, ph.name, cfg.ClaimTTL); err != nil {
+		if err := j.begin(ctx, ph.name); err != nil {
 			return err
 		}
 		if j.progress != nil {
@@ -82,6 +86,16 @@ func (j *job) step(ctx context.Context, ph phase) error {
 	}
 	j.p.logStep(ctx, j.claim, ph.name, took, err)
 	return err
+}
+
+// begin makes sure that the claim holds, and records the phase. It leaves that out where it would only cost a commit:
+// activation is fenced itself; and what Reserve recorded a moment ago nobody else can have claimed yet.
+func (j *job) begin(ctx context.Context, name string) error {
+	ttl := j.p.cfg.ClaimTTL
+	if name == "activate" || name == j.claim.Tenant.Step && time.Since(j.reserved) < ttl/2 {
+		return nil
+	}
+	return j.p.cfg.Registry.Extend(ctx, j.claim, name, ttl)
 }
 
 // guard turns a panic of f into an error.

@@ -8,17 +8,22 @@ import (
 	"time"
 
 	"github.com/nrednav/cuid2"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Provisioner creates, upgrades, drops and reconciles tenants. It is safe for concurrent use, and any number of them,
-// in any number of processes, may share a registry. It holds no connection between calls and has nothing to close;
-// [Provisioner.Run] must run in at least one process.
+// in any number of processes, may share a registry. It has nothing to close, and holds no connection between calls but
+// those of Config.WarmConns while [Provisioner.Run] runs, which it must in at least one process.
 type Provisioner struct {
 	cfg   Config
 	names names
 	hash  string        // of cfg.Schema
 	owner string        // names this provisioner in its claims
 	wake  chan struct{} // has room for one: a pass of Run is due
+	taken chan struct{} // has room for one: a sign-up took from the stock, or found none
+
+	held held // connections to warm databases
 
 	mu    sync.Mutex      // guards ready; held for nothing but reading and writing it
 	ready map[string]bool // servers that have the shared roles and the template
@@ -41,14 +46,16 @@ func New(cfg Config) (*Provisioner, error) {
 		hash:  cfg.Schema.Hash(),
 		owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
 		wake:  make(chan struct{}, 1),
+		taken: make(chan struct{}, 1),
+		held:  held{conns: map[tenancy.ID]heldConn{}},
 		ready: map[string]bool{},
 	}, nil
 }
 
-// wakeUp makes the next pass of Run begin at once.
-func (p *Provisioner) wakeUp() {
+// wakeUp makes the next pass begin at once of whoever rests on wake.
+func wakeUp(wake chan<- struct{}) {
 	select {
-	case p.wake <- struct{}{}:
+	case wake <- struct{}{}:
 	default: // one is due already
 	}
 }

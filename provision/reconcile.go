@@ -24,6 +24,8 @@ type Pass struct {
 	Undone   []tenancy.ID         // failed sign-ups and deletions ended
 	Unknown  []string             // databases with our prefix that are neither templates nor known to a row: not touched
 	Missing  []tenancy.ID         // active tenants without a database: an alarm
+	Stocked  []tenancy.ID         // warm databases whose keeper died: finished
+	Retired  []tenancy.ID         // warm databases that nobody wants, or that could not be made: dropped
 	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
 	Retried  map[tenancy.ID]error // what did not work, and will be tried again
 }
@@ -36,7 +38,7 @@ type Pass struct {
 // tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.
 func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
 	r := newPass(p)
-	err := errors.Join(r.work(ctx), r.survey(ctx))
+	err := errors.Join(r.work(ctx), r.warm(ctx), r.survey(ctx))
 	if err != nil {
 		return &r.Pass, fmt.Errorf("provision: reconcile: %w", redact(err))
 	}
@@ -132,17 +134,10 @@ func (r *pass) giveUp(ctx context.Context, claim *registry.Claim, reason error) 
 	return r.p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
 }
 
-// retryLater reports err and gives the claim up for a time that doubles with every attempt.
+// retryLater reports err and gives the claim up for a while.
 func (r *pass) retryLater(ctx context.Context, claim *registry.Claim, err error) {
 	if errors.Is(err, registry.ErrClaimLost) {
 		return // it is another's now
-	}
-	delay := mostDelay
-	switch {
-	case ctx.Err() != nil:
-		delay = 0 // this process stops: another may go on at once
-	case claim.Attempt < 16:
-		delay = min(r.p.cfg.Interval<<claim.Attempt/2, mostDelay)
 	}
 	r.mu.Lock()
 	r.Retried[claim.Tenant.ID] = err
@@ -150,7 +145,18 @@ func (r *pass) retryLater(ctx context.Context, claim *registry.Claim, err error)
 		r.down[claim.Tenant.Server.Name] = err
 	}
 	r.mu.Unlock()
-	r.p.yield(ctx, claim, delay)
+	r.p.yield(ctx, claim, r.p.delay(ctx, claim))
+}
+
+// delay is how long after it failed the work of claim is tried again: it doubles with every attempt.
+func (p *Provisioner) delay(ctx context.Context, claim *registry.Claim) time.Duration {
+	switch {
+	case ctx.Err() != nil:
+		return 0 // this process stops: another may go on at once
+	case claim.Attempt < 16:
+		return min(p.cfg.Interval<<claim.Attempt/2, mostDelay)
+	}
+	return mostDelay
 }
 
 // serverDown is the error of an earlier tenant of this pass that could not connect to the server; nil if there is none.

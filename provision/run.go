@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -15,12 +16,21 @@ import (
 const surveyEvery = time.Minute
 
 // Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of this
-// Provisioner has failed. Run it in at least one process; more do no harm and share the work. Errors are logged.
+// Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server. Run it in at least one process;
+// more do no harm and share the work. Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { p.keepWarm(ctx) })
+	p.reconcile(ctx)
+	wg.Wait()
+	return nil
+}
+
+func (p *Provisioner) reconcile(ctx context.Context) {
 	var surveyed time.Time
 	for ctx.Err() == nil {
 		r := newPass(p)
-		err := r.work(ctx)
+		err := errors.Join(r.work(ctx), r.warm(ctx))
 		if surveyed.IsZero() || time.Since(surveyed) > surveyEvery {
 			surveyed = time.Now()
 			err = errors.Join(err, r.survey(ctx))
@@ -28,29 +38,29 @@ func (p *Provisioner) Run(ctx context.Context) error {
 		if ctx.Err() == nil {
 			r.log(ctx, err)
 		}
-		p.rest(ctx)
+		p.rest(ctx, p.wake)
 	}
-	return nil
 }
 
 // rest waits for the next pass. Many processes that were started together drift apart.
-func (p *Provisioner) rest(ctx context.Context) {
+func (p *Provisioner) rest(ctx context.Context, wake <-chan struct{}) {
 	spread := rand.Int64N(int64(p.cfg.Interval)*2/5 + 1) //nolint:gosec // no secret
 	timer := time.NewTimer(p.cfg.Interval*4/5 + time.Duration(spread))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-p.wake:
+	case <-wake:
 	}
 }
 
 // log writes what a pass did, if it did anything.
 func (r *pass) log(ctx context.Context, err error) {
 	log := r.p.cfg.Logger
-	if len(r.Finished)+len(r.Undone)+len(r.Retried) > 0 {
+	if len(r.Finished)+len(r.Undone)+len(r.Stocked)+len(r.Retired)+len(r.Retried) > 0 {
 		attrs := []slog.Attr{
-			slog.Int("finished", len(r.Finished)), slog.Int("undone", len(r.Undone)), slog.Int("retried", len(r.Retried)),
+			slog.Int("finished", len(r.Finished)), slog.Int("undone", len(r.Undone)), slog.Int("stocked", len(r.Stocked)),
+			slog.Int("retired", len(r.Retired)), slog.Int("retried", len(r.Retried)),
 		}
 		level := slog.LevelInfo
 		if len(r.Retried) > 0 {

@@ -158,7 +158,12 @@ func (r *pass) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool
 	if err != nil || !there {
 		return false, err
 	}
-	_, err = r.p.cfg.Registry.Tenant(ctx, tenancy.ID(name[len(r.p.cfg.Prefix):]))
+	id := tenancy.ID(name[len(r.p.cfg.Prefix):])
+	// In this order: a sign-up may turn the one into the other in between.
+	if warm, err := r.p.cfg.Registry.IsWarm(ctx, id); err != nil || warm {
+		return false, err
+	}
+	_, err = r.p.cfg.Registry.Tenant(ctx, id)
 	if errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrInvalidID) {
 		return true, nil
 	}

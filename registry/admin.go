@@ -88,17 +88,12 @@ func (r *Registry) SetAdminPassword(ctx context.Context, adminID, oldHash, newHa
 // insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Whatever keys another
 // process has, a key in both rings makes the two meet at the unique constraint, during a change of keys too; no
 // look-up before the insert could promise that.
-func (r *Registry) insertAdmin(ctx context.Context, tx pgx.Tx, id tenancy.ID, a Admin) error {
+func (r *Registry) insertAdmin(b *pgx.Batch, id tenancy.ID, a Admin) {
 	email := r.keys.seal([]byte(a.Email.Reveal()), "admins", a.ID, "email")
-	if _, err := tx.Exec(ctx, `INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
-		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role); err != nil {
-		return err
+	b.Queue(`INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
+		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role)
+	for _, v := range r.keys.blind(a.Email) {
+		b.Queue(`INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
+			VALUES ($1, $2, $3, $4)`, a.ID, v.kid, v.value, id)
 	}
-	for _, b := range r.keys.blind(a.Email) {
-		if _, err := tx.Exec(ctx, `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
-			VALUES ($1, $2, $3, $4)`, a.ID, b.kid, b.value, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -20,9 +20,9 @@ feed AS (
 	INSERT INTO pgtenancy.changes (version, tenant_id, epoch)
 	SELECT feed.version + 1 - row_number() OVER (ORDER BY changed.id DESC), changed.id, changed.epoch
 	FROM changed CROSS JOIN feed
-	RETURNING tenant_id
+	RETURNING tenant_id, epoch
 )
-SELECT tenant_id, ` + notify + ` FROM written`
+SELECT tenant_id, epoch, ` + notify + ` FROM written`
 
 // notify is typed, so that no function of another schema fits better than PostgreSQL's own.
 const notify = `pg_catalog.pg_notify('` + channel + `'::text, ''::text)`

@@ -23,6 +23,17 @@ type Claim struct {
 	Owner   string
 	Attempt int64
 	Expires time.Time
+	Warm    bool // from Reserve only: the database was made ahead, and is whole
+
+	stock bool // the row is that of a warm database, which is no tenant's yet
+}
+
+// table is where the claim's row is.
+func (c *Claim) table() string {
+	if c.stock {
+		return "pgtenancy.warm_databases"
+	}
+	return "pgtenancy.tenants"
 }
 
 // Format implements [fmt.Formatter]: under every verb a claim shows its tenant's id and its attempt.
@@ -42,7 +53,7 @@ const fence = `id = $1 AND attempt = $2 AND claim_owner = $3`
 // statement. c.Expires is brought up to date.
 func (r *Registry) Extend(ctx context.Context, c *Claim, step string, ttl time.Duration) error {
 	err := r.queryRow(ctx, fmt.Sprintf("extend claim on tenant %q", c.Tenant.ID), `
-		UPDATE pgtenancy.tenants SET claim_expires = now() + $4::interval, updated_at = now(),
+		UPDATE `+c.table()+` SET claim_expires = now() + $4::interval, updated_at = now(),
 			step = CASE WHEN $5::text = '' THEN step ELSE $5::text END
 		WHERE `+fence+` RETURNING claim_expires, step`,
 		[]any{c.Tenant.ID, c.Attempt, c.Owner, ttl, text(step)}, &c.Expires, &c.Tenant.Step)
@@ -53,7 +64,7 @@ func (r *Registry) Extend(ctx context.Context, c *Claim, step string, ttl time.D
 }
 
 // Activate is the single commit point of a sign-up: provisioning -> active, epoch raised, change written and
-// notified, Data erased. ctx governs the transaction. The claim ends.
+// notified, Data erased. ctx governs the transaction. The claim ends; c.Tenant has the new state and epoch.
 func (r *Registry) Activate(ctx context.Context, c *Claim) error {
 	const sql = `
 WITH changed AS (
@@ -61,7 +72,15 @@ WITH changed AS (
 		claim_expires = now(), fail_reason = '', activated_at = now(), updated_at = now()
 	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
 )` + announce
-	return r.fenced(ctx, "activate", sql, c)
+	err := r.queryRow(ctx, fmt.Sprintf("activate tenant %q", c.Tenant.ID), sql,
+		[]any{c.Tenant.ID, c.Attempt, c.Owner}, nil, &c.Tenant.Epoch, nil)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return lost(c)
+	}
+	if err == nil {
+		c.Tenant.State, c.Data = tenancy.Active, nil
+	}
+	return err
 }
 
 // Fail marks a provisioning tenant failing and gives the claim up, so that a reconciler may take it at once. reason
@@ -79,7 +98,7 @@ WITH changed AS (
 // Yield gives the claim up without changing the state; another process may take it after retryAfter. ctx governs the
 // statement.
 func (r *Registry) Yield(ctx context.Context, c *Claim, retryAfter time.Duration) error {
-	const sql = `UPDATE pgtenancy.tenants SET claim_owner = '', claim_expires = now() + $4::interval, updated_at = now()
+	sql := `UPDATE ` + c.table() + ` SET claim_owner = '', claim_expires = now() + $4::interval, updated_at = now()
 		WHERE ` + fence
 	return r.fenced(ctx, "yield", sql, c, retryAfter)
 }
@@ -93,15 +112,21 @@ func (r *Registry) fenced(ctx context.Context, op, sql string, c *Claim, args ..
 	return err
 }
 
+const claimed = `SELECT ` + tenantColumns + `, t.claim_expires, t.data, ` + adminColumns + `
+	FROM ` + tenantTables + ` JOIN pgtenancy.admins a ON a.tenant_id = t.id
+	WHERE t.id = $1 ORDER BY a.role <> '` + RolePrimary + `', a.created_at, a.id LIMIT 1`
+
 // claimed returns the claim that owner has just taken on a tenant, in the same transaction.
 func (r *Registry) claimed(ctx context.Context, tx pgx.Tx, id tenancy.ID, owner string) (*Claim, error) {
+	return r.scanClaim(tx.QueryRow(ctx, claimed, id), id, owner)
+}
+
+func (r *Registry) scanClaim(result pgx.Row, id tenancy.ID, owner string) (*Claim, error) {
 	var row record
 	var email, data []byte
 	c := &Claim{Owner: owner}
-	err := tx.QueryRow(ctx, `SELECT `+tenantColumns+`, t.claim_expires, t.data, `+adminColumns+`
-		FROM `+tenantTables+` JOIN pgtenancy.admins a ON a.tenant_id = t.id
-		WHERE t.id = $1 ORDER BY a.role <> '`+RolePrimary+`', a.created_at, a.id LIMIT 1`, id).
-		Scan(append(row.fields(), &c.Expires, &data, &c.Admin.ID, &email, &c.Admin.PasswordHash, &c.Admin.Role)...)
+	err := result.Scan(append(row.fields(),
+		&c.Expires, &data, &c.Admin.ID, &email, &c.Admin.PasswordHash, &c.Admin.Role)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, refuse(fmt.Errorf("%w: tenant %q has none", ErrAdminNotFound, id))
 	}

@@ -18,6 +18,9 @@ var (
 	// ErrNoServer is returned by Reserve when no open server has room.
 	ErrNoServer = errors.New("registry: no server has room")
 
+	// ErrNotWanted is returned by PlanWarm when no warm database is to be made there now.
+	ErrNotWanted = errors.New("registry: no warm database is wanted now")
+
 	// ErrKeyReused is returned by Reserve when the idempotency key was used for a different request.
 	ErrKeyReused = errors.New("registry: idempotency key used for another request")
 

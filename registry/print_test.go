@@ -48,7 +48,8 @@ func planted(t *testing.T) map[string]any {
 		},
 		"Step":       registry.Step{Name: "billing", State: registry.StepDone, Result: secret},
 		"Membership": registry.Membership{}, "ReplayError": &registry.ReplayError{}, "Server": registry.Server{},
-		"Session": registry.Session{},
+		"Session": registry.Session{}, "Warm": registry.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
+		"WarmChoice": registry.WarmChoice{}, "WarmWork": registry.WarmWork{},
 	}
 }
 

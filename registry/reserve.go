@@ -30,6 +30,9 @@ type Reservation struct {
 	Admin        Admin  // ID and Email are required; an empty Role is RolePrimary
 	Data         []byte `json:"-"` // sealed at rest
 
+	Step string      // the first step of the sign-up, recorded
+	Warm *WarmChoice `json:"-"` // nil: take no warm database
+
 	IdempotencyKey string // empty: none; at most 255 bytes
 	RequestHash    []byte `json:"-"` // of what was asked for under that key; sealed at rest, for such hashes can be guessed
 
@@ -58,6 +61,13 @@ func (e *ReplayError) Error() string {
 	return fmt.Sprintf("registry: request was made before: tenant %q is %s", string(e.TenantID), string(e.State))
 }
 
+// WarmChoice has Reserve take a warm database of the reservation's schema, if there is one on the chosen server that
+// nobody else is just taking. Its id, names and password then replace the reservation's.
+type WarmChoice struct {
+	Prefer []tenancy.ID // these first; else the one that was made first
+	Step   string       // the first step of a sign-up that got one, recorded
+}
+
 // Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant
 // (provisioning), admin and blind index row. It returns [ErrEmailTaken], [ErrIDTaken] or [ErrNoServer]; or
 // *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A
@@ -79,11 +89,8 @@ func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error)
 		if err = r.replayed(ctx, tx, &res); err != nil {
 			return err
 		}
-		if err = r.insertReservation(ctx, tx, &res); err != nil {
-			taken = violated(err)
-			return err
-		}
-		claim, err = r.claimed(ctx, tx, res.ID, res.Owner)
+		claim, err = r.insertReservation(ctx, tx, res)
+		taken = violated(err)
 		return err
 	})
 	if taken != "" {
@@ -138,46 +145,62 @@ func (r *Registry) replayed(ctx context.Context, tx pgx.Tx, res *Reservation) er
 	return refuse(&replay)
 }
 
-func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res *Reservation) error {
-	server, err := place(ctx, tx, res)
+// insertReservation writes everything in one round trip, once it is known where and under which id.
+func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res Reservation) (*Claim, error) {
+	server, err := place(ctx, tx, &res)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	b := new(pgx.Batch)
+	b.Queue(`UPDATE pgtenancy.servers SET tenants = tenants + 1 WHERE name = $1`, server)
+	password, warm, err := r.takeWarm(ctx, tx, b, server, &res)
+	if err != nil {
+		return nil, err
+	}
+	if !warm {
+		password = r.keys.seal([]byte(res.Password.Reveal()), "tenants", string(res.ID), "password")
+	}
+	r.insertTenant(b, &res, server, password)
+	r.insertOrganization(b, res.ID, res.Organization)
+	r.insertAdmin(b, res.ID, res.Admin)
+	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, res.ID)
+	var claim *Claim
+	b.Queue(claimed, res.ID).QueryRow(func(row pgx.Row) (err error) {
+		claim, err = r.scanClaim(row, res.ID, res.Owner)
+		return err
+	})
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return nil, err
+	}
+	claim.Warm = warm
+	return claim, nil
+}
+
+func (r *Registry) insertTenant(b *pgx.Batch, res *Reservation, server string, password []byte) {
+	const insert = `
+INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
+	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
+VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)`
 	var data []byte
 	if res.Data != nil {
 		data = r.keys.seal(res.Data, "tenants", string(res.ID), "data")
 	}
-	if _, err = tx.Exec(ctx, insertTenant, res.ID, server, res.Database, res.Role,
-		r.keys.seal([]byte(res.Password.Reveal()), "tenants", string(res.ID), "password"), res.SchemaHash, data,
-		res.Owner, res.TTL, nullable(res.IdempotencyKey),
-		r.keys.seal(res.RequestHash, "tenants", string(res.ID), "request_hash")); err != nil {
-		return err
-	}
+	b.Queue(insert, res.ID, server, res.Database, res.Role, password, res.SchemaHash, data, res.Owner, res.TTL,
+		res.Step, nullable(res.IdempotencyKey), r.keys.seal(res.RequestHash, "tenants", string(res.ID), "request_hash"))
 	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen.
-	var retired bool
-	if err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pgtenancy.retired_ids WHERE id = $1)`,
-		res.ID).Scan(&retired); err != nil {
+	b.Queue(`SELECT EXISTS (SELECT 1 FROM pgtenancy.retired_ids WHERE id = $1)
+		OR EXISTS (SELECT 1 FROM pgtenancy.warm_databases WHERE id = $1)`, res.ID,
+	).QueryRow(func(row pgx.Row) error {
+		var used bool
+		err := row.Scan(&used)
+		if err == nil && used {
+			err = refuse(fmt.Errorf("%w: %q", ErrIDTaken, res.ID))
+		}
 		return err
-	}
-	if retired {
-		return refuse(fmt.Errorf("%w: %q", ErrIDTaken, res.ID))
-	}
-	if err = r.insertOrganization(ctx, tx, res.ID, res.Organization); err != nil {
-		return err
-	}
-	if err = r.insertAdmin(ctx, tx, res.ID, res.Admin); err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, res.ID)
-	return err
+	})
 }
 
-const insertTenant = `
-INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
-	attempt, claim_owner, claim_expires, idempotency_key, request_hash)
-VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11)`
-
-func (r *Registry) insertOrganization(ctx context.Context, tx pgx.Tx, id tenancy.ID, o Organization) error {
+func (r *Registry) insertOrganization(b *pgx.Batch, id tenancy.ID, o Organization) {
 	var email []byte
 	if !o.Email.IsZero() {
 		email = r.keys.seal([]byte(o.Email.Reveal()), "organizations", string(id), "email")
@@ -186,9 +209,8 @@ func (r *Registry) insertOrganization(ctx context.Context, tx pgx.Tx, id tenancy
 	if !o.TrialEndsAt.IsZero() {
 		trialEndsAt = &o.TrialEndsAt
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO pgtenancy.organizations (id, name, email, billing_customer, trial_ends_at)
+	b.Queue(`INSERT INTO pgtenancy.organizations (id, name, email, billing_customer, trial_ends_at)
 		VALUES ($1, $2, $3, $4, $5)`, id, o.Name, email, o.BillingCustomer, trialEndsAt)
-	return err
 }
 
 func (res *Reservation) validate() error {

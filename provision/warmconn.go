@@ -1,0 +1,188 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// held are the connections that the keeper holds open to warm databases. Whoever takes one out owns it, and may give it
+// back to be closed: the end of a backend is nothing that a sign-up should wait for.
+type held struct {
+	mu      sync.Mutex // guards what follows; no I/O while it is held
+	conns   map[tenancy.ID]heldConn
+	used    []*pgx.Conn // to be closed by the keeper
+	keepers int         // that run
+}
+
+type heldConn struct {
+	*pgx.Conn
+	server  string
+	checked time.Time // when it was last known to live
+}
+
+// checkEvery is how often a connection that is held is checked. One that is lost unnoticed costs a sign-up the time to
+// make a new one.
+const checkEvery = 10 * time.Second
+
+// take returns the connection to the database of that id; nil if there is none.
+func (h *held) take(id tenancy.ID) *pgx.Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.conns[id]
+	delete(h.conns, id)
+	return c.Conn
+}
+
+func (h *held) put(id tenancy.ID, conn *pgx.Conn, server string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns[id] = heldConn{conn, server, time.Now()}
+}
+
+// due reports whether the connection is to be checked or closed; open are the ids of those that are not to be closed.
+func (h *held) due(id tenancy.ID, open []tenancy.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !slices.Contains(open, id) || time.Since(h.conns[id].checked) > checkEvery
+}
+
+// ids are those of the databases on a server to which there is a connection; without a server, on all.
+func (h *held) ids(server string) (ids []tenancy.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, c := range h.conns {
+		if server == "" || c.server == server {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// giveBack has the keeper close conn; if none runs any more, it is closed here.
+func (h *held) giveBack(conn *pgx.Conn) {
+	h.mu.Lock()
+	if h.keepers > 0 {
+		h.used = append(h.used, conn)
+		conn = nil
+	}
+	h.mu.Unlock()
+	if conn != nil {
+		disconnect(conn)
+	}
+}
+
+// tidy closes what was given back.
+func (h *held) tidy() {
+	h.mu.Lock()
+	used := h.used
+	h.used = nil
+	h.mu.Unlock()
+	for _, conn := range used {
+		disconnect(conn)
+	}
+}
+
+// keep says that a keeper runs, until the function it returns is called; the last one closes everything.
+func (h *held) keep() (end func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keepers++
+	return func() {
+		h.mu.Lock()
+		h.keepers--
+		if h.keepers == 0 {
+			for _, c := range h.conns {
+				h.used = append(h.used, c.Conn)
+			}
+			clear(h.conns)
+		}
+		h.mu.Unlock()
+		h.tidy()
+	}
+}
+
+// hold opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns, and closes
+// those to databases that others have taken and those that were lost.
+func (k *keeper) hold(ctx context.Context, server registry.Server) error {
+	if k.p.cfg.WarmConns == 0 {
+		return nil
+	}
+	next, err := k.p.cfg.Registry.WarmStock(ctx, server.Name, k.p.hash)
+	if err != nil {
+		return err
+	}
+	next = next[:min(len(next), k.p.cfg.WarmConns)]
+	h := &k.p.held
+	for _, id := range h.ids(server.Name) {
+		if !h.due(id, next) {
+			continue
+		}
+		if conn := h.take(id); conn == nil {
+			continue // a sign-up was faster
+		} else if slices.Contains(next, id) && alive(ctx, conn) {
+			h.put(id, conn, server.Name)
+		} else {
+			disconnect(conn)
+		}
+	}
+	for _, id := range next {
+		if slices.Contains(h.ids(server.Name), id) {
+			continue
+		}
+		conn, err := k.p.open(ctx, server, id)
+		if err != nil {
+			return err
+		}
+		h.put(id, conn, server.Name)
+	}
+	return nil
+}
+
+func alive(ctx context.Context, conn *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return conn.Ping(ctx) == nil
+}
+
+// open connects to a warm database as the seed does, and rehearses it.
+func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
+	cfg := p.config(server, p.names.tenant(id))
+	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
+	if cfg.RuntimeParams == nil {
+		cfg.RuntimeParams = map[string]string{}
+	}
+	cfg.RuntimeParams["idle_session_timeout"] = "0"
+	conn, err := connect(ctx, cfg)
+	if err != nil || p.cfg.Rehearse == nil {
+		return conn, err
+	}
+	if err := p.rehearse(ctx, conn); err != nil {
+		disconnect(conn)
+		return nil, fmt.Errorf("rehearse: %w", err)
+	}
+	return conn, nil
+}
+
+func (p *Provisioner) rehearse(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, workLimit)
+	defer cancel()
+	return guard(func() error {
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.cfg.Rehearse(ctx, tx); err != nil {
+			return err
+		}
+		return tx.Rollback(ctx)
+	})
+}

@@ -1,0 +1,209 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Warm is a database to be made ahead of sign-ups. Its id, names and password are those of the tenant that it will be.
+type Warm struct {
+	ID         tenancy.ID
+	Database   string
+	Role       string
+	Password   tenancy.Secret // the role's; sealed at rest
+	Server     string
+	SchemaHash string
+	Most       int // make none if the server has so many of that schema
+
+	Owner string
+	TTL   time.Duration // of the claim
+}
+
+// PlanWarm writes the intent to make a warm database and claims it, in one statement, which ctx governs. It returns
+// [ErrNotWanted] when the server is not open, has Most of that schema or no room for more tenants; when one is being
+// made there already, by whatever process, or waits to be tried again; or when sign-ups are running there and can do
+// with those that are left.
+//
+// The caller owns the claim, which knows no organization and no admin. It must Extend it, and end it by WarmReady or
+// Yield.
+func (r *Registry) PlanWarm(ctx context.Context, w Warm) (*Claim, error) {
+	if !w.ID.Valid() {
+		return nil, tenancy.ErrInvalidID
+	}
+	if err := validateClaim(w.Owner, w.TTL); err != nil {
+		return nil, err
+	}
+	const sql = `
+WITH stock AS (
+	SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE made_at IS NULL) AS making
+	FROM pgtenancy.warm_databases WHERE server = $2 AND schema_hash = $6
+), planned AS (
+	INSERT INTO pgtenancy.warm_databases AS w (id, state, server, database, role_name, password, schema_hash, attempt,
+		claim_owner, claim_expires)
+	SELECT $1, 'making', s.name, $3, $4, $5, $6, 1, $7, now() + $8::interval
+	FROM pgtenancy.servers s CROSS JOIN stock
+	WHERE s.name = $2 AND s.state = 'open' AND stock.ready < $9 AND stock.making = 0
+		AND (s.capacity = 0 OR s.tenants + stock.ready < s.capacity)
+		AND (stock.ready = 0 OR NOT EXISTS (
+			SELECT 1 FROM pgtenancy.tenants t
+			WHERE t.server = s.name AND t.state = 'provisioning' AND t.claim_owner <> '' AND t.claim_expires > now()))
+	RETURNING w.*
+)
+SELECT ` + warmColumns + ` FROM (SELECT *, 1::bigint AS epoch FROM planned) t ` + warmServer
+	sealed := r.keys.seal([]byte(w.Password.Reveal()), "tenants", string(w.ID), "password")
+	claims, err := r.warmClaims(ctx, fmt.Sprintf("plan warm database %q", w.ID), sql,
+		w.ID, w.Server, w.Database, w.Role, sealed, w.SchemaHash, w.Owner, w.TTL, w.Most)
+	var e *driverError
+	if errors.As(err, &e) && e.constraint == "warm_databases_making_key" || err == nil && len(claims) == 0 {
+		return nil, fmt.Errorf("%w: on server %q", ErrNotWanted, w.Server)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return claims[0], nil
+}
+
+// WarmReady gives a warm database that is whole to the next sign-up, and ends the claim. ctx governs the statement.
+func (r *Registry) WarmReady(ctx context.Context, c *Claim) error {
+	return r.fenced(ctx, "stock", `
+		UPDATE pgtenancy.warm_databases SET state = 'ready', claim_owner = '', claim_expires = now(), wanted_at = now(),
+			made_at = now(), updated_at = now()
+		WHERE `+fence+` AND state = 'making'`, c)
+}
+
+// WantWarm says that warm databases of that schema are wanted on a server, so that nobody retires them. Say it several
+// times within the Idle of [Registry.ClaimWarm]. ctx governs the statement.
+func (r *Registry) WantWarm(ctx context.Context, server, schemaHash string) error {
+	_, err := r.exec(ctx, fmt.Sprintf("want warm databases on server %q", server), `
+		UPDATE pgtenancy.warm_databases SET wanted_at = now()
+		WHERE server = $1 AND schema_hash = $2 AND wanted_at < now() - interval '5 seconds'`, server, schemaHash)
+	return err
+}
+
+// takeWarm locks the warm database that a reservation gets, gives the reservation its id and names, and returns its
+// sealed password. The row goes with b.
+func (r *Registry) takeWarm(ctx context.Context, tx pgx.Tx, b *pgx.Batch, server string, res *Reservation) (
+	password []byte, warm bool, err error,
+) {
+	if res.Warm == nil {
+		return nil, false, nil
+	}
+	var w Warm
+	err = tx.QueryRow(ctx, `SELECT id, database, role_name, password FROM pgtenancy.warm_databases
+		WHERE server = $1 AND schema_hash = $2 AND state = 'ready'
+		ORDER BY (id = ANY($3::text[])) DESC, made_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
+		server, res.SchemaHash, res.Warm.Prefer).Scan(&w.ID, &w.Database, &w.Role, &password)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if _, err := r.keys.open(password, "tenants", string(w.ID), "password"); err != nil {
+		b.Queue(`UPDATE pgtenancy.warm_databases SET state = 'retiring' WHERE id = $1`, w.ID) // of no use to anybody
+		return nil, false, nil                                                                //nolint:nilerr // a clone does as well
+	}
+	b.Queue(`DELETE FROM pgtenancy.warm_databases WHERE id = $1`, w.ID)
+	res.ID, res.Database, res.Role, res.Step = w.ID, w.Database, w.Role, res.Warm.Step
+	return password, true, nil
+}
+
+// WarmWork says which warm databases a process takes on.
+type WarmWork struct {
+	Owner      string
+	TTL        time.Duration // of the claims
+	SchemaHash string        // of those that this process can finish
+	Attempts   int           // those that were tried so often are not finished
+	Idle       time.Duration // those of a schema that no keeper wanted for so long are retired
+	Limit      int
+}
+
+// ClaimWarm claims warm databases whose maker is gone and those that nobody wants, oldest first; two processes never
+// get the same one. ctx governs the statement. Those whose Tenant.State is provisioning are to be finished; those that
+// are failing (they never were whole) or deleting are out of stock from then on, and are to be dropped and forgotten.
+//
+// One whose password does not open is never finished: dropping it needs no password.
+func (r *Registry) ClaimWarm(ctx context.Context, w WarmWork) ([]*Claim, error) {
+	if err := validateClaim(w.Owner, w.TTL); err != nil {
+		return nil, err
+	}
+	const sql = `
+WITH due AS MATERIALIZED (
+	SELECT id FROM pgtenancy.warm_databases
+	WHERE claim_expires <= now() AND (state <> 'ready' OR wanted_at <= now() - $5::interval)
+	ORDER BY claim_expires, id LIMIT $6 FOR UPDATE SKIP LOCKED
+), claimed AS (
+	UPDATE pgtenancy.warm_databases w SET attempt = attempt + 1, claim_owner = $1, claim_expires = now() + $2::interval,
+		updated_at = now(),
+		state = CASE WHEN state = 'making' AND schema_hash = $3 AND attempt < $4 AND wanted_at > now() - $5::interval
+			THEN 'making' ELSE 'retiring' END
+	FROM due WHERE w.id = due.id RETURNING w.*
+)
+SELECT ` + warmColumns + ` FROM (SELECT *, 1::bigint AS epoch FROM claimed) t ` + warmServer
+	return r.warmClaims(ctx, "claim warm databases", sql, w.Owner, w.TTL, w.SchemaHash, w.Attempts, w.Idle, w.Limit)
+}
+
+// ForgetWarm deletes the row of a warm database that is to be dropped. Call it when database and role are gone. ctx
+// governs the statement.
+func (r *Registry) ForgetWarm(ctx context.Context, c *Claim) error {
+	return r.fenced(ctx, "forget", `DELETE FROM pgtenancy.warm_databases WHERE `+fence, c)
+}
+
+// WarmStock returns the ids of the warm databases of that schema that are ready on a server, in the order in which
+// sign-ups get them. ctx governs the query.
+func (r *Registry) WarmStock(ctx context.Context, server, schemaHash string) ([]tenancy.ID, error) {
+	rows, _ := r.pool.Query(ctx, `SELECT id FROM pgtenancy.warm_databases
+		WHERE server = $1 AND schema_hash = $2 AND state = 'ready' ORDER BY made_at, id`, server, schemaHash)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[tenancy.ID])
+	return ids, driverErr(fmt.Sprintf("warm databases on server %q", server), err)
+}
+
+// IsWarm reports whether id is a warm database's, in whatever state. A sign-up may take it a moment later: to know
+// that an id is nobody's, ask IsWarm first and Tenant second. ctx governs the query.
+func (r *Registry) IsWarm(ctx context.Context, id tenancy.ID) (warm bool, err error) {
+	err = r.queryRow(ctx, fmt.Sprintf("warm database %q", id),
+		`SELECT EXISTS (SELECT 1 FROM pgtenancy.warm_databases WHERE id = $1)`, []any{id}, &warm)
+	return warm, err
+}
+
+const (
+	warmColumns = routeColumns + `, ` + serverColumns + `, t.attempt, t.step, t.claim_owner, t.claim_expires,
+		t.made_at IS NOT NULL`
+	warmServer = `JOIN pgtenancy.servers s ON s.name = t.server ORDER BY t.id`
+)
+
+func (r *Registry) warmClaims(ctx context.Context, op, sql string, args ...any) (claims []*Claim, err error) {
+	err = driverErr(op, retry(ctx, func() error {
+		rows, _ := r.pool.Query(ctx, sql, args...)
+		claims, err = pgx.CollectRows(rows, r.scanWarm)
+		return err
+	}))
+	return claims, err
+}
+
+func (r *Registry) scanWarm(row pgx.CollectableRow) (*Claim, error) {
+	var t route
+	var whole bool
+	c := &Claim{stock: true}
+	fields := append(t.fields(), c.Tenant.Server.fields()...)
+	if err := row.Scan(append(fields, &c.Attempt, &c.Tenant.Step, &c.Owner, &c.Expires, &whole)...); err != nil {
+		return nil, err
+	}
+	opened, unreadable := t.open(r.keys)
+	c.Tenant.Tenant, c.Tenant.Attempt = opened, c.Attempt
+	switch {
+	case whole:
+		c.Tenant.State = tenancy.Deleting
+	case t.State == "making" && unreadable == nil:
+		c.Tenant.State = tenancy.Provisioning
+	default:
+		c.Tenant.State = tenancy.Failing
+	}
+	return c, nil
+}
