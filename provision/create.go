@@ -61,7 +61,8 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 }
 
 func (p *Provisioner) create(ctx context.Context, req Request) (*Result, error) {
-	claim, err := p.reserve(ctx, req)
+	var claim *registry.Claim
+	err := guard(func() (err error) { claim, err = p.reserve(ctx, req); return err })
 	if replay := (*registry.ReplayError)(nil); errors.As(err, &replay) {
 		return p.replay(ctx, replay.TenantID, req.Admin.Email)
 	}
@@ -85,6 +86,9 @@ func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
+	if err := p.cfg.failpoints.Before(ctx, "intent"); err != nil {
+		return nil, err
+	}
 	claim, err := p.cfg.Registry.Reserve(ctx, registry.Reservation{
 		ID:             req.ID,
 		Database:       name,
@@ -104,7 +108,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim
 	if err != nil {
 		return nil, fmt.Errorf("reserve: %w", err)
 	}
-	return claim, nil
+	return claim, p.cfg.failpoints.After(ctx, "intent")
 }
 
 // newPassword is 256 random bits in 43 letters, digits, "-" and "_".
@@ -119,7 +123,13 @@ func newPassword() tenancy.Secret {
 func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason error) error {
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	err := p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+	err := p.cfg.failpoints.Before(ctx, "fail")
+	if err == nil {
+		err = p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+	}
+	if err == nil {
+		err = p.cfg.failpoints.After(ctx, "fail")
+	}
 	if err != nil {
 		p.logError(ctx, "mark sign-up as failed", claim.Tenant.ID, err)
 	}

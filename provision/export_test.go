@@ -1,6 +1,10 @@
 package provision
 
-import "github.com/jackc/pgx/v5/pgconn"
+import (
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
+)
 
 // Redact is redact.
 func Redact(err error) error { return redact(err) }
@@ -10,3 +14,6 @@ func Redirect(cfg *pgconn.Config, host string, port uint16) { redirect(cfg, host
 
 // Grants is grants.
 func Grants(role string) string { return grants(role) }
+
+// SetFailpoints sets where and how tests hurt what c configures.
+func (c *Config) SetFailpoints(s *failpoint.Set) { c.failpoints = s }
