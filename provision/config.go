@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -86,6 +87,8 @@ type Config struct {
 
 	// Observer is told of progress.
 	Observer Observer
+
+	failpoints *failpoint.Set // nil but in tests
 }
 
 // Observer is told of progress. Nil functions are not called. They must not block.

@@ -2,96 +2,21 @@ package provision_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"os"
-	"os/exec"
-	"strings"
+	"fmt"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
-	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// child is what a process that is to die is told, through its environment.
-type child struct {
-	Host     string
-	Port     uint16
-	User     string
-	Password string
-	Registry string // database
-	Prefix   string
-	ID       string
-	Where    string // "<step>/begin", "<step>/end", or "drop/…"
-	Signal   syscall.Signal
-}
-
-const childVar = "PGTENANCY_TEST_CHILD"
-
-// crashTTL is long enough for a busy machine to renew in time.
-const crashTTL = 1500 * time.Millisecond
-
-// TestChildProcess is the body of the processes that the tests below start. In any other it does nothing.
-func TestChildProcess(t *testing.T) {
-	var c child
-	if json.Unmarshal([]byte(os.Getenv(childVar)), &c) != nil {
-		return
-	}
-	admin, err := pgx.ParseConfig("sslmode=disable")
-	must(t, err)
-	admin.Host, admin.Port, admin.User, admin.Password, admin.Database = c.Host, c.Port, c.User, c.Password, "postgres"
-	regCfg, err := pgxpool.ParseConfig("")
-	must(t, err)
-	regCfg.ConnConfig = admin.Copy()
-	regCfg.ConnConfig.Database = c.Registry
-	// A client that is stopped while it logs in keeps every DROP DATABASE of the server waiting for a minute,
-	// authentication_timeout. With one connection there is none to log in later.
-	regCfg.MaxConns = 1
-	f := &fixture{admin: admin, reg: openRegistry(t, regCfg), prefix: c.Prefix, schema: &sqlSchema{build: members}}
-	die := func(where string) {
-		if where == c.Where {
-			_ = syscall.Kill(os.Getpid(), c.Signal)
-			if c.Signal == syscall.SIGKILL {
-				select {}
-			}
-		}
-	}
-	p := f.provisioner(t, func(cfg *provision.Config) {
-		cfg.ClaimTTL = crashTTL
-		cfg.Steps = newWorld().steps(func(_ context.Context, step string) error { die(step + "/done"); return nil })
-		cfg.Observer.StepStarted = func(_ tenancy.ID, step string) { die(step + "/begin") }
-		cfg.Observer.StepEnded = func(_ tenancy.ID, step string, _ time.Duration, _ error) { die(step + "/end") }
-	})
-	_, err = p.Create(t.Context(), request(t, c.ID, "x"+c.ID+"@example.org"))
-	if strings.HasPrefix(c.Where, "drop/") || strings.HasPrefix(c.Where, "forget/") {
-		must(t, err)
-		err = p.Drop(t.Context(), tenancy.ID(c.ID))
-	}
-	if err != nil {
-		t.Log(err) // a process that was stopped may find that it has lost its claim
-	}
-}
-
-// start runs a process that makes tenant id and gets a signal at where.
-func (f *fixture) start(t *testing.T, id, where string, signal syscall.Signal) *exec.Cmd {
-	t.Helper()
-	told, err := json.Marshal(child{
-		Host: f.admin.Host, Port: f.admin.Port, User: f.admin.User, Password: f.admin.Password,
-		Registry: f.regCfg.ConnConfig.Database, Prefix: f.prefix, ID: id, Where: where, Signal: signal,
-	})
-	must(t, err)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildProcess$", "-test.v")
-	cmd.Env = append(os.Environ(), childVar+"="+string(told))
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	must(t, cmd.Start())
-	return cmd
-}
-
+// survivor is a provisioner whose steps are of world w.
 func (f *fixture) survivor(t *testing.T, w *world) *provision.Provisioner {
 	t.Helper()
 	return f.provisioner(t, func(c *provision.Config) {
@@ -100,68 +25,142 @@ func (f *fixture) survivor(t *testing.T, w *world) *provision.Provisioner {
 	})
 }
 
-// TestKilledSignUpIsFinishedByAnother kills processes at each step. Their claims expire, and another one's reconciler
-// brings every sign-up to its end.
-func TestKilledSignUpIsFinishedByAnother(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	p := f.survivor(t, newWorld())
+// rescuer is the process that goes on. Its defaults are those of users: what is promised of time is promised of them.
+func (f *fixture) rescuer(t *testing.T, change ...func(*provision.Config)) *provision.Provisioner {
+	t.Helper()
+	l := f.ledger(t)
+	p := f.provisioner(t, append([]func(*provision.Config){func(c *provision.Config) {
+		c.ClaimTTL, c.Interval = 0, 0
+		c.Steps = l.steps(nil)
+	}}, change...)...)
 	must(t, p.PrepareTemplate(t.Context(), "one"))
-	var ids []string
-	for i, place := range places {
-		for j, moment := range []string{"/begin", "/end"} {
-			if place == "activate" && moment == "/end" {
-				moment = "/none" // this one lives
+	return p
+}
+
+// wake measures how long what dead processes left takes to come to its end.
+type wake struct {
+	f       *fixture
+	mu      sync.Mutex // guards what follows; no I/O while it is held
+	died    map[string]time.Time
+	slowest time.Duration
+}
+
+// watch looks at the registry until the end of the test.
+func (f *fixture) watch(t *testing.T) *wake {
+	w := &wake{f: f, died: map[string]time.Time{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if ids, err := f.unsettled(ctx); err == nil {
+				w.look(ids)
 			}
-			id := "k" + string(rune('a'+i)) + string(rune('a'+j))
-			cmd := f.start(t, id, place+moment, syscall.SIGKILL)
-			err := cmd.Wait()
-			if killed := err != nil && cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled(); killed == (moment == "/none") {
-				t.Fatalf("%s%s: %v", place, moment, err)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
 			}
-			ids = append(ids, id)
 		}
-	}
-	f.reconcile(t, p, f.active(ids...))
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return w
+}
+
+// die notes the time at which the process that worked on these tenants has died.
+func (w *wake) die(ids ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, id := range ids {
-		tenant, err := f.reg.Lookup(t.Context(), tenancy.ID(id))
-		must(t, err)
-		conn, err := f.connect(t.Context(), tenant, tenant.Endpoint.Database)
-		must(t, err)
-		var admins int
-		must(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM admins").Scan(&admins))
-		must(t, conn.Close(t.Context()))
-		if admins != 1 {
-			t.Errorf("%s has %d admins", id, admins)
-		}
-	}
-	pass, err := p.Reconcile(t.Context())
-	must(t, err)
-	if len(pass.Unknown)+len(pass.Missing)+len(pass.Retried) > 0 {
-		t.Errorf("after all: %+v", pass)
+		w.died[id] = time.Now()
 	}
 }
 
-// TestKilledDropIsFinishedByAnother does so with deletions.
-func TestKilledDropIsFinishedByAnother(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	w := newWorld()
-	p := f.survivor(t, w)
-	for i, where := range []string{"drop/begin", "drop/end", "forget/begin"} {
-		cmd := f.start(t, "d"+string(rune('a'+i)), where, syscall.SIGKILL)
-		if err := cmd.Wait(); err == nil {
-			t.Fatalf("%s: the process lived", where)
+func (w *wake) look(unsettled []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, at := range w.died {
+		if !slices.Contains(unsettled, id) {
+			w.slowest = max(w.slowest, time.Since(at))
+			delete(w.died, id)
 		}
 	}
-	f.reconcile(t, p, "")
+}
+
+// end waits until all have come to their end, and returns how long the slowest of them took. A long run has the machine
+// for itself, and fails if the promise was not kept.
+func (w *wake) end(t *testing.T) time.Duration {
+	t.Helper()
+	w.f.settle(t)
+	eventually(t, "seen to be settled", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.died) == 0
+	})
+	if pgtest.Full() && w.slowest > 10*time.Second {
+		t.Errorf("the slowest took %v to come to its end", w.slowest)
+	}
+	return w.slowest.Round(time.Millisecond)
+}
+
+// TestKilledProcessLeavesWholeTenantsOrNothing kills processes at each point of a sign-up, of its failure and of a
+// deletion, while another process reconciles.
+func TestKilledProcessLeavesWholeTenantsOrNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	run(t, f.rescuer(t))
+	rounds, children := pgtest.Size(1, 25), pgtest.Size(2, 4)
+	var (
+		mu   sync.Mutex // guards said
+		said = answers{}
+		w    = f.watch(t)
+		wg   sync.WaitGroup
+		slot = make(chan struct{}, children)
+		n    int
+	)
+	kill := func(c child) {
+		n++
+		c.ID = fmt.Sprintf("k%d", n)
+		c.TTL = 6 * time.Second // the default
+		slot <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slot }()
+			cmd, out := f.command(t, c)
+			err := cmd.Run()
+			if !killed(cmd) {
+				t.Errorf("%s: the process lived: %v", c.Point, err)
+			}
+			w.die(c.ID)
+			mu.Lock()
+			defer mu.Unlock()
+			said.hear(out.Bytes())
+		})
+	}
+	for range rounds {
+		for _, point := range signUpPoints {
+			kill(child{Point: point})
+		}
+		for _, point := range failPoints {
+			kill(child{Point: point, Fails: true})
+		}
+		for _, point := range dropPoints {
+			kill(child{Point: point, Drops: true})
+		}
+	}
+	wg.Wait()
+	slowest := w.end(t)
+	c := f.takeCensus(t)
+	lost := c.check(t, said)
+	pgtest.Figure(t, "P1", "%d SIGKILLs at %d points: %d answered, %d lost, %d whole, %d flaws, slowest %v",
+		n, n/rounds, len(said["made"]), lost, len(c.active), len(c.flaws), slowest)
 }
 
 // TestAbandonedSignUpIsUndoneAfterItsLastAttempt has a sign-up that kills, or so it seems, whoever tries it.
 func TestAbandonedSignUpIsUndoneAfterItsLastAttempt(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_ = f.start(t, "acme", "step:dns/done", syscall.SIGKILL).Wait()
+	_ = f.start(t, "acme", "before end of step:dns", syscall.SIGKILL).Wait()
 	w := newWorld()
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.ClaimTTL, c.Attempts = crashTTL, 2
@@ -178,43 +177,22 @@ func TestAbandonedSignUpIsUndoneAfterItsLastAttempt(t *testing.T) {
 	}
 }
 
-// TestStoppedProcessCanDoNothingAfterItsClaim stops a process in the middle and lets it go on when another one has
-// finished its work.
-func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
+// TestEveryPointIsReached keeps the lists of points from naming one that is no more.
+func TestEveryPointIsReached(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	p := f.survivor(t, newWorld())
-	must(t, p.PrepareTemplate(t.Context(), "one"))
-	for i, where := range []string{"database/begin", "database/end", "wall/begin", "seed/begin", "activate/begin"} {
-		id := "z" + string(rune('a'+i))
-		cmd := f.start(t, id, where, syscall.SIGSTOP)
-		eventually(t, "stopped", func() bool { return stopped(t, cmd.Process.Pid) })
-		eventually(t, "taken over", func() bool {
-			pass, err := p.Reconcile(t.Context())
-			must(t, err)
-			for id, err := range pass.Retried {
-				t.Logf("%s: %s: %v", where, id, err)
-			}
-			return len(pass.Finished)+len(pass.Undone) == 1 // a busy machine may need more attempts than there are
-		})
-		if err := p.Drop(t.Context(), tenancy.ID(id)); err != nil && !errors.Is(err, tenancy.ErrNotFound) {
-			t.Fatal(err)
-		}
-		must(t, cmd.Process.Signal(syscall.SIGCONT))
-		must(t, cmd.Wait())
-		if got := f.residue(t); got != "" {
-			t.Fatalf("%s: the stopped process made %s", where, got)
-		}
+	s := failpoint.New()
+	l := f.ledger(t)
+	p := f.provisioner(t, func(c *provision.Config) { c.Steps = l.steps(s); c.SetFailpoints(s) })
+	f.create(t, p, "a")
+	must(t, p.Drop(t.Context(), "a"))
+	s.On("before seed", failpoint.Error(errBroken))
+	if _, err := p.Create(t.Context(), request(t, "b", "b@example.org")); err == nil {
+		t.Fatal("no error")
 	}
-}
-
-func stopped(t *testing.T, pid int) bool {
-	t.Helper()
-	var status syscall.WaitStatus
-	got, err := syscall.Wait4(pid, &status, syscall.WUNTRACED|syscall.WNOHANG, nil)
-	must(t, err)
-	if got == pid && !status.Stopped() {
-		t.Fatalf("ended with %v", status)
+	want := slices.Sorted(slices.Values(slices.Concat(signUpPoints, failPoints, dropPoints)))
+	if diff := cmp.Diff(want, s.Reached()); diff != "" {
+		t.Errorf("points: %s", diff)
 	}
-	return got == pid
+	f.reconcile(t, p, "")
 }

@@ -58,7 +58,8 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	}
 	var result *Result
 	began := time.Now()
-	claim, err := p.reserve(ctx, req, !own)
+	var claim *registry.Claim
+	err := guard(func() (err error) { claim, err = p.reserve(ctx, req, !own); return err })
 	replay := (*registry.ReplayError)(nil)
 	switch {
 	case err == nil:
@@ -94,6 +95,9 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
+	if err := p.cfg.failpoints.Before(ctx, "intent"); err != nil {
+		return nil, err
+	}
 	var warm *registry.WarmChoice
 	if mayTake {
 		warm = &registry.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
@@ -119,7 +123,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	if err != nil {
 		return nil, fmt.Errorf("reserve: %w", err)
 	}
-	return claim, nil
+	return claim, p.cfg.failpoints.After(ctx, "intent")
 }
 
 // newPassword is 256 random bits in 43 letters, digits, "-" and "_".
@@ -134,7 +138,13 @@ func newPassword() tenancy.Secret {
 func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason error) error {
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	err := p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+	err := p.cfg.failpoints.Before(ctx, "fail")
+	if err == nil {
+		err = p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+	}
+	if err == nil {
+		err = p.cfg.failpoints.After(ctx, "fail")
+	}
 	if err != nil {
 		p.logError(ctx, "mark sign-up as failed", claim.Tenant.ID, err)
 	}

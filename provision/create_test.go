@@ -224,9 +224,13 @@ func TestSameKeyOfAFailedSignUpIsAnsweredWithTheFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.reconcile(t, p, "")
+	if _, err := p.Create(t.Context(), req); !errors.Is(err, provision.ErrFailedBefore) {
+		t.Errorf("after the failure was undone: %v", err)
+	}
+	req.IdempotencyKey = "another"
 	result, err := p.Create(t.Context(), req)
 	if err != nil || result.Replayed {
-		t.Errorf("after the failure was undone: %v, %v", result, err)
+		t.Errorf("under another key: %v, %v", result, err)
 	}
 }
 

@@ -22,8 +22,14 @@ func (p *Provisioner) Drop(ctx context.Context, id tenancy.ID) error {
 }
 
 func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
+	if err := p.cfg.failpoints.Before(ctx, "delete"); err != nil {
+		return err
+	}
 	claim, err := p.cfg.Registry.BeginDelete(ctx, id, p.owner, p.cfg.ClaimTTL)
 	if err != nil {
+		return err
+	}
+	if err := p.cfg.failpoints.After(ctx, "delete"); err != nil {
 		return err
 	}
 	j := &job{p: p, claim: claim}

@@ -74,7 +74,13 @@ func (j *job) step(ctx context.Context, ph phase) error {
 		if cfg.Observer.StepStarted != nil {
 			cfg.Observer.StepStarted(id, ph.name)
 		}
-		return ph.do(ctx)
+		if err := cfg.failpoints.Before(ctx, ph.name); err != nil {
+			return err
+		}
+		if err := ph.do(ctx); err != nil {
+			return err
+		}
+		return cfg.failpoints.After(ctx, ph.name)
 	})
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, registry.ErrClaimLost) {
 		err = cause // what was cut short by it matters less

@@ -8,7 +8,7 @@ import (
 
 var (
 	// ErrFailedBefore is returned by Create when the sign-up was in another call's or process's hands and failed there.
-	// Once it is undone, the same idempotency key makes a new tenant.
+	// The same idempotency key is answered with it for a day; to try again, take a new one.
 	ErrFailedBefore = errors.New("provision: the sign-up has failed in other hands")
 
 	// ErrNotOurs is returned when a database or role that would have to be changed is, by its owner and its comment,
@@ -55,8 +55,8 @@ func (e *SchemaMismatchError) Error() string {
 		strings.Join(e.Diff[:most], "; "), len(e.Diff)-most)
 }
 
-// PanicError is what a panic in the caller's Seed, Do or Undo, or in the Schema, becomes: the process goes on, and the
-// sign-up fails like any other.
+// PanicError is what a panic in the caller's Seed, Do, Undo or Place, or in the Schema, becomes: the process goes on, and
+// the sign-up fails like any other.
 type PanicError struct {
 	Value any    // what was passed to panic
 	Stack []byte // of the goroutine that panicked

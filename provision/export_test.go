@@ -1,6 +1,10 @@
 package provision
 
-import "github.com/jackc/pgx/v5/pgconn"
+import (
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
+)
 
 // Redact is redact.
 func Redact(err error) error { return redact(err) }
@@ -16,3 +20,6 @@ func FingerprintQueries(major int) []string { return fingerprintQueries(major) }
 
 // MajorVersion is majorVersion.
 func MajorVersion(version string) int { return majorVersion(version) }
+
+// SetFailpoints sets where and how tests hurt what c configures.
+func (c *Config) SetFailpoints(s *failpoint.Set) { c.failpoints = s }

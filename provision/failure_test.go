@@ -8,13 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/provision"
-	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 var errBroken = errors.New("broken on purpose")
-
-// steps of a sign-up, each a place to fail at.
-var places = []string{"database", "wall", "seed", "step:billing", "step:dns", "activate"}
 
 // world is what the caller's steps have done outside.
 type world struct{ done, undone map[string]int }
@@ -37,66 +33,6 @@ func (w *world) steps(hurt func(ctx context.Context, step string) error) []provi
 }
 
 func newWorld() *world { return &world{done: map[string]int{}, undone: map[string]int{}} }
-
-// TestFailureAtAnyStepLeavesNothing fails sign-ups in three ways at each step.
-func TestFailureAtAnyStepLeavesNothing(t *testing.T) {
-	t.Parallel()
-	ways := map[string]func(cancel func()) error{
-		"error":  func(func()) error { return errBroken },
-		"panic":  func(func()) error { panic(errBroken) },
-		"cancel": func(cancel func()) error { cancel(); return nil },
-	}
-	for way, hurt := range ways {
-		t.Run(way, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			for _, place := range places {
-				t.Run(place, func(t *testing.T) { failAt(t, f, place, hurt) })
-			}
-		})
-	}
-}
-
-func failAt(t *testing.T, f *fixture, place string, hurt func(cancel func()) error) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	w := newWorld()
-	at := func(_ context.Context, step string) error {
-		if step == place {
-			return hurt(cancel)
-		}
-		return nil
-	}
-	p := f.provisioner(t, func(c *provision.Config) {
-		c.Steps = w.steps(at)
-		c.Seed = func(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
-			return errors.Join(at(ctx, "seed"), seedAdmin(ctx, tx, s))
-		}
-		// The steps that are the engine's own can only fail by a panic in what it calls, or by the end of ctx.
-		c.Observer.StepStarted = func(_ tenancy.ID, step string) {
-			if (step == "database" || step == "wall" || step == "activate") && at(ctx, step) != nil {
-				panic(errBroken)
-			}
-		}
-	})
-	result, err := p.Create(ctx, request(t, "", "ann@example.org"))
-	if err == nil {
-		t.Fatalf("no error: %v", result)
-	}
-	pass, err := p.Reconcile(t.Context())
-	must(t, err)
-	if len(pass.Undone) != 1 || len(pass.Retried) > 0 {
-		t.Errorf("pass: %+v", pass)
-	}
-	if got := f.residue(t); got != "" {
-		t.Errorf("left: %s", got)
-	}
-	for key, n := range w.done {
-		if n != 1 || w.undone[key] != 1 {
-			t.Errorf("step %s was done %d times and undone %d times", key, n, w.undone[key])
-		}
-	}
-}
 
 func TestPanicBecomesAnErrorWithoutItsValue(t *testing.T) {
 	t.Parallel()

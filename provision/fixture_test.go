@@ -69,6 +69,7 @@ func (s *sqlSchema) Upgrade(ctx context.Context, u provision.Upgrade) (*provisio
 type fixture struct {
 	admin  *pgx.ConnConfig
 	regCfg *pgxpool.Config
+	pool   *pgxpool.Pool // of the registry's database
 	reg    *registry.Registry
 	prefix string
 	schema *sqlSchema
@@ -82,8 +83,9 @@ func newFixture(t *testing.T) *fixture {
 		prefix: "p" + strings.ToLower(rand.Text()[:8]) + "_",
 		schema: &sqlSchema{build: members},
 	}
-	f.reg = openRegistry(t, f.regCfg)
-	if err := registry.Migrate(t.Context(), poolOf(t, f.regCfg)); err != nil {
+	f.pool = poolOf(t, f.regCfg)
+	f.reg = openRegistryOn(t, f.pool)
+	if err := registry.Migrate(t.Context(), f.pool); err != nil {
 		t.Fatal(err)
 	}
 	f.putServer(t, "one", f.admin.Host, f.admin.Port)
@@ -111,7 +113,7 @@ func poolOf(t *testing.T, cfg *pgxpool.Config) *pgxpool.Pool {
 	return pool
 }
 
-func openRegistry(t *testing.T, cfg *pgxpool.Config) *registry.Registry {
+func openRegistryOn(t *testing.T, pool *pgxpool.Pool) *registry.Registry {
 	t.Helper()
 	key := func(name string) []registry.Key { // the same in every process of a test
 		secret := sha256.Sum256([]byte(name))
@@ -121,7 +123,7 @@ func openRegistry(t *testing.T, cfg *pgxpool.Config) *registry.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg, err := registry.New(registry.Config{Pool: poolOf(t, cfg), Keyring: keyring})
+	reg, err := registry.New(registry.Config{Pool: pool, Keyring: keyring})
 	if err != nil {
 		t.Fatal(err)
 	}

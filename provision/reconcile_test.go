@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func TestRunUndoesAFailedSignUpAtOnce(t *testing.T) {
 func TestSignUpThatFailsInTheReconcilerIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_ = f.start(t, "acme", "seed/begin", 9).Wait()
+	_ = f.start(t, "acme", "before seed", syscall.SIGKILL).Wait()
 	tries := 0
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.Steps = newWorld().steps(func(context.Context, string) error { return nil })

@@ -42,7 +42,7 @@ func (j *job) drop(ctx context.Context) error {
 		}
 	}
 	if f.database && j.p.ownsDatabase(f, t.ID) {
-		if err := dropDatabase(ctx, conn, t.Endpoint.Database, f); err != nil {
+		if err := j.dropDatabase(ctx, conn, f); err != nil {
 			return err
 		}
 	}
@@ -50,6 +50,17 @@ func (j *job) drop(ctx context.Context) error {
 		return j.dropRole(ctx, conn)
 	}
 	return nil
+}
+
+// dropDatabase drops the tenant's database.
+func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
+	if err := j.p.cfg.failpoints.Before(ctx, "drop database"); err != nil {
+		return err
+	}
+	if err := dropDatabase(ctx, conn, j.claim.Tenant.Endpoint.Database, f); err != nil {
+		return err
+	}
+	return j.p.cfg.failpoints.After(ctx, "drop database")
 }
 
 // checkOurs decides about a database that is not provably the tenant's. A sign-up that failed never had it, and is

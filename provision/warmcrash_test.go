@@ -10,32 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 const warmChildVar = "PGTENANCY_TEST_WARM_CHILD"
 
-// TestWarmChildProcess is the body of the processes that the tests below start and that are killed at child.Where. With
+// TestWarmChildProcess is the body of the processes that the tests below start and that are killed at child.Point. With
 // an ID the process signs up, and without one it keeps databases warm.
 func TestWarmChildProcess(t *testing.T) {
 	var c child
 	if json.Unmarshal([]byte(os.Getenv(warmChildVar)), &c) != nil {
 		return
 	}
-	admin, err := pgx.ParseConfig("sslmode=disable")
-	must(t, err)
-	admin.Host, admin.Port, admin.User, admin.Password, admin.Database = c.Host, c.Port, c.User, c.Password, "postgres"
-	regCfg, err := pgxpool.ParseConfig("")
-	must(t, err)
-	regCfg.ConnConfig = admin.Copy()
-	regCfg.ConnConfig.Database = c.Registry
-	f := &fixture{admin: admin, reg: openRegistry(t, regCfg), prefix: c.Prefix, schema: &sqlSchema{build: members}}
+	f, _ := c.fixture(t)
 	die := func(where string) {
-		if where == c.Where {
+		if where == c.Point {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
@@ -48,7 +38,7 @@ func TestWarmChildProcess(t *testing.T) {
 	if c.ID == "" {
 		must(t, p.Run(t.Context()))
 	}
-	_, err = p.Create(t.Context(), request(t, "", "x"+c.ID+"@example.org"))
+	_, err := p.Create(t.Context(), request(t, "", "x"+c.ID+"@example.org"))
 	t.Fatalf("lived on: %v", err)
 }
 
@@ -57,7 +47,7 @@ func (f *fixture) kill(t *testing.T, id, where string) {
 	t.Helper()
 	told, err := json.Marshal(child{
 		Host: f.admin.Host, Port: f.admin.Port, User: f.admin.User, Password: f.admin.Password,
-		Registry: f.regCfg.ConnConfig.Database, Prefix: f.prefix, ID: id, Where: where,
+		Registry: f.regCfg.ConnConfig.Database, Prefix: f.prefix, ID: id, Point: where,
 	})
 	must(t, err)
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWarmChildProcess$", "-test.v")

@@ -112,17 +112,20 @@ WITH abandoned AS (
 )
 SELECT id FROM claimed ORDER BY expired, id`
 
-// Forget deletes every row of a failing or deleting tenant: its name, e-mails and idempotency key are free again, its
-// id is remembered so that it is never given out twice. Call it last, when database, role and side effects are gone.
+// Forget deletes every row of a failing or deleting tenant: its name and e-mails are free again, its id is remembered so
+// that it is never given out twice. The idempotency key of one that failed is remembered for a day, as Reserve says.
+// Call it last, when database, role and side effects are gone.
 // ctx governs the transaction.
 func (r *Registry) Forget(ctx context.Context, c *Claim) error {
 	const uncount = `UPDATE pgtenancy.servers SET tenants = tenants - 1
 		WHERE name = (SELECT server FROM pgtenancy.tenants WHERE ` + fence + `)`
 	const forget = `
 WITH gone AS (
-	DELETE FROM pgtenancy.tenants WHERE ` + fence + ` AND state IN ('failing', 'deleting') RETURNING id, epoch
+	DELETE FROM pgtenancy.tenants WHERE ` + fence + ` AND state IN ('failing', 'deleting')
+	RETURNING id, epoch, CASE state WHEN 'failing' THEN idempotency_key END AS key, request_hash
 ), changed AS (
-	INSERT INTO pgtenancy.retired_ids (id, epoch) SELECT id, epoch + 1 FROM gone RETURNING id, epoch
+	INSERT INTO pgtenancy.retired_ids (id, epoch, idempotency_key, request_hash)
+	SELECT id, epoch + 1, key, CASE WHEN key IS NOT NULL THEN request_hash END FROM gone RETURNING id, epoch
 )` + announce
 	return r.inTx(ctx, fmt.Sprintf("forget tenant %q", c.Tenant.ID), func(tx pgx.Tx) error {
 		for _, sql := range []string{uncount, forget} {

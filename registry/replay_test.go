@@ -81,7 +81,7 @@ func TestConcurrentReservesWithOneKeyReplayTheWinner(t *testing.T) {
 	}
 }
 
-func TestAForgottenSignUpsKeyIsForgottenToo(t *testing.T) {
+func TestAForgottenSignUpsKeyIsKnownForADay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	c, err := f.Reserve(t.Context(), keyed(t, "acme", "key", "hash"))
@@ -92,7 +92,32 @@ func TestAForgottenSignUpsKeyIsForgottenToo(t *testing.T) {
 	must(t, f.Forget(t.Context(), claims[0]))
 	res := keyed(t, "acme2", "key", "hash")
 	res.Admin.Email = email(t, "acme@example.com")
+	var replay *registry.ReplayError
+	if _, err := f.Reserve(t.Context(), res); !errors.As(err, &replay) ||
+		*replay != (registry.ReplayError{TenantID: "acme", State: tenancy.Failing}) {
+		t.Errorf("Reserve: %v, want a replay of the failure", err)
+	}
+	other := keyed(t, "acme2", "key", "another")
+	if _, err := f.Reserve(t.Context(), other); !errors.Is(err, registry.ErrKeyReused) {
+		t.Errorf("other hash: %v, want ErrKeyReused", err)
+	}
+	f.exec(t, `UPDATE pgtenancy.retired_ids SET retired_at = now() - interval '25 hours'`)
 	if _, err := f.Reserve(t.Context(), res); err != nil {
+		t.Errorf("Reserve a day later: %v", err)
+	}
+}
+
+// A deletion is no failure: the key is free, and a new tenant is what is wanted.
+func TestADeletedTenantsKeyIsFree(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c, err := f.Reserve(t.Context(), keyed(t, "acme", "key", "hash"))
+	must(t, err)
+	must(t, f.Activate(t.Context(), c))
+	claim, err := f.BeginDelete(t.Context(), "acme", "owner", c.Expires.Sub(c.Tenant.CreatedAt))
+	must(t, err)
+	must(t, f.Forget(t.Context(), claim))
+	if _, err := f.Reserve(t.Context(), keyed(t, "acme2", "key", "hash")); err != nil {
 		t.Errorf("Reserve: %v", err)
 	}
 }

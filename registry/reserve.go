@@ -71,7 +71,8 @@ type WarmChoice struct {
 // Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant
 // (provisioning), admin and blind index row. It returns [ErrEmailTaken], [ErrIDTaken] or [ErrNoServer]; or
 // *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A
-// key lives as long as its tenant's row: when a failed sign-up is forgotten, so is its key.
+// key is known as long as its tenant is there, and after a failed sign-up for a day: then the state is failing, whether or
+// not the sign-up has been forgotten.
 //
 // The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
 func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error) {
@@ -127,8 +128,12 @@ func (r *Registry) replayed(ctx context.Context, tx pgx.Tx, res *Reservation) er
 	}
 	var replay ReplayError
 	var sealed []byte
-	err := tx.QueryRow(ctx, `SELECT id, state, request_hash FROM pgtenancy.tenants WHERE idempotency_key = $1`,
-		res.IdempotencyKey).Scan(&replay.TenantID, &replay.State, &sealed)
+	err := tx.QueryRow(ctx, `
+		SELECT id, state, request_hash FROM (
+			SELECT id, state, request_hash, now() AS at FROM pgtenancy.tenants WHERE idempotency_key = $1
+			UNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids
+				WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
+		) known ORDER BY at DESC LIMIT 1`, res.IdempotencyKey).Scan(&replay.TenantID, &replay.State, &sealed)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
