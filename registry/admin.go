@@ -64,7 +64,7 @@ func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
 	if err != nil {
 		return Admin{}, err
 	}
-	if a.Email, err = r.keys.openEmail(email, "admins", a.ID); err != nil {
+	if a.Email, err = r.keys.openEmail(ctx, email, "admins", a.ID); err != nil {
 		return Admin{}, err
 	}
 	return a, nil
@@ -89,7 +89,10 @@ func (r *Registry) SetAdminPassword(ctx context.Context, adminID, oldHash, newHa
 // process has, a key in both rings makes the two meet at the unique constraint, during a change of keys too; no
 // look-up before the insert could promise that.
 func (r *Registry) insertAdmin(ctx context.Context, tx pgx.Tx, id tenancy.ID, a Admin) error {
-	email := r.keys.seal([]byte(a.Email.Reveal()), "admins", a.ID, "email")
+	email, err := r.keys.seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
+	if err != nil {
+		return refuse(err)
+	}
 	if _, err := tx.Exec(ctx, `INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
 		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role); err != nil {
 		return err

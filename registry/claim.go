@@ -108,14 +108,14 @@ func (r *Registry) claimed(ctx context.Context, tx pgx.Tx, id tenancy.ID, owner 
 	if err != nil {
 		return nil, err
 	}
-	if c.Tenant, err = row.open(r.keys); err != nil {
+	if c.Tenant, err = row.open(ctx, r); err != nil {
 		return nil, refuse(err)
 	}
-	if c.Admin.Email, err = r.keys.openEmail(email, "admins", c.Admin.ID); err != nil {
+	if c.Admin.Email, err = r.keys.openEmail(ctx, email, "admins", c.Admin.ID); err != nil {
 		return nil, refuse(err)
 	}
 	if data != nil {
-		if c.Data, err = r.keys.open(data, "tenants", string(id), "data"); err != nil {
+		if c.Data, err = r.keys.open(ctx, data, "tenants", string(id), "data"); err != nil {
 			return nil, refuse(err)
 		}
 	}

@@ -128,7 +128,7 @@ func (r *Registry) replayed(ctx context.Context, tx pgx.Tx, res *Reservation) er
 	case err != nil:
 		return err
 	}
-	hash, err := r.keys.open(sealed, "tenants", string(replay.TenantID), "request_hash")
+	hash, err := r.keys.open(ctx, sealed, "tenants", string(replay.TenantID), "request_hash")
 	switch {
 	case err != nil:
 		return refuse(err)
@@ -143,14 +143,12 @@ func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res *Reserv
 	if err != nil {
 		return err
 	}
-	var data []byte
-	if res.Data != nil {
-		data = r.keys.seal(res.Data, "tenants", string(res.ID), "data")
+	data, password, requestHash, err := r.sealReservation(ctx, res)
+	if err != nil {
+		return refuse(err)
 	}
-	if _, err = tx.Exec(ctx, insertTenant, res.ID, server, res.Database, res.Role,
-		r.keys.seal([]byte(res.Password.Reveal()), "tenants", string(res.ID), "password"), res.SchemaHash, data,
-		res.Owner, res.TTL, nullable(res.IdempotencyKey),
-		r.keys.seal(res.RequestHash, "tenants", string(res.ID), "request_hash")); err != nil {
+	if _, err = tx.Exec(ctx, insertTenant, res.ID, server, res.Database, res.Role, password, res.SchemaHash, data,
+		res.Owner, res.TTL, nullable(res.IdempotencyKey), requestHash); err != nil {
 		return err
 	}
 	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen.
@@ -172,6 +170,21 @@ func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res *Reserv
 	return err
 }
 
+// sealReservation seals what stands in the tenant's own row.
+func (r *Registry) sealReservation(ctx context.Context, res *Reservation) (data, password, hash []byte, err error) {
+	row := string(res.ID)
+	if res.Data != nil {
+		if data, err = r.keys.seal(ctx, res.Data, "tenants", row, "data"); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if password, err = r.keys.seal(ctx, []byte(res.Password.Reveal()), "tenants", row, "password"); err != nil {
+		return nil, nil, nil, err
+	}
+	hash, err = r.keys.seal(ctx, res.RequestHash, "tenants", row, "request_hash")
+	return data, password, hash, err
+}
+
 const insertTenant = `
 INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
 	attempt, claim_owner, claim_expires, idempotency_key, request_hash)
@@ -180,7 +193,10 @@ VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interv
 func (r *Registry) insertOrganization(ctx context.Context, tx pgx.Tx, id tenancy.ID, o Organization) error {
 	var email []byte
 	if !o.Email.IsZero() {
-		email = r.keys.seal([]byte(o.Email.Reveal()), "organizations", string(id), "email")
+		var err error
+		if email, err = r.keys.seal(ctx, []byte(o.Email.Reveal()), "organizations", string(id), "email"); err != nil {
+			return refuse(err)
+		}
 	}
 	var trialEndsAt *time.Time
 	if !o.TrialEndsAt.IsZero() {
