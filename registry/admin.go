@@ -64,7 +64,7 @@ func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
 	if err != nil {
 		return Admin{}, err
 	}
-	if a.Email, err = r.keys.openEmail(email, "admins", a.ID); err != nil {
+	if a.Email, err = r.keys.openEmail(ctx, email, "admins", a.ID); err != nil {
 		return Admin{}, err
 	}
 	return a, nil
@@ -88,12 +88,16 @@ func (r *Registry) SetAdminPassword(ctx context.Context, adminID, oldHash, newHa
 // insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Whatever keys another
 // process has, a key in both rings makes the two meet at the unique constraint, during a change of keys too; no
 // look-up before the insert could promise that.
-func (r *Registry) insertAdmin(b *pgx.Batch, id tenancy.ID, a Admin) {
-	email := r.keys.seal([]byte(a.Email.Reveal()), "admins", a.ID, "email")
+func (r *Registry) insertAdmin(ctx context.Context, b *pgx.Batch, id tenancy.ID, a Admin) error {
+	email, err := r.keys.seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
+	if err != nil {
+		return err
+	}
 	b.Queue(`INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
 		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role)
 	for _, v := range r.keys.blind(a.Email) {
 		b.Queue(`INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
 			VALUES ($1, $2, $3, $4)`, a.ID, v.kid, v.value, id)
 	}
+	return nil
 }

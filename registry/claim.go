@@ -118,10 +118,10 @@ const claimed = `SELECT ` + tenantColumns + `, t.claim_expires, t.data, ` + admi
 
 // claimed returns the claim that owner has just taken on a tenant, in the same transaction.
 func (r *Registry) claimed(ctx context.Context, tx pgx.Tx, id tenancy.ID, owner string) (*Claim, error) {
-	return r.scanClaim(tx.QueryRow(ctx, claimed, id), id, owner)
+	return r.scanClaim(ctx, tx.QueryRow(ctx, claimed, id), id, owner)
 }
 
-func (r *Registry) scanClaim(result pgx.Row, id tenancy.ID, owner string) (*Claim, error) {
+func (r *Registry) scanClaim(ctx context.Context, result pgx.Row, id tenancy.ID, owner string) (*Claim, error) {
 	var row record
 	var email, data []byte
 	c := &Claim{Owner: owner}
@@ -133,14 +133,14 @@ func (r *Registry) scanClaim(result pgx.Row, id tenancy.ID, owner string) (*Clai
 	if err != nil {
 		return nil, err
 	}
-	if c.Tenant, err = row.open(r.keys); err != nil {
+	if c.Tenant, err = row.open(ctx, r); err != nil {
 		return nil, refuse(err)
 	}
-	if c.Admin.Email, err = r.keys.openEmail(email, "admins", c.Admin.ID); err != nil {
+	if c.Admin.Email, err = r.keys.openEmail(ctx, email, "admins", c.Admin.ID); err != nil {
 		return nil, refuse(err)
 	}
 	if data != nil {
-		if c.Data, err = r.keys.open(data, "tenants", string(id), "data"); err != nil {
+		if c.Data, err = r.keys.open(ctx, data, "tenants", string(id), "data"); err != nil {
 			return nil, refuse(err)
 		}
 	}

@@ -23,6 +23,10 @@ type Config struct {
 	// Keyring holds the keys for e-mails, passwords and sessions.
 	Keyring *Keyring
 
+	// Secrets has a source for each scheme of reference that SetPasswordRef takes, such as "env", "file" or "vault".
+	// Default: none, and every reference is refused.
+	Secrets map[string]SecretSource
+
 	// PollInterval is how often Follow looks for changes without a notification. It bounds how long a change stays
 	// unseen when a notification is lost or the connection dies silently. Default: 5 s.
 	PollInterval time.Duration

@@ -25,7 +25,8 @@
 // E-mails, the passwords of database roles, the data of a sign-up in flight, results of steps and the secrets of
 // sessions are sealed with AES-256-GCM, bound to their row and column. E-mails are found by a blind index, HMAC-SHA-256
 // of the normalized address: without its key, a dump does not even confirm a guess. The keys are in a [Keyring], and
-// never in the database.
+// never in the database. A [Sealer] lets a key service seal in place of the ring's keys, and [Registry.SetPasswordRef]
+// keeps a database password somewhere else.
 //
 // No error of this package holds an e-mail, password, token, connection string or value of a row; those of the driver
 // are reduced to their SQLSTATE and the name of a constraint.

@@ -41,3 +41,11 @@ const Patience = patience
 
 // Connect opens a connection outside the pool.
 func Connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) { return connect(ctx, pool) }
+
+// SealedColumns are the columns that Rekey goes over, as "table.column".
+func SealedColumns() (names []string) {
+	for _, c := range sealedColumns() {
+		names = append(names, c.table+"."+c.column)
+	}
+	return names
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,6 +19,7 @@ import (
 type Registry struct {
 	pool      *pgxpool.Pool
 	keys      *Keyring
+	secrets   map[string]SecretSource // by scheme
 	poll      time.Duration
 	heartbeat time.Duration
 	logger    *slog.Logger
@@ -35,6 +37,7 @@ func New(cfg Config) (*Registry, error) {
 	return &Registry{
 		pool:      cfg.Pool,
 		keys:      cfg.Keyring,
+		secrets:   maps.Clone(cfg.Secrets),
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),

@@ -140,7 +140,7 @@ func (r *Registry) replayed(ctx context.Context, tx pgx.Tx, res *Reservation) er
 	case err != nil:
 		return err
 	}
-	hash, err := r.keys.open(sealed, "tenants", string(replay.TenantID), "request_hash")
+	hash, err := r.keys.open(ctx, sealed, "tenants", string(replay.TenantID), "request_hash")
 	switch {
 	case err != nil:
 		return refuse(err)
@@ -162,16 +162,19 @@ func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res Reserva
 	if err != nil {
 		return nil, err
 	}
-	if !warm {
-		password = r.keys.seal([]byte(res.Password.Reveal()), "tenants", string(res.ID), "password")
+	if err := r.insertTenant(ctx, b, &res, server, password); err != nil {
+		return nil, refuse(err)
 	}
-	r.insertTenant(b, &res, server, password)
-	r.insertOrganization(b, res.ID, res.Organization)
-	r.insertAdmin(b, res.ID, res.Admin)
+	if err := r.insertOrganization(ctx, b, res.ID, res.Organization); err != nil {
+		return nil, refuse(err)
+	}
+	if err := r.insertAdmin(ctx, b, res.ID, res.Admin); err != nil {
+		return nil, refuse(err)
+	}
 	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, res.ID)
 	var claim *Claim
 	b.Queue(claimed, res.ID).QueryRow(func(row pgx.Row) (err error) {
-		claim, err = r.scanClaim(row, res.ID, res.Owner)
+		claim, err = r.scanClaim(ctx, row, res.ID, res.Owner)
 		return err
 	})
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
@@ -181,17 +184,30 @@ func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res Reserva
 	return claim, nil
 }
 
-func (r *Registry) insertTenant(b *pgx.Batch, res *Reservation, server string, password []byte) {
+// insertTenant writes the tenant's row. password is that of a warm database, sealed; nil: there is none.
+func (r *Registry) insertTenant(ctx context.Context, b *pgx.Batch, res *Reservation, server string, password []byte) error {
 	const insert = `
 INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
 	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
 VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)`
+	row := string(res.ID)
+	hash, err := r.keys.seal(ctx, res.RequestHash, "tenants", row, "request_hash")
+	if err != nil {
+		return err
+	}
+	if password == nil {
+		if password, err = r.keys.seal(ctx, []byte(res.Password.Reveal()), "tenants", row, "password"); err != nil {
+			return err
+		}
+	}
 	var data []byte
 	if res.Data != nil {
-		data = r.keys.seal(res.Data, "tenants", string(res.ID), "data")
+		if data, err = r.keys.seal(ctx, res.Data, "tenants", row, "data"); err != nil {
+			return err
+		}
 	}
 	b.Queue(insert, res.ID, server, res.Database, res.Role, password, res.SchemaHash, data, res.Owner, res.TTL,
-		res.Step, nullable(res.IdempotencyKey), r.keys.seal(res.RequestHash, "tenants", string(res.ID), "request_hash"))
+		res.Step, nullable(res.IdempotencyKey), hash)
 	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen.
 	b.Queue(`SELECT EXISTS (SELECT 1 FROM pgtenancy.retired_ids WHERE id = $1)
 		OR EXISTS (SELECT 1 FROM pgtenancy.warm_databases WHERE id = $1)`, res.ID,
@@ -203,12 +219,16 @@ VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interv
 		}
 		return err
 	})
+	return nil
 }
 
-func (r *Registry) insertOrganization(b *pgx.Batch, id tenancy.ID, o Organization) {
+func (r *Registry) insertOrganization(ctx context.Context, b *pgx.Batch, id tenancy.ID, o Organization) error {
 	var email []byte
 	if !o.Email.IsZero() {
-		email = r.keys.seal([]byte(o.Email.Reveal()), "organizations", string(id), "email")
+		var err error
+		if email, err = r.keys.seal(ctx, []byte(o.Email.Reveal()), "organizations", string(id), "email"); err != nil {
+			return err
+		}
 	}
 	var trialEndsAt *time.Time
 	if !o.TrialEndsAt.IsZero() {
@@ -216,6 +236,7 @@ func (r *Registry) insertOrganization(b *pgx.Batch, id tenancy.ID, o Organizatio
 	}
 	b.Queue(`INSERT INTO pgtenancy.organizations (id, name, email, billing_customer, trial_ends_at)
 		VALUES ($1, $2, $3, $4, $5)`, id, o.Name, email, o.BillingCustomer, trialEndsAt)
+	return nil
 }
 
 func (res *Reservation) validate() error {

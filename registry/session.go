@@ -41,10 +41,14 @@ FROM pgtenancy.tenants t JOIN pgtenancy.admins a ON a.tenant_id = t.id LEFT JOIN
 WHERE t.id = $1 AND a.id = $2`
 	s := Session{ID: strings.ToLower(rand.Text()), TenantID: id, AdminID: adminID}
 	secret := newSessionSecret()
+	sealed, err := r.keys.seal(ctx, secret, "sessions", s.ID, "secret")
+	if err != nil {
+		return Session{}, tenancy.Secret{}, err
+	}
 	var state tenancy.State
 	var created, expires *time.Time
-	err := r.queryRow(ctx, fmt.Sprintf("open session of tenant %q", id), sql,
-		[]any{id, adminID, s.ID, r.keys.seal(secret, "sessions", s.ID, "secret"), ttl}, &state, &created, &expires)
+	err = r.queryRow(ctx, fmt.Sprintf("open session of tenant %q", id), sql,
+		[]any{id, adminID, s.ID, sealed, ttl}, &state, &created, &expires)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Session{}, tenancy.Secret{}, fmt.Errorf("%w: %q of tenant %q", ErrAdminNotFound, adminID, id)
@@ -128,7 +132,7 @@ func (r *Registry) lockSession(ctx context.Context, tx pgx.Tx, t refreshToken, g
 	if err != nil {
 		return nil, err
 	}
-	if row.secret, err = r.keys.open(sealed, "sessions", t.session, "secret"); err != nil {
+	if row.secret, err = r.keys.open(ctx, sealed, "sessions", t.session, "secret"); err != nil {
 		return nil, refuse(err)
 	}
 	// Whoever only knows a session's id cannot end it: an older counter counts as a reuse only if the MAC is right. A

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,12 +43,22 @@ WITH changed AS (
 // SetPassword replaces the password of the role of an active or suspended tenant. It returns [tenancy.ErrNotFound], or
 // [ErrConflict] in any other state. ctx governs the transaction.
 func (r *Registry) SetPassword(ctx context.Context, id tenancy.ID, p tenancy.Secret) error {
+	if strings.HasPrefix(p.Reveal(), refMark) {
+		return fmt.Errorf("registry: set password of tenant %q: a password has no NUL", id)
+	}
+	return r.setPassword(ctx, id, p)
+}
+
+func (r *Registry) setPassword(ctx context.Context, id tenancy.ID, p tenancy.Secret) error {
 	const sql = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET password = $2, epoch = epoch + 1, updated_at = now()
 	WHERE id = $1 AND state IN ('active', 'suspended') RETURNING id, epoch
 )` + announce
-	sealed := r.keys.seal([]byte(p.Reveal()), "tenants", string(id), "password")
+	sealed, err := r.keys.seal(ctx, []byte(p.Reveal()), "tenants", string(id), "password")
+	if err != nil {
+		return err
+	}
 	changed, err := r.exec(ctx, fmt.Sprintf("set password of tenant %q", id), sql, id, sealed)
 	if err != nil || changed {
 		return err

@@ -46,7 +46,7 @@ func (r *Registry) Steps(ctx context.Context, id tenancy.ID) ([]Step, error) {
 		if err = row.Scan(&s.Name, &s.State, &sealed); err != nil {
 			return s, err
 		}
-		result, err := r.keys.open(sealed, "steps", stepRow(id, s.Name), "result")
+		result, err := r.keys.open(ctx, sealed, "steps", stepRow(id, s.Name), "result")
 		if err != nil {
 			return s, refuse(err)
 		}
@@ -70,7 +70,10 @@ ON CONFLICT (tenant_id, name) DO UPDATE
 	default:
 		return fmt.Errorf("registry: Step.State: must be begun, done or undone")
 	}
-	result := r.keys.seal([]byte(s.Result), "steps", stepRow(c.Tenant.ID, s.Name), "result")
+	result, err := r.keys.seal(ctx, []byte(s.Result), "steps", stepRow(c.Tenant.ID, s.Name), "result")
+	if err != nil {
+		return err
+	}
 	return r.fenced(ctx, fmt.Sprintf("put step %q of", s.Name), sql, c, s.Name, s.State, result)
 }
 

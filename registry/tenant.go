@@ -54,11 +54,8 @@ func (r *route) fields() []any {
 }
 
 // open returns the tenant; without its password if that does not open.
-func (r *route) open(keys *Keyring) (tenancy.Tenant, error) {
-	password, err := keys.open(r.password, "tenants", string(r.ID), "password")
-	if err == nil {
-		r.Endpoint.Password = tenancy.NewSecret(string(password))
-	}
+func (r *route) open(ctx context.Context, reg *Registry) (_ tenancy.Tenant, err error) {
+	r.Endpoint.Password, err = reg.openPassword(ctx, r.password, r.ID)
 	return r.Tenant, err
 }
 
@@ -76,7 +73,7 @@ func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, e
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
-	t, err := row.open(r.keys)
+	t, err := row.open(ctx, r)
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
@@ -107,11 +104,11 @@ func (r *record) fields() []any {
 }
 
 // open returns the tenant; without those sealed values that do not open, of which the error tells.
-func (r *record) open(keys *Keyring) (Tenant, error) {
+func (r *record) open(ctx context.Context, reg *Registry) (Tenant, error) {
 	var errs [2]error
-	r.Tenant.Tenant, errs[0] = r.route.open(keys)
+	r.Tenant.Tenant, errs[0] = r.route.open(ctx, reg)
 	if r.email != nil {
-		r.Organization.Email, errs[1] = keys.openEmail(r.email, "organizations", string(r.ID))
+		r.Organization.Email, errs[1] = reg.keys.openEmail(ctx, r.email, "organizations", string(r.ID))
 	}
 	if r.trialEndsAt != nil {
 		r.Organization.TrialEndsAt = *r.trialEndsAt
@@ -136,7 +133,7 @@ func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := row.open(r.keys)
+	t, err := row.open(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -152,26 +149,26 @@ func (r *Registry) Tenants(ctx context.Context, after tenancy.ID, limit int) ([]
 	if limit <= 0 {
 		limit = 100
 	}
-	var errs []error
 	rows, _ := r.pool.Query(ctx, `SELECT `+tenantColumns+` FROM `+tenantTables+`
 		WHERE t.id > $1 ORDER BY t.id LIMIT $2`, after, limit)
-	tenants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Tenant, error) {
-		var rec record
-		if err := row.Scan(rec.fields()...); err != nil {
-			return Tenant{}, err
-		}
-		t, err := rec.open(r.keys)
-		errs = append(errs, err)
-		return t, nil
+	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec record, err error) {
+		err = row.Scan(rec.fields()...)
+		return rec, err
 	})
 	if err != nil {
 		return nil, driverErr("tenants", err)
 	}
+	var errs []error
+	tenants := make([]Tenant, len(records))
+	for i := range records { // the connection is back: a Sealer may ask a network
+		tenants[i], err = records[i].open(ctx, r)
+		errs = append(errs, err)
+	}
 	return tenants, errors.Join(errs...)
 }
 
-func (k *Keyring) openEmail(sealed []byte, table, row string) (Email, error) {
-	plain, err := k.open(sealed, table, row, "email")
+func (k *Keyring) openEmail(ctx context.Context, sealed []byte, table, row string) (Email, error) {
+	plain, err := k.open(ctx, sealed, table, row, "email")
 	if err != nil {
 		return Email{}, err
 	}

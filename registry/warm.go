@@ -56,7 +56,10 @@ WITH stock AS (
 	RETURNING w.*
 )
 SELECT ` + warmColumns + ` FROM (SELECT *, 1::bigint AS epoch FROM planned) t ` + warmServer
-	sealed := r.keys.seal([]byte(w.Password.Reveal()), "tenants", string(w.ID), "password")
+	sealed, err := r.keys.seal(ctx, []byte(w.Password.Reveal()), "tenants", string(w.ID), "password")
+	if err != nil {
+		return nil, err
+	}
 	claims, err := r.warmClaims(ctx, fmt.Sprintf("plan warm database %q", w.ID), sql,
 		w.ID, w.Server, w.Database, w.Role, sealed, w.SchemaHash, w.Owner, w.TTL, w.Most)
 	var e *driverError
@@ -105,7 +108,7 @@ func (r *Registry) takeWarm(ctx context.Context, tx pgx.Tx, b *pgx.Batch, server
 	if err != nil {
 		return nil, false, err
 	}
-	if _, err := r.keys.open(password, "tenants", string(w.ID), "password"); err != nil {
+	if _, err := r.keys.open(ctx, password, "tenants", string(w.ID), "password"); err != nil {
 		b.Queue(`UPDATE pgtenancy.warm_databases SET state = 'retiring' WHERE id = $1`, w.ID) // of no use to anybody
 		return nil, false, nil                                                                //nolint:nilerr // a clone does as well
 	}
@@ -181,13 +184,13 @@ const (
 func (r *Registry) warmClaims(ctx context.Context, op, sql string, args ...any) (claims []*Claim, err error) {
 	err = driverErr(op, retry(ctx, func() error {
 		rows, _ := r.pool.Query(ctx, sql, args...)
-		claims, err = pgx.CollectRows(rows, r.scanWarm)
+		claims, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Claim, error) { return r.scanWarm(ctx, row) })
 		return err
 	}))
 	return claims, err
 }
 
-func (r *Registry) scanWarm(row pgx.CollectableRow) (*Claim, error) {
+func (r *Registry) scanWarm(ctx context.Context, row pgx.CollectableRow) (*Claim, error) {
 	var t route
 	var whole bool
 	c := &Claim{stock: true}
@@ -195,7 +198,7 @@ func (r *Registry) scanWarm(row pgx.CollectableRow) (*Claim, error) {
 	if err := row.Scan(append(fields, &c.Attempt, &c.Tenant.Step, &c.Owner, &c.Expires, &whole)...); err != nil {
 		return nil, err
 	}
-	opened, unreadable := t.open(r.keys)
+	opened, unreadable := t.open(ctx, r)
 	c.Tenant.Tenant, c.Tenant.Attempt = opened, c.Attempt
 	switch {
 	case whole:

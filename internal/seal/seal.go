@@ -105,8 +105,16 @@ func (b *Box) Seal(plain []byte, place string) []byte {
 	return b.keys[b.current].Seal(header, nil, plain, additional(header, place))
 }
 
-// Open decrypts a value that was sealed for place. It returns ErrKey or ErrOpen.
+// Current reports whether sealed names the key that Seal uses now. It does not say whether it opens.
+func (b *Box) Current(sealed []byte) bool {
+	return len(sealed) >= headerSize && sealed[0] == version && binary.BigEndian.Uint16(sealed[1:]) == uint16(b.current) //nolint:gosec // ids are positive
+}
+
+// Open decrypts a value that was sealed for place. It returns ErrKey or ErrOpen; a nil Box has no key.
 func (b *Box) Open(sealed []byte, place string) ([]byte, error) {
+	if b == nil {
+		return nil, ErrKey
+	}
 	if len(sealed) < headerSize || sealed[0] != version {
 		return nil, ErrOpen
 	}

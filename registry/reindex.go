@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// unindexed is an admin without a row of the blind index under some key.
+type unindexed struct {
+	admin  string
+	sealed []byte // the e-mail
+}
+
+// index writes the rows of the blind index that are missing under the key with the given id.
+func (k *rekeying) index(ctx context.Context, kid int16) error {
+	const sql = `SELECT a.id, a.email FROM pgtenancy.admins a
+		WHERE a.id > $1 AND NOT EXISTS (
+			SELECT 1 FROM pgtenancy.admin_email_index i WHERE i.admin_id = a.id AND i.kid = $2)
+		ORDER BY a.id LIMIT $3`
+	var seen, written int64
+	for after := ""; ; {
+		var missing []unindexed
+		if err := k.forEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
+			var u unindexed
+			missing = append(missing, u)
+			last := &missing[len(missing)-1]
+			return row.Scan(&last.admin, &last.sealed)
+		}, after, kid, k.cfg.Batch); err != nil || len(missing) == 0 {
+			return err
+		}
+		after = missing[len(missing)-1].admin
+		n, err := k.indexAdmins(ctx, kid, missing)
+		if err != nil {
+			return err
+		}
+		seen, written = seen+int64(len(missing)), written+n
+		k.result.Indexed += n
+		k.progress("admin_email_index", "bidx", seen, written)
+	}
+}
+
+// indexAdmins writes the rows of some admins, and returns how many it wrote.
+func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindexed) (int64, error) {
+	// An admin who is deleted meanwhile gets none, and an e-mail that is another admin's none either.
+	const sql = `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
+		SELECT a.id, $2, $3, a.tenant_id FROM pgtenancy.admins a WHERE a.id = $1 FOR SHARE
+		ON CONFLICT DO NOTHING`
+	var b pgx.Batch
+	var queued []string
+	for _, u := range missing {
+		email, err := k.keys.openEmail(ctx, u.sealed, "admins", u.admin)
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		if err != nil {
+			k.result.Left++
+			k.broken(ctx, "admins", u.admin, err)
+			continue
+		}
+		for _, value := range k.keys.blind(email) {
+			if value.kid == kid {
+				b.Queue(sql, u.admin, kid, value.value)
+				queued = append(queued, u.admin)
+			}
+		}
+	}
+	if b.Len() == 0 {
+		return 0, nil
+	}
+	written, err := k.send(ctx, "rekey: index", &b)
+	if err == nil && written < int64(b.Len()) {
+		err = k.noteTaken(ctx, kid, queued)
+	}
+	return written, err
+}
+
+// noteTaken finds out whose rows could not be written.
+func (k *rekeying) noteTaken(ctx context.Context, kid int16, admins []string) error {
+	const sql = `SELECT a.id FROM pgtenancy.admins a WHERE a.id = ANY($1::text[]) AND NOT EXISTS (
+		SELECT 1 FROM pgtenancy.admin_email_index i WHERE i.admin_id = a.id AND i.kid = $2) ORDER BY a.id`
+	var taken []string
+	err := k.forEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
+		var id string
+		err := row.Scan(&id)
+		taken = append(taken, id)
+		return err
+	}, admins, kid)
+	k.result.Taken = append(k.result.Taken, slices.Compact(taken)...)
+	k.result.Left += int64(len(slices.Compact(taken)))
+	return err
+}

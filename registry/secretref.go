@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// ErrSecretRef is returned for a reference to a secret that is malformed, of a scheme that Config.Secrets does not have,
+// or whose secret cannot be had.
+var ErrSecretRef = errors.New("registry: secret reference")
+
+// SecretSource returns the secret that a reference names, such as a path in a vault. Its errors are passed on, and
+// hold no secret. ctx governs it. It is used by many goroutines at once, whenever a router opens a tenant.
+type SecretSource func(ctx context.Context, name string) (tenancy.Secret, error)
+
+// EnvSecrets is the source of what stands in environment variables. Only those whose names begin with prefix, which
+// must not be empty, can be named: who writes to the registry must not read the rest of the environment.
+func EnvSecrets(prefix string) SecretSource {
+	return func(_ context.Context, name string) (tenancy.Secret, error) {
+		value, ok := os.LookupEnv(name)
+		if prefix == "" || !strings.HasPrefix(name, prefix) || !ok || value == "" {
+			return tenancy.Secret{}, errors.New("no such environment variable")
+		}
+		return tenancy.NewSecret(value), nil
+	}
+}
+
+// maxSecretFile is the longest secret in a file, in bytes.
+const maxSecretFile = 4096
+
+// FileSecrets is the source of what stands in files under dir, as Kubernetes and systemd mount them; one newline at the
+// end is no part of the secret. A name is a path relative to dir, and neither it nor a symbolic link leads out of dir.
+func FileSecrets(dir string) SecretSource {
+	return func(_ context.Context, name string) (tenancy.Secret, error) {
+		text, err := readSecret(dir, name)
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		if err == nil && (len(text) == 0 || len(text) > maxSecretFile) {
+			err = fmt.Errorf("file must have 1 to %d bytes", maxSecretFile)
+		}
+		return tenancy.NewSecret(string(text)), err
+	}
+}
+
+func readSecret(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	return io.ReadAll(io.LimitReader(f, maxSecretFile+2))
+}
+
+// refMark begins a password that is a reference: no password of PostgreSQL's has a NUL.
+const refMark = "\x00"
+
+// SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it:
+// "scheme:name", such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. Whoever keeps the secret
+// keeps it equal to the role's; provision.RotatePassword puts a sealed password in its place again.
+//
+// The reference is sealed, for who writes to the registry must not choose which secret is sent to which server. It
+// returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or
+// [ErrConflict] for a tenant that is neither active nor suspended. ctx governs the whole of it.
+func (r *Registry) SetPasswordRef(ctx context.Context, id tenancy.ID, ref string) error {
+	if _, err := r.follow(ctx, ref); err != nil {
+		return err
+	}
+	return r.setPassword(ctx, id, tenancy.NewSecret(refMark+ref))
+}
+
+// openPassword returns the password of a tenant's role, which is what was sealed or what that refers to.
+func (r *Registry) openPassword(ctx context.Context, sealed []byte, id tenancy.ID) (tenancy.Secret, error) {
+	plain, err := r.keys.open(ctx, sealed, "tenants", string(id), "password")
+	if err != nil {
+		return tenancy.Secret{}, err
+	}
+	ref, ok := strings.CutPrefix(string(plain), refMark)
+	if !ok {
+		return tenancy.NewSecret(string(plain)), nil
+	}
+	secret, err := r.follow(ctx, ref)
+	if err != nil {
+		return tenancy.Secret{}, fmt.Errorf("%w of tenant %q", err, id)
+	}
+	return secret, nil
+}
+
+// follow returns the secret that ref names.
+func (r *Registry) follow(ctx context.Context, ref string) (tenancy.Secret, error) {
+	scheme, name, ok := strings.Cut(ref, ":")
+	source := r.secrets[scheme]
+	if !ok || name == "" || source == nil || strings.Contains(ref, refMark) {
+		return tenancy.Secret{}, fmt.Errorf("%w: no such scheme", ErrSecretRef)
+	}
+	secret, err := source(ctx, name)
+	if err != nil {
+		return tenancy.Secret{}, fmt.Errorf("%w %q: %w", ErrSecretRef, shorten(ref), err)
+	}
+	if secret.IsZero() || strings.Contains(secret.Reveal(), refMark) {
+		return tenancy.Secret{}, fmt.Errorf("%w %q: empty, or not a password", ErrSecretRef, shorten(ref))
+	}
+	return secret, nil
+}
