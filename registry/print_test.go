@@ -50,6 +50,7 @@ func planted(t *testing.T) map[string]any {
 		"Membership": registry.Membership{}, "ReplayError": &registry.ReplayError{}, "Server": registry.Server{},
 		"Session": registry.Session{}, "Warm": registry.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
 		"WarmChoice": registry.WarmChoice{}, "WarmWork": registry.WarmWork{},
+		"RekeyConfig": registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{}, "RekeyResult": registry.RekeyResult{},
 	}
 }
 

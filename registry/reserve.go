@@ -191,18 +191,19 @@ INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, pa
 	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
 VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)`
 	row := string(res.ID)
+	var data []byte
+	var err error
+	if res.Data != nil {
+		if data, err = r.keys.seal(ctx, res.Data, "tenants", row, "data"); err != nil {
+			return err
+		}
+	}
 	hash, err := r.keys.seal(ctx, res.RequestHash, "tenants", row, "request_hash")
 	if err != nil {
 		return err
 	}
 	if password == nil {
 		if password, err = r.keys.seal(ctx, []byte(res.Password.Reveal()), "tenants", row, "password"); err != nil {
-			return err
-		}
-	}
-	var data []byte
-	if res.Data != nil {
-		if data, err = r.keys.seal(ctx, res.Data, "tenants", row, "data"); err != nil {
 			return err
 		}
 	}
