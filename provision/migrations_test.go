@@ -33,6 +33,7 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 	f := newFixture(t)
 	name := f.prefix + "operator"
 	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
+	must(t, execute(t.Context(), f.admin, "GRANT CONNECT ON DATABASE postgres TO "+pgx.Identifier{name}.Sanitize()))
 	f.admin = f.admin.Copy()
 	superuser := *f.admin
 	t.Cleanup(func() { f.admin = &superuser }) // sweeps
