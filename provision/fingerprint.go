@@ -41,23 +41,24 @@ func takeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) 
 	if major < 14 {
 		return nil, errors.New("the server is older than PostgreSQL 14")
 	}
-	queries := append([]string{fingerprintSettings}, fingerprintQueries(major)...)
+	before, after := []string{fingerprintSettings}, []string(nil)
 	if conn.PgConn().TxStatus() != 'I' {
 		// Rolling back to a savepoint undoes the settings. Outside a transaction the end of the batch does.
-		queries = append([]string{"SAVEPOINT pgtenancy_fingerprint"}, queries...)
-		queries = append(queries, "ROLLBACK TO SAVEPOINT pgtenancy_fingerprint", "RELEASE SAVEPOINT pgtenancy_fingerprint")
+		before = []string{"SAVEPOINT pgtenancy_fingerprint", fingerprintSettings}
+		after = []string{"ROLLBACK TO SAVEPOINT pgtenancy_fingerprint", "RELEASE SAVEPOINT pgtenancy_fingerprint"}
 	}
+	queries := fingerprintQueries(major)
 	batch := &pgx.Batch{}
-	for _, sql := range queries {
+	for _, sql := range slices.Concat(before, queries, after) {
 		batch.Queue(sql)
 	}
 	f := &Fingerprint{Objects: []string{fmt.Sprintf("postgresql %d", major)}}
 	results := conn.SendBatch(ctx, batch)
-	for range queries {
+	for i := range batch.Len() {
 		rows, err := results.Query()
 		for err == nil && rows.Next() {
-			if values := rows.RawValues(); len(values) > 1 { // the settings return one
-				f.Objects = append(f.Objects, fingerprintLine(values))
+			if i >= len(before) { // and not of the settings
+				f.Objects = append(f.Objects, fingerprintLine(rows.RawValues()))
 			}
 		}
 		if err = errors.Join(err, rows.Err()); err != nil {

@@ -14,12 +14,14 @@ var fingerprintSQL string
 // fingerprintSettings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the
 // end of the transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz
 // looks. Compiling queries of this kind to machine code (jit) takes far longer than running them.
-const fingerprintSettings = `SELECT concat(
-	set_config('search_path', 'pg_catalog, pg_temp', true), set_config('DateStyle', 'ISO', true),
-	set_config('IntervalStyle', 'postgres', true), set_config('TimeZone', 'UTC', true),
-	set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true),
-	set_config('quote_all_identifiers', 'off', true), set_config('standard_conforming_strings', 'on', true),
-	set_config('jit', 'off', true))`
+//
+// The names are qualified: whoever may create functions in the database must not have them called by an administrator.
+const fingerprintSettings = `SELECT
+	pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('DateStyle', 'ISO', true),
+	pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('TimeZone', 'UTC', true),
+	pg_catalog.set_config('extra_float_digits', '3', true), pg_catalog.set_config('bytea_output', 'hex', true),
+	pg_catalog.set_config('quote_all_identifiers', 'off', true),
+	pg_catalog.set_config('standard_conforming_strings', 'on', true), pg_catalog.set_config('jit', 'off', true)`
 
 // fingerprintQueries are the queries of fingerprint.sql for a major version of PostgreSQL.
 func fingerprintQueries(major int) []string {

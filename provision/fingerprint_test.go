@@ -230,6 +230,26 @@ func TestFingerprintAsksEachVersionForWhatItHas(t *testing.T) {
 	}
 }
 
+func TestFunctionsPlantedInADatabaseAreNotCalledByItsFingerprint(t *testing.T) {
+	t.Parallel()
+	cfg := pgtest.Database(t).ConnConfig
+	plant := "SET search_path = public;"
+	for _, signature := range []string{ // that fit better than PostgreSQL's own
+		"quote_ident(name) RETURNS text", "concat(text, text) RETURNS text", "concat_ws(text, name) RETURNS text",
+		"set_config(text, text, text) RETURNS text", "format_type(regtype, integer) RETURNS text", "pg_get_indexdef(regclass) RETURNS text",
+	} {
+		plant += "CREATE FUNCTION " + signature + " LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$;"
+	}
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		cfg := cfg.Copy()
+		cfg.DefaultQueryExecMode = mode
+		conn := connect(t, cfg)
+		script(t, conn, fingerprintBase+plant)
+		fingerprint(t, conn)
+		script(t, conn, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; SET search_path = public")
+	}
+}
+
 func TestFingerprintIsTakenInEveryModeOfPgx(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.Database(t).ConnConfig

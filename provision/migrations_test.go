@@ -33,10 +33,9 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 	f := newFixture(t)
 	name := f.prefix + "operator"
 	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
-	must(t, execute(t.Context(), f.admin, "GRANT CONNECT ON DATABASE postgres TO "+pgx.Identifier{name}.Sanitize()))
-	f.admin = f.admin.Copy()
-	superuser := *f.admin
-	t.Cleanup(func() { f.admin = &superuser }) // sweeps
+	superuser := f.admin
+	t.Cleanup(func() { f.admin = superuser }) // who sweeps
+	f.admin = f.maintained(t)
 	f.admin.User, f.admin.Password = name, "x"
 
 	const nick = "-- atlas:txmode none\n\nALTER TABLE members ADD COLUMN nick text;\nCREATE INDEX CONCURRENTLY members_nick ON members (nick);\n"
@@ -67,5 +66,31 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 	p = f.provisioner(t, migrations(t, members+";", nick, view))
 	if _, err := p.Upgrade(t.Context(), "old", provision.Policy{}); !errors.As(err, new(*atlas.HistoryError)) || f.hash(t, "old") != stamped {
 		t.Errorf("after a file was edited: %v", err)
+	}
+}
+
+// A stamp that stays while files of the next version are committed would be a lie.
+func TestMigrationsThatStopHalfWayTakeTheStamp(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create(t, f.provisioner(t, migrations(t, members)), "acme")
+	stamped := f.hash(t, "acme")
+	drift := f.in(f.prefix + "acme")
+	must(t, execute(t.Context(), drift, "CREATE FUNCTION drift() RETURNS integer LANGUAGE sql AS 'SELECT 1'"))
+	mismatch := (*provision.SchemaMismatchError)(nil)
+
+	p := f.provisioner(t, migrations(t, members, "CREATE TABLE a ()"))
+	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) || f.hash(t, "acme") != stamped {
+		t.Errorf("one file, which is rolled back: %v, stamp %q", err, f.hash(t, "acme"))
+	}
+	p = f.provisioner(t, migrations(t, members, "CREATE TABLE a ()", "CREATE TABLE b ()"))
+	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) || f.hash(t, "acme") != "" {
+		t.Errorf("the second of two files: %v, stamp %q", err, f.hash(t, "acme"))
+	}
+	must(t, execute(t.Context(), drift, "DROP FUNCTION drift"))
+	_, err := p.Upgrade(t.Context(), "acme", provision.Policy{})
+	must(t, err)
+	if f.hash(t, "acme") == "" {
+		t.Error("not stamped at last")
 	}
 }

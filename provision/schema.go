@@ -31,6 +31,10 @@ type Upgrade struct {
 	// error the changes must be rolled back. A schema engine that cannot do so (an external program) calls it after.
 	// With Policy.DryRun it need not be called.
 	Verify func(ctx context.Context, conn *pgx.Conn) error
+
+	// Unstamp must be called before a commit that comes before Verify, if there is one: the database has not the schema
+	// of its stamp then, and may stay so. It may be called again, and may be nil.
+	Unstamp func(ctx context.Context) error
 }
 
 // Policy says what an upgrade may do.

@@ -18,8 +18,9 @@ import (
 //
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns. It returns
 // tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], or what the server refused with; in each case the
-// tenant keeps its schema and its stamp.
+// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], or what the server refused with. In each case the
+// tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
+// has no stamp until an upgrade comes to its end.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {
@@ -92,6 +93,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 			verified = true
 			return nil
 		},
+		Unstamp: func(ctx context.Context) error { return p.cfg.Registry.SetSchemaHash(ctx, t.ID, "") },
 	}
 	var report *Report
 	err = guard(func() error {

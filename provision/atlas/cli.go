@@ -113,6 +113,11 @@ func (c *command) upgrade(ctx context.Context, u provision.Upgrade) (*provision.
 	if err := refuse(seen.changes, u.Policy.Allow); err != nil {
 		return nil, err
 	}
+	if !u.Policy.DryRun { // the command commits before Verify
+		if err := unstamp(ctx, u); err != nil {
+			return nil, err
+		}
+	}
 	statements, err := c.run(ctx, job{target: u.Target, model: u.Model, policy: u.Policy})
 	if err != nil {
 		return nil, err

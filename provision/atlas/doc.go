@@ -1,4 +1,5 @@
-// Package atlas makes a [provision.Schema] from SQL files, from Atlas HCL, or by way of the Atlas command.
+// Package atlas makes a [provision.Schema] from SQL files, from Atlas HCL, from versioned migrations, or by way of the
+// Atlas command.
 //
 //	//go:embed schema/*.sql
 //	var files embed.FS
@@ -9,6 +10,9 @@
 // Databases that exist are compared with a database that was built so, and brought to it by Atlas's open library, in
 // the process, in one transaction, under an advisory lock and with time-outs. Before the commit the caller's Verify
 // compares the catalogues. Unless they are equal, nothing of the upgrade stays.
+//
+// [Migrations] needs no comparison to know what to do, so its files can change every kind of object and rename; the
+// catalogues are compared all the same. Between two of its files a database is neither old nor new, and not stamped.
 //
 // # Limits
 //
@@ -24,8 +28,8 @@
 // a column, an enum value, a primary key, a unique index or constraint, a foreign key or a check, and changing a column to a type
 // that cannot hold every value of the old one. A kind of change that this package does not know is refused always.
 //
-// A rename is a drop and an add, and so is refused: rename by hand in each database, or add, copy and drop in three
-// releases. PostgreSQL cannot use an enum value in the transaction that added it (55P04): add it in one upgrade, use it
+// A rename is a drop and an add, and so is refused: rename by hand in each database, with Migrations, or add, copy and
+// drop in three releases. PostgreSQL cannot use an enum value in the transaction that added it (55P04): add it in one upgrade, use it
 // in the next. Indexes are built without CONCURRENTLY, which no transaction can contain: they block writes to their
 // table while they are built.
 //

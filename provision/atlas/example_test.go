@@ -68,3 +68,40 @@ func ExampleCLI() {
 	// Output:
 	// true
 }
+
+func ExampleMigrations() {
+	files := fstest.MapFS{ // or an embed.FS
+		"migrations/20260101_members.sql": {Data: []byte("CREATE TABLE members (id bigint PRIMARY KEY, nick text);\n")},
+		"migrations/20260301_index.sql":   {Data: []byte("-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY members_nick ON members (nick);\n")},
+	}
+	_, err := atlas.Migrations(atlas.MigrationsConfig{FS: files, Dir: "migrations"})
+	fmt.Println(err)
+
+	sum, err := atlas.MigrationsSum(files, "migrations") // belongs into the repository, beside the files
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	files["migrations/atlas.sum"] = &fstest.MapFile{Data: sum}
+	schema, err := atlas.Migrations(atlas.MigrationsConfig{FS: files, Dir: "migrations"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(schema.Hash())
+	// Output:
+	// atlas: migrations: there is no atlas.sum: MigrationsSum and "atlas migrate hash" make it
+	// 7916035b09801917eff1ce3e1e6e17cf
+}
+
+// A file that was run must stay as it was.
+func ExampleHistoryError() {
+	var err error = &atlas.HistoryError{Problems: []string{"20260101_members.sql was edited after it was run"}}
+	if changed := (*atlas.HistoryError)(nil); errors.As(err, &changed) {
+		for _, problem := range changed.Problems {
+			fmt.Println(problem)
+		}
+	}
+	// Output:
+	// 20260101_members.sql was edited after it was run
+}

@@ -135,8 +135,13 @@ func (m *migrations) upgrade(ctx context.Context, u provision.Upgrade) (*provisi
 	if u.Policy.DryRun {
 		return report, nil
 	}
-	if err := m.adopt(ctx, r); err != nil {
+	if err := m.adopt(ctx, r, u); err != nil {
 		return nil, err
+	}
+	if len(pending) > 1 || len(pending) == 1 && pending[0].statements != nil {
+		if err := unstamp(ctx, u); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.apply(ctx, pending, u.Verify); err != nil {
 		return nil, err
@@ -176,9 +181,12 @@ func (m *migrations) pending(ctx context.Context, r *run) ([]migration, error) {
 }
 
 // adopt records the files up to the baseline in a database that has no revisions.
-func (m *migrations) adopt(ctx context.Context, r *run) error {
+func (m *migrations) adopt(ctx context.Context, r *run, u provision.Upgrade) error {
 	have, err := r.revisions(ctx)
 	if err != nil || have != nil {
+		return err
+	}
+	if err := unstamp(ctx, u); err != nil {
 		return err
 	}
 	return r.transact(ctx, func(ctx context.Context) error {
@@ -192,4 +200,15 @@ func (m *migrations) adopt(ctx context.Context, r *run) error {
 		}
 		return nil
 	})
+}
+
+// unstamp tells the caller of an upgrade that what is committed next is not verified yet.
+func unstamp(ctx context.Context, u provision.Upgrade) error {
+	if u.Unstamp == nil {
+		return nil
+	}
+	if err := u.Unstamp(ctx); err != nil {
+		return fmt.Errorf("unstamp: %w", err)
+	}
+	return nil
 }

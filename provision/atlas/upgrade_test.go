@@ -249,6 +249,20 @@ func TestUpgradeThatIsCanceledLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestModelIsReadOnceForAServer(t *testing.T) {
+	t.Parallel()
+	s := text(t, before+"ALTER TABLE member ADD COLUMN phone text")
+	u := task(t, built(t, text(t, before)), built(t, s))
+	if _, err := s.Upgrade(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	u.Model = u.Model.Copy()
+	u.Model.Database = "the_next_upgrades_model"
+	if _, err := s.Upgrade(t.Context(), u); err != nil {
+		t.Errorf("with another model of the same server: %v", err)
+	}
+}
+
 func TestUpgradesOfManyDatabasesShareOneModel(t *testing.T) {
 	t.Parallel()
 	s := text(t, before+"CREATE TABLE note (id bigint PRIMARY KEY); ALTER TABLE member ADD COLUMN phone text")
