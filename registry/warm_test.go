@@ -262,6 +262,9 @@ func TestWarmDatabaseOfADeadMakerIsFinishedOrRetired(t *testing.T) {
 			claims[0].Tenant.Endpoint.Database != "tenant_w1" {
 			t.Fatalf("attempt %d: %d claims, state %s", attempt, len(claims), claims[0].Tenant.State)
 		}
+		if err := f.WarmReady(t.Context(), zombie); !errors.Is(err, registry.ErrClaimLost) {
+			t.Errorf("attempt %d: the dead maker's WarmReady: %v, want ErrClaimLost", attempt, err)
+		}
 	}
 	for name, err := range map[string]error{
 		"WarmReady":  f.WarmReady(t.Context(), zombie),
