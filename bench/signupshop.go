@@ -179,4 +179,22 @@ func (sh *shop) build(ctx context.Context) error {
 	})
 }
 
+// enter clones, and writes one row into the clone. Without a connection made ahead, no sign-up can do with less.
+func (sh *shop) enter(ctx context.Context) error {
+	name := sh.name()
+	_, err := sh.admins.Exec(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(sh.template))
+	if err != nil {
+		return err
+	}
+	config := sh.admin.Copy()
+	config.Database = name
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, insertAdmin, name, "admin@example.com", "Ann", "Example", "PRIMARY", passwordHash)
+	return err
+}
+
 func (sh *shop) name() string { return fmt.Sprintf("%s_extra_%d", sh.prefix, sh.ids.Add(1)) }

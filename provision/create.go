@@ -25,7 +25,8 @@ type Request struct {
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         // of what was asked for under that key
 
-	// Progress is told when each step begins: "database", "wall", "seed", "step:<name>", "activate". It must not block.
+	// Progress is told when each step begins: "database", "wall", "seed", "step:<name>", "activate". A sign-up
+	// that takes a warm database begins with "seed". It must not block.
 	Progress func(step string)
 }
 

@@ -32,7 +32,8 @@ type Pass struct {
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
 // Config.Attempts tries; failed sign-ups and deletions are ended; suspended tenants' databases are closed and active
-// ones' opened; and databases without a row and rows without a database are reported. Only what provably belongs to a tenant is ever dropped.
+// ones' opened; warm databases whose keeper died are finished, and those that nobody wants dropped; and databases without
+// a row and rows without a database are reported. Only what provably belongs to a tenant is ever dropped.
 //
 // ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors of
 // tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.

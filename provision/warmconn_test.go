@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -77,4 +78,5 @@ func TestWarmSignUpSeedsThroughTheOpenConnection(t *testing.T) {
 	settled(open)
 	stop()
 	eventually(t, "no connection, when Run has ended", func() bool { return len(f.held(t)) == 0 })
+	runtime.KeepAlive(keeper) // its connections must not be closed by the garbage collector
 }

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -261,6 +262,9 @@ func TestWarmDatabaseOfADeadMakerIsFinishedOrRetired(t *testing.T) {
 			claims[0].Tenant.Endpoint.Database != "tenant_w1" {
 			t.Fatalf("attempt %d: %d claims, state %s", attempt, len(claims), claims[0].Tenant.State)
 		}
+		if err := f.WarmReady(t.Context(), zombie); !errors.Is(err, registry.ErrClaimLost) {
+			t.Errorf("attempt %d: the dead maker's WarmReady: %v, want ErrClaimLost", attempt, err)
+		}
 	}
 	for name, err := range map[string]error{
 		"WarmReady":  f.WarmReady(t.Context(), zombie),
@@ -326,5 +330,24 @@ func TestWarmDatabaseWhosePasswordDoesNotOpenIsRetired(t *testing.T) {
 	}
 	if claims := f.claimWarm(t); len(claims) != 1 || claims[0].Tenant.ID != "w1" || claims[0].Tenant.State != tenancy.Deleting {
 		t.Errorf("claimed %d to be dropped", len(claims))
+	}
+}
+
+// TestReserveDoesNotWaitForAWarmDatabaseThatIsBeingRetired: nobody's work on the stock holds a sign-up up.
+func TestReserveDoesNotWaitForAWarmDatabaseThatIsBeingRetired(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.stock(t, "w1", "w2")
+	tx, err := f.pool.Begin(t.Context())
+	must(t, err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), `SELECT FROM pgtenancy.warm_databases WHERE id = 'w1' FOR UPDATE`)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c, err := f.Reserve(ctx, warmReservation(t, "acme"))
+	must(t, err)
+	if c.Tenant.ID != "w2" {
+		t.Errorf("got %q", c.Tenant.ID)
 	}
 }
