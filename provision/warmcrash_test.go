@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -71,6 +72,7 @@ func TestKilledWarmSignUpIsFinishedByAnother(t *testing.T) {
 	if left := f.stock(t); len(left) != 0 {
 		t.Fatalf("left in stock: %v", left)
 	}
+	slices.Sort(ids)
 	f.reconcile(t, p, f.active(texts(ids)...))
 	for _, id := range ids {
 		tenant, err := f.reg.Lookup(t.Context(), id)
