@@ -57,6 +57,29 @@ cover: postgres pgbouncer chromium compiler ## Run the tests, with the race dete
 	@awk '!/^mode:/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
 		.bin/coverage-*
 
+# The long forms take the machine for themselves: half an hour to a few hours. Each prints its figures as a table.
+.PHONY: soak crash attack
+soak: postgres pgbouncer compiler ## Load and faults on the resolver and the feed, in their long form: docs/experiments.md
+	scripts/figures.sh 180 . ./tenancy ./registry ./middleware
+crash: postgres compiler ## Kill and hurt provisioning at every point, in its long form: docs/experiments.md
+	scripts/figures.sh 240 . ./provision ./provision/atlas
+attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack, in their long form: docs/experiments.md
+	scripts/figures.sh 120 . ./authn/... ./registry ./middleware
+
+.PHONY: mutants
+mutants: postgres pgbouncer ## Take each mechanism out of a copy, and watch a named test fail: 20 min
+	go run ./internal/mutants
+
+# Each fuzz test for half a minute; what it finds goes into testdata, to be committed.
+.PHONY: fuzz
+fuzz: compiler ## Run every fuzz test for 30 s
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
+		grep -hoE '^func Fuzz\w+' $$dir/*_test.go | cut -c6- | sort -u | while read -r name; do \
+			echo "fuzz $$dir $$name"; \
+			go -C $$dir test -run='^$$' -fuzz="^$$name$$" -fuzztime=30s -fuzzminimizetime=1s . || exit; \
+		done || exit; \
+	done
+
 .PHONY: bench
 bench: postgres pgbouncer ## Measure every figure of docs/benchmarks.md beside its rivals: 15 min, on an idle machine
 	go -C bench run . -o results.json -doc ../docs/benchmarks.md

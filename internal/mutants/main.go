@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 )
 
@@ -75,5 +76,5 @@ func run(ctx context.Context, args []string) error {
 
 // all returns the mutants, those of each package from a file of its own.
 func all() []mutant {
-	return append(ofTenancy(), ofRegistry()...)
+	return slices.Concat(ofTenancy(), ofRegistry(), ofProvision(), ofAuthn())
 }

@@ -62,6 +62,18 @@ func ofTenancy() []mutant {
 		new:  "_ = now",
 		test: "./tenancy TestUnknownTenantIsRememberedForNotFoundTTL",
 	}, {
+		name: "one look-up for all who wait",
+		file: "tenancy/opening.go",
+		old:  "o = &opening{id: id, done: make(chan struct{})}\n\t\tr.openings[id] = o",
+		new:  "o = &opening{id: id, done: make(chan struct{})}",
+		test: "./tenancy TestThousandFirstRequestsAskOnce",
+	}, {
+		name: "the pool closed after its leases",
+		file: "tenancy/entry.go",
+		old:  "\tcase <-e.drained:\n\tcase <-o.sockets.isCut:",
+		new:  "\tcase <-e.drained:\n\tdefault:",
+		test: "./tenancy TestEvictWaitsForLastLease",
+	}, {
 		name: "no sleep under a lease",
 		file: "tenancy/sleep.go",
 		old:  "e.opened == nil || e.leases > 0:",
