@@ -25,9 +25,9 @@ func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 	usual := time.Since(start)
 	must(t, p.Drop(t.Context(), "first"))
 	run(t, p)
-	seed := uint64(start.UnixNano()) //nolint:gosec // any will do
+	seed := uint64(start.UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // no secret
+	random := rand.New(rand.NewPCG(seed, seed))
 	kills, children := pgtest.Size(6, 1000), pgtest.Size(2, 4)
 	var (
 		mu   sync.Mutex // guards said
