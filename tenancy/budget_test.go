@@ -86,11 +86,16 @@ func TestGreedyTenantStarvesNobody(t *testing.T) {
 	}
 	serve() // the first connections
 	var ratios, alone, beside []float64
-	var greedy int64
+	var greedy, dials, steals, yields int64
 	for range rounds {
 		a := serve().at(0.99)
 		end := hog(t, r)
+		before := pgStat(t, r)
 		b := serve().at(0.99)
+		after := pgStat(t, r)
+		dials += after.DialCount() - before.DialCount()
+		steals += after.StealCount() - before.StealCount()
+		yields += after.YieldCount() - before.YieldCount()
 		greedy += end()
 		alone, beside = append(alone, ms(a)), append(beside, ms(b))
 		ratios = append(ratios, float64(b)/float64(a))
@@ -99,8 +104,8 @@ func TestGreedyTenantStarvesNobody(t *testing.T) {
 	if greedy == 0 {
 		t.Error("the greedy tenant was served nothing")
 	}
-	pgtest.Figure(t, "promise 4", "%d light tenants, %d rounds: median p99 %.1f ms alone, %.1f ms beside a greedy one (64 at once, %d connections), median ratio %.1f; the greedy one was served %d",
-		light, rounds, median(alone), median(beside), budget, median(ratios), greedy)
+	pgtest.Figure(t, "promise 4", "%d light tenants, %d rounds: median p99 %.1f ms alone, %.1f ms beside a greedy one (64 at once, %d connections), median ratio %.1f; the greedy one was served %d; %d dials, %d steals, %d yields meanwhile",
+		light, rounds, median(alone), median(beside), budget, median(ratios), greedy, dials, steals, yields)
 	closeNow(t, r)
 	wantNoPermits(t, r)
 }
