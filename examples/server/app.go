@@ -146,7 +146,7 @@ func (a *app) openAccounts(k keys) error {
 		return err
 	}
 	verifier, err := authn.NewVerifier(authn.VerifierConfig{
-		Keys: []authn.Key{k.token}, Issuer: audience, Audience: audience,
+		Keys: k.tokens, Issuer: audience, Audience: audience,
 	})
 	if err != nil {
 		return err

@@ -14,12 +14,12 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// keyFile is the form of the file with the keys. In each list the first key is the current one; the others only read what
-// was written with them.
+// keyFile is the form of the file with the keys; index and seal are as registry.ParseKeyring takes them.
 type keyFile struct {
-	Index []storedKey `json:"index"` // of the blind index over e-mails
-	Seal  []storedKey `json:"seal"`  // of what is sealed in the registry
-	Token tokenKey    `json:"token"`
+	Index  []storedKey `json:"index"`            // of the blind index over e-mails
+	Seal   []storedKey `json:"seal"`             // of what is sealed in the registry
+	Token  tokenKey    `json:"token"`            // signs access tokens
+	Tokens []tokenKey  `json:"tokens,omitempty"` // the one that signed before, or will next: they only verify
 }
 
 type storedKey struct {
@@ -34,66 +34,50 @@ type tokenKey struct {
 
 // keys are the keys ready for use.
 type keys struct {
-	ring  *registry.Keyring
-	token authn.Key
+	ring   *registry.Keyring
+	token  authn.Key
+	tokens []authn.Key // token first
 }
 
 // loadKeys reads the file at path. If there is none, it makes one that only its owner can read.
 func loadKeys(path string) (keys, error) {
-	raw, err := readPrivate(path)
+	raw, err := registry.ReadKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeKeys(path); err != nil {
 			return keys{}, fmt.Errorf("make keys file: %w", err)
 		}
-		raw, err = readPrivate(path)
+		raw, err = registry.ReadKeyFile(path)
 	}
 	if err != nil {
+		return keys{}, err
+	}
+	k, err := openKeys(raw)
+	if err != nil {
+		return keys{}, fmt.Errorf("keys file %s: %w", path, err)
+	}
+	return k, nil
+}
+
+func openKeys(raw []byte) (k keys, err error) {
+	if k.ring, err = registry.ParseKeyring(raw); err != nil {
 		return keys{}, err
 	}
 	var file keyFile
 	if err := json.Unmarshal(raw, &file); err != nil {
-		return keys{}, fmt.Errorf("keys file %s is damaged", path) // err may quote it
+		return keys{}, errors.New("damaged") // err may quote it
 	}
-	return file.open()
-}
-
-func (f keyFile) open() (keys, error) {
-	if len(f.Token.Seed) != ed25519.SeedSize {
-		return keys{}, fmt.Errorf("keys file: token: the seed must have %d bytes", ed25519.SeedSize)
+	for _, t := range append([]tokenKey{file.Token}, file.Tokens...) {
+		if len(t.Seed) != ed25519.SeedSize {
+			return keys{}, fmt.Errorf("token: the seed must have %d bytes", ed25519.SeedSize)
+		}
+		key, err := authn.NewEd25519Key(t.ID, ed25519.NewKeyFromSeed(t.Seed))
+		if err != nil {
+			return keys{}, err
+		}
+		k.tokens = append(k.tokens, key)
 	}
-	token, err := authn.NewEd25519Key(f.Token.ID, ed25519.NewKeyFromSeed(f.Token.Seed))
-	if err != nil {
-		return keys{}, err
-	}
-	ring, err := registry.NewKeyring(registry.KeyringConfig{Index: ring(f.Index), Seal: ring(f.Seal)})
-	return keys{ring: ring, token: token}, err
-}
-
-func ring(stored []storedKey) []registry.Key {
-	var list []registry.Key
-	for _, k := range stored {
-		list = append(list, registry.Key{ID: k.ID, Secret: k.Secret})
-	}
-	return list
-}
-
-// readPrivate reads a file that nobody but its owner may read. It looks at the very file that it reads.
-func readPrivate(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("keys file %s has mode %#o: others can read it; set it to 0600", path, mode)
-	}
-	raw := make([]byte, info.Size())
-	_, err = f.ReadAt(raw, 0)
-	return raw, err
+	k.token = k.tokens[0]
+	return k, nil
 }
 
 // makeKeys writes a whole file under another name first and links it to path, which fails if path is there already. So

@@ -1,0 +1,115 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// maxKeyFile is the longest file of keys, in bytes.
+const maxKeyFile = 64 << 10
+
+// ReadKeyFile returns what is in a file of keys. It refuses one that anyone but its owner may read or write (on Unix),
+// one in a directory in which anyone may put another in its place, one of more than 64 KiB, and what is no regular
+// file. It looks at the very file that it reads. Its errors hold the path and nothing of the file; a file that is not
+// there matches [fs.ErrNotExist].
+func ReadKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("registry: key file: %w", err)
+	}
+	defer f.Close()
+	if err := checkKeyFile(f, path); err != nil {
+		return nil, fmt.Errorf("registry: key file %s: %w", path, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("registry: key file: %w", err)
+	}
+	if len(data) > maxKeyFile {
+		return nil, fmt.Errorf("registry: key file %s: more than %d bytes", path, maxKeyFile)
+	}
+	return data, nil
+}
+
+func checkKeyFile(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	if runtime.GOOS == "windows" { // which has no such modes
+		return nil
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("mode %#o lets others in; set it to 0600", mode)
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if mode := dir.Mode(); mode.Perm()&0o002 != 0 && mode&os.ModeSticky == 0 {
+		return fmt.Errorf("its directory has mode %#o: anyone can put another file in its place", mode.Perm())
+	}
+	return nil
+}
+
+// ParseKeyring returns the ring that data describes:
+//
+//	{"index": [{"id": 1, "secret": "…"}], "seal": [{"id": 1, "secret": "…"}]}
+//
+// Secrets are in base64, and the first of each list is current. Other members are ignored, so that a file may hold other
+// keys too. It refuses what [NewKeyring] does, and secrets that no random generator has made: text, such as a
+// password or another encoding of the bytes, few different bytes, a sequence. Its errors hold nothing of data.
+func ParseKeyring(data []byte) (*Keyring, error) {
+	var file struct {
+		Index []keyText `json:"index"`
+		Seal  []keyText `json:"seal"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, errors.New("registry: parse keyring: malformed") // err may quote a secret
+	}
+	var cfg KeyringConfig
+	var errs []error
+	for _, list := range []struct {
+		name string
+		from []keyText
+		to   *[]Key
+	}{{"index", file.Index, &cfg.Index}, {"seal", file.Seal, &cfg.Seal}} {
+		for _, k := range list.from {
+			if len(k.Secret) > 0 && weak(k.Secret) {
+				errs = append(errs, fmt.Errorf("registry: parse keyring: %s: key %d: must be random bytes", list.name, k.ID))
+			}
+			*list.to = append(*list.to, Key(k))
+		}
+	}
+	ring, err := NewKeyring(cfg)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	return ring, nil
+}
+
+// keyText is a Key in JSON.
+type keyText struct {
+	ID     int16  `json:"id"`
+	Secret []byte `json:"secret"`
+}
+
+// weak reports whether a secret is surely not random. Of 10^10 random ones of 32 bytes less than one is taken for weak.
+func weak(secret []byte) bool {
+	different := map[byte]bool{}
+	text, sequence := true, true
+	for i, c := range secret {
+		different[c] = true
+		text = text && (c >= ' ' && c <= '~' || c == '\n')
+		sequence = sequence && (i < 2 || c-secret[i-1] == secret[1]-secret[0])
+	}
+	return text || sequence || len(different) < 16
+}
