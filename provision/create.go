@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nrednav/cuid2"
 
@@ -61,8 +62,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 }
 
 func (p *Provisioner) create(ctx context.Context, req Request) (*Result, error) {
-	var claim *registry.Claim
-	err := guard(func() (err error) { claim, err = p.reserve(ctx, req); return err })
+	claim, err := p.reserve(ctx, req)
 	if replay := (*registry.ReplayError)(nil); errors.As(err, &replay) {
 		return p.replay(ctx, replay.TenantID, req.Admin.Email)
 	}
@@ -86,6 +86,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
+	start := time.Now()
 	if err := p.cfg.failpoints.Before(ctx, "intent"); err != nil {
 		return nil, err
 	}
@@ -108,6 +109,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request) (*registry.Claim
 	if err != nil {
 		return nil, fmt.Errorf("reserve: %w", err)
 	}
+	p.ended(ctx, claim, "intent", time.Since(start), nil)
 	return claim, p.cfg.failpoints.After(ctx, "intent")
 }
 

@@ -55,8 +55,8 @@ func (e *SchemaMismatchError) Error() string {
 		strings.Join(e.Diff[:most], "; "), len(e.Diff)-most)
 }
 
-// PanicError is what a panic in the caller's Seed, Do, Undo or Place, or in the Schema, becomes: the process goes on, and
-// the sign-up fails like any other.
+// PanicError is what a panic in the caller's Seed, Do or Undo, or in the Schema, becomes: the process goes on, and the
+// sign-up fails like any other.
 type PanicError struct {
 	Value any    // what was passed to panic
 	Stack []byte // of the goroutine that panicked

@@ -20,6 +20,8 @@ type Provisioner struct {
 	owner string        // names this provisioner in its claims
 	wake  chan struct{} // has room for one: a pass of Run is due
 
+	figures figures
+
 	mu    sync.Mutex      // guards ready; held for nothing but reading and writing it
 	ready map[string]bool // servers that have the shared roles and the template
 }
