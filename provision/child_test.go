@@ -32,14 +32,14 @@ type child struct {
 	Prefix   string
 
 	ID     string
-	Email  string         // default: one that belongs to ID
 	Point  string         // where it gets Signal
 	Signal syscall.Signal // default: SIGKILL
 	TTL    time.Duration  // of its claims; default: crashTTL
 	Fails  bool           // its seed does
 	Drops  bool           // what it made
+	Key    string         // its idempotency key
 	Loops  bool           // makes tenants until it is killed, drops every other one, and reconciles beside
-	Rounds int            // how often it tries to make a tenant; default: 1
+	Emails int            // how many e-mails it signs up with that others sign up with too
 }
 
 const childVar = "PGTENANCY_TEST_CHILD"
@@ -69,9 +69,13 @@ func TestChildProcess(t *testing.T) {
 		c.loop(t, p)
 		return
 	}
-	for range max(c.Rounds, 1) {
-		c.create(t, p, c.ID)
+	for i := range c.Emails {
+		c.create(t, p, fmt.Sprintf("%sx%d", c.ID, i), fmt.Sprintf("same%d@example.org", i))
 	}
+	if c.Emails > 0 {
+		return
+	}
+	c.create(t, p, c.ID, "")
 	if c.Drops {
 		c.drop(t, p, c.ID)
 	}
@@ -106,17 +110,20 @@ func (c child) signal() failpoint.Action {
 	return func(context.Context) error { return syscall.Kill(os.Getpid(), c.Signal) }
 }
 
-func (c child) create(t *testing.T, p *provision.Provisioner, id string) bool {
-	email := c.Email
+func (c child) create(t *testing.T, p *provision.Provisioner, id, email string) bool {
 	if email == "" {
 		email = "x" + id + "@example.org"
 	}
+	req := request(t, id, email)
+	if c.Key != "" {
+		req.IdempotencyKey, req.RequestHash = c.Key, []byte("hash")
+	}
 	say("begun", id)
-	result, err := p.Create(t.Context(), request(t, id, email))
+	result, err := p.Create(t.Context(), req)
 	if err != nil {
 		t.Log(err) // a process that was stopped may find that it has lost its claim
 		if errors.Is(err, registry.ErrEmailTaken) {
-			say("taken", id)
+			say("taken", email)
 		}
 		return false
 	}
@@ -137,7 +144,7 @@ func (c child) loop(t *testing.T, p *provision.Provisioner) {
 	go func() { _ = p.Run(t.Context()) }()
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%sx%d", c.ID, i)
-		if c.create(t, p, id) && i%2 == 0 {
+		if c.create(t, p, id, "") && i%2 == 0 {
 			c.drop(t, p, id)
 		}
 	}

@@ -91,7 +91,8 @@ type Config struct {
 	failpoints *failpoint.Set // nil but in tests
 }
 
-// Observer is told of progress. Nil functions are not called. They must not block.
+// Observer is told of progress: of the steps that [StepStat] names, but for the intent, before which there is no tenant.
+// The errors hold no secret. Nil functions are not called. They must not block.
 type Observer struct {
 	StepStarted func(id tenancy.ID, step string)
 	StepEnded   func(id tenancy.ID, step string, took time.Duration, err error)

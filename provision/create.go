@@ -96,6 +96,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
+	start := time.Now()
 	if err := p.cfg.failpoints.Before(ctx, "intent"); err != nil {
 		return nil, err
 	}
@@ -124,6 +125,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	if err != nil {
 		return nil, fmt.Errorf("reserve: %w", err)
 	}
+	p.ended(ctx, claim, "intent", time.Since(start), nil)
 	return claim, p.cfg.failpoints.After(ctx, "intent")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgtenancy/pgtenancy/provision"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -59,8 +59,15 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
+	steps = append(steps, "intent") // of which Progress is not told: there was no tenant yet
 	if n := strings.Count(log.String(), "tenant=acme server=one attempt=1 "); n != len(steps) {
 		t.Errorf("%d lines of log for %d steps:\n%s", n, len(steps), &log)
+	}
+	slices.Sort(steps)
+	for i, s := range p.Stat().Steps() {
+		if s.Name() != steps[i] || s.Count() != 1 || s.ErrorCount() != 0 || s.Duration() <= 0 || s.Longest() != s.Duration() {
+			t.Errorf("figures of a step: %+v, want one time %q", s, steps[i])
+		}
 	}
 }
 
@@ -145,31 +152,6 @@ func TestDatabaseIsClosedWhileItIsMade(t *testing.T) {
 	f.create(t, p, "b")
 	if tried != 4 {
 		t.Errorf("tried %d times", tried)
-	}
-}
-
-func TestOneOfTwoSignUpsWithOneEmailWins(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	p := f.provisioner(t)
-	errs := make([]error, 6)
-	var wg sync.WaitGroup
-	for i := range errs {
-		req := request(t, "", "same@example.org")
-		wg.Go(func() { _, errs[i] = p.Create(t.Context(), req) })
-	}
-	wg.Wait()
-	won := 0
-	for _, err := range errs {
-		switch {
-		case err == nil:
-			won++
-		case !errors.Is(err, registry.ErrEmailTaken):
-			t.Error(err)
-		}
-	}
-	if won != 1 || strings.Count(f.residue(t), "database:") != 1 {
-		t.Errorf("%d won: %s", won, f.residue(t))
 	}
 }
 

@@ -90,7 +90,7 @@ func (j *job) step(ctx context.Context, ph phase) error {
 	if cfg.Observer.StepEnded != nil {
 		cfg.Observer.StepEnded(id, ph.name, took, err)
 	}
-	j.p.logStep(ctx, j.claim, ph.name, took, err)
+	j.p.ended(ctx, j.claim, ph.name, took, err)
 	return err
 }
 

@@ -77,9 +77,14 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	return newFixtureOn(t, pgtest.Admin(t), pgtest.Database(t))
+}
+
+func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *fixture {
+	t.Helper()
 	f := &fixture{
-		admin:  pgtest.Admin(t),
-		regCfg: pgtest.Database(t),
+		admin:  admin,
+		regCfg: regCfg,
 		prefix: "p" + strings.ToLower(rand.Text()[:8]) + "_",
 		schema: &sqlSchema{build: members},
 	}

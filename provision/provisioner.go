@@ -25,6 +25,8 @@ type Provisioner struct {
 
 	held held // connections to warm databases
 
+	figures figures
+
 	mu    sync.Mutex      // guards ready; held for nothing but reading and writing it
 	ready map[string]bool // servers that have the shared roles and the template
 }

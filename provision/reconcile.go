@@ -28,12 +28,16 @@ type Pass struct {
 	Retired  []tenancy.ID         // warm databases that nobody wants, or that could not be made: dropped
 	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
 	Retried  map[tenancy.ID]error // what did not work, and will be tried again
+
+	UnknownRoles []string // roles with our prefix that are not known to a row, nor have a database: not touched
 }
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
 // Config.Attempts tries; failed sign-ups and deletions are ended; suspended tenants' databases are closed and active
-// ones' opened; warm databases whose keeper died are finished, and those that nobody wants dropped; and databases without
-// a row and rows without a database are reported. Only what provably belongs to a tenant is ever dropped.
+// ones' opened; warm databases whose keeper died are finished, and those that nobody wants dropped; and databases and
+// roles without a row, and rows without a database, are reported. Only what provably belongs to a tenant is ever dropped.
+//
+// Any number of passes may be under way, beside sign-ups and in other processes: each tenant is worked on by one of them.
 //
 // ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors of
 // tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.

@@ -35,6 +35,7 @@ func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 	must(t, execute(t.Context(), f.admin, "CREATE DATABASE "+quoted("_template_theirs")))
 	must(t, execute(t.Context(), f.admin,
 		"CREATE DATABASE "+quoted("_model_ours")+" OWNER "+quoted("_owner"))) // its maker died
+	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+quoted("strange_role")))
 
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
@@ -46,6 +47,9 @@ func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 	}
 	if diff := cmp.Diff([]tenancy.ID{"lost"}, pass.Missing); diff != "" {
 		t.Errorf("missing: %s", diff)
+	}
+	if diff := cmp.Diff([]string{f.prefix + "strange_role"}, pass.UnknownRoles); diff != "" {
+		t.Errorf("roles: %s", diff)
 	}
 	got := f.residue(t)
 	if !strings.Contains(got, "stranger") || strings.Contains(got, "_model_ours") || strings.Contains(got, "database:"+f.prefix+"lost") {

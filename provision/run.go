@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// surveyEvery is how often Run compares all tenants with all databases. What it finds is reported only, so there is no
-// hurry, and it reads every row.
+// surveyEvery is how often all tenants are compared with all databases, by one process for all. What is found is reported
+// only, so there is no hurry, and it reads every row.
 const surveyEvery = time.Minute
 
 // Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of this
@@ -33,13 +33,22 @@ func (p *Provisioner) reconcile(ctx context.Context) {
 		err := errors.Join(r.work(ctx), r.warm(ctx))
 		if surveyed.IsZero() || time.Since(surveyed) > surveyEvery {
 			surveyed = time.Now()
-			err = errors.Join(err, r.survey(ctx))
+			err = errors.Join(err, r.surveyInTurn(ctx))
 		}
 		if ctx.Err() == nil {
 			r.log(ctx, err)
 		}
 		p.rest(ctx, p.wake)
 	}
+}
+
+// surveyInTurn surveys if no other process has done so lately.
+func (r *pass) surveyInTurn(ctx context.Context) error {
+	mine, err := r.p.cfg.Registry.TakeDuty(ctx, "survey", surveyEvery)
+	if err != nil || !mine {
+		return err
+	}
+	return r.survey(ctx)
 }
 
 // rest waits for the next pass. Many processes that were started together drift apart.
@@ -75,6 +84,9 @@ func (r *pass) log(ctx context.Context, err error) {
 	}
 	if len(r.Unknown) > 0 {
 		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown databases", slog.Any("databases", r.Unknown))
+	}
+	if len(r.UnknownRoles) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown roles", slog.Any("roles", r.UnknownRoles))
 	}
 	if err != nil {
 		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", redact(err).Error()))

@@ -33,7 +33,7 @@ func (r *pass) survey(ctx context.Context) error {
 	errs = append(errs, err)
 	if err == nil {
 		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, missing),
-			r.settleGates(ctx, crooked))
+			r.reportRoles(ctx, conns), r.settleGates(ctx, crooked))
 	}
 	return errors.Join(errs...)
 }
