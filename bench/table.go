@@ -31,7 +31,11 @@ func (r *report) section(b *strings.Builder, name string) {
 			continue
 		}
 		if first {
-			fmt.Fprintf(b, "\n### %s\n\n| | subject | metric | median | of all runs | goal |\n|---|---|---|---:|---|---|\n", name)
+			fmt.Fprintf(b, "\n### %s\n", name)
+			if m, ok := r.Renewed[name]; ok {
+				fmt.Fprintf(b, "\nMeasured again: %s.\n", m)
+			}
+			fmt.Fprintf(b, "\n| | subject | metric | median | of all runs | goal |\n|---|---|---|---:|---|---|\n")
 			first = false
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n",
