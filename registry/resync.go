@@ -20,10 +20,15 @@ const (
 	batch = 1000
 
 	purgeInterval = 10 * time.Minute
+
+	minPatience = 2 * time.Second
 )
 
-// catchUp tells the Invalidator of every change that it was not told of. A statement that does not end within the poll
-// interval shows that the connection is dead.
+// patience is how long a statement may take before the connection counts as dead: the poll interval, but no less than
+// what a busy registry needs, or a follower that polls often would never get through.
+func (f *follower) patience() time.Duration { return max(f.registry.poll, minPatience) }
+
+// catchUp tells the Invalidator of every change that it was not told of.
 func (f *follower) catchUp(ctx context.Context, conn *pgx.Conn) error {
 	if f.last == unknown {
 		if err := f.start(ctx, conn); err != nil {
@@ -43,7 +48,7 @@ func (f *follower) catchUp(ctx context.Context, conn *pgx.Conn) error {
 
 // start finds the version to begin after: the newest, or what came before the changes since New.
 func (f *follower) start(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
+	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
 	age := time.Since(f.registry.born) + startSlack
 	if _, ok := f.inv.(Revoker); ok {
@@ -84,7 +89,7 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 }
 
 func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]line, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
+	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
 	rows, _ := conn.Query(ctx, `SELECT f.version, c.version, c.tenant_id, c.epoch, c.session
 		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version > $1
@@ -122,7 +127,7 @@ func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	f.purged = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, f.registry.poll)
+	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
 	for _, sql := range []string{
 		`DELETE FROM pgtenancy.changes WHERE version IN (SELECT version FROM pgtenancy.changes
