@@ -73,8 +73,7 @@ func TestKnownTenantIsServedForStaleGraceWhileTheDirectoryFails(t *testing.T) {
 		var j journal
 		r := resolver(t, tenancy.Config{Directory: dir, IdleTimeout: -1, Observer: j.observer()})
 		defer closeNow(t, r)
-		l := acquire(t, r, "acme")
-		l.Release()
+		touch(t, r, "acme")
 		dir.hook(down)
 		for range 659 { // TTL and grace are 11 min together
 			time.Sleep(time.Second)
@@ -91,10 +90,10 @@ func TestKnownTenantIsServedForStaleGraceWhileTheDirectoryFails(t *testing.T) {
 		wantErr(t, err, errDown)
 		dir.hook(nil)
 		again := acquire(t, r, "acme")
-		if again.Pool() != l.Pool() {
-			t.Error("the pool was not kept over the failure")
-		}
 		again.Release()
+		if s := r.Stat(); s.OpenCount() != 1 || s.OpenPools() != 1 {
+			t.Errorf("the pool was not kept over the failure: %d opened", s.OpenCount())
+		}
 		if got, want := j.read()[1], `stale acme: tenancy: look up tenant "acme": directory down`; got != want {
 			t.Errorf("journal %q, want %q", got, want)
 		}
@@ -119,14 +118,13 @@ func TestStaleGraceDoesNotOverruleTheDirectory(t *testing.T) {
 		dir := newTenants("acme")
 		r := resolver(t, tenancy.Config{Directory: dir})
 		defer closeNow(t, r)
-		l := acquire(t, r, "acme")
-		l.Release()
+		touch(t, r, "acme")
 		dir.hook(func(context.Context, tenancy.ID) error { return tenancy.ErrNotFound })
 		time.Sleep(time.Minute)
 		_, err := r.Acquire(t.Context(), "acme")
 		wantErr(t, err, tenancy.ErrNotFound)
 		synctest.Wait()
-		if open(t, l.Pool()) {
+		if s := r.Stat(); s.OpenPools()+s.DrainingPools() != 0 {
 			t.Error("the pool of a tenant that is gone is open")
 		}
 	})
