@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,7 +22,7 @@ func (m *Middleware) Authenticate(next http.Handler) http.Handler {
 			return
 		}
 		r = r.WithContext(authn.NewContext(r.Context(), id))
-		if _, err := m.decide(r); err != nil {
+		if _, err := m.tenant(r); err != nil {
 			m.refuse(w, r, err)
 			return
 		}
@@ -79,14 +80,19 @@ func bearer(h http.Header) (string, error) {
 	return token, nil
 }
 
-// decide returns the tenant that r is for: the identity's, with which what r addresses must agree. Without an identity
-// it is the addressed one, if that is enough for m.
-func (m *Middleware) decide(r *http.Request) (tenancy.ID, error) {
+// tenant returns the tenant that r is for.
+func (m *Middleware) tenant(r *http.Request) (tenancy.ID, error) {
 	address, err := m.address(r)
 	if err != nil {
 		return "", err
 	}
-	identity, ok := authn.FromContext(r.Context())
+	return m.decide(r.Context(), address)
+}
+
+// decide returns the tenant of the identity in ctx, with which the address of the request must agree. Without an identity
+// it is the addressed one, if that is enough for m.
+func (m *Middleware) decide(ctx context.Context, address tenancy.ID) (tenancy.ID, error) {
+	identity, ok := authn.FromContext(ctx)
 	switch {
 	case !ok && !m.cfg.Public:
 		return "", authn.ErrTokenMissing

@@ -85,15 +85,6 @@ func New(cfg Config) (*Middleware, error) {
 	return &Middleware{cfg}, nil
 }
 
-// Handler wraps next in Identify, Authenticate (unless the Middleware is public) and Tenant, in this order.
-func (m *Middleware) Handler(next http.Handler) http.Handler {
-	next = m.Tenant(next)
-	if !m.cfg.Public {
-		next = m.Authenticate(next)
-	}
-	return m.Identify(next)
-}
-
 // refuse answers r with err.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status := StatusCode(err)

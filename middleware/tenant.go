@@ -14,7 +14,7 @@ import (
 // The handler must give back connections, rows and transactions before it returns, and must not use the pool after.
 func (m *Middleware) Tenant(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, err := m.decide(r)
+		id, err := m.tenant(r)
 		if err != nil {
 			m.refuse(w, r, err)
 			return
