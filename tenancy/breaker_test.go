@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,12 @@ func TestBreakerOpensForOneServerAndTriesAgain(t *testing.T) {
 		if _, refused, _ := attempts(t, r, "w", 20); refused != 20 {
 			t.Errorf("another server: %d of 20 got an answer", refused)
 		}
+		for _, s := range r.Stat().Servers() {
+			down := s.Name() == sick
+			if s.Down() != down || down && (s.DownCount() != 1 || s.TurnedAwayCount() != 20) || !down && s.TurnedAwayCount() != 0 {
+				t.Errorf("%s: down %v, %d times, %d turned away", s.Name(), s.Down(), s.DownCount(), s.TurnedAwayCount())
+			}
+		}
 		for range 10 { // one try after each pause
 			before := n.dialled(sick)
 			time.Sleep(2 * time.Second)
@@ -146,6 +153,9 @@ func TestBreakerOpensForOneServerAndTriesAgain(t *testing.T) {
 		attempts(t, r, "s", 1)
 		if _, refused, _ := attempts(t, r, "s", 20); refused != 20 {
 			t.Errorf("back: %d of 20 got an answer", refused)
+		}
+		if slices.ContainsFunc(r.Stat().Servers(), tenancy.ServerStat.Down) {
+			t.Error("a server that is back counts as down")
 		}
 		got := j.read()
 		if len(got) != 2 || got[0] != "down "+sick+": cannot connect: connection refused" || got[1] != "up "+sick {

@@ -10,39 +10,17 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
 type bulkhead struct {
-	name  string // the server's
-	r     *Resolver
-	pools int // that use it; Resolver.mu guards it
+	name string // the server's
+	r    *Resolver
 
-	mu      sync.Mutex // guards breaker; nothing else happens under it
+	mu      sync.Mutex // guards what follows; nothing else happens under it
 	breaker breaker
-}
-
-// joinBulkhead returns the bulkhead of the server that the pool of pc and ep connects to. Each call is followed by one of
-// leaveBulkhead.
-func (r *Resolver) joinBulkhead(ep Endpoint, pc *pgxpool.Config) *bulkhead {
-	name := serverName(ep, pc.ConnConfig)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	b, ok := r.bulkheads[name]
-	if !ok {
-		b = &bulkhead{name: name, r: r, breaker: breaker{threshold: max(r.cfg.BreakerThreshold, 0)}}
-		r.bulkheads[name] = b
-	}
-	b.pools++
-	return b
-}
-
-// leaveBulkheadLocked forgets a server that no pool uses. Caller holds r.mu.
-func (r *Resolver) leaveBulkheadLocked(b *bulkhead) {
-	if b.pools--; b.pools == 0 {
-		delete(r.bulkheads, b.name)
-	}
+	opened  int64 // how many times the breaker opened
+	refused int64 // how many attempts it refused
 }
 
 // admit gives the right to begin an attempt to connect; ended must be called after it. Otherwise it returns an error that
@@ -51,6 +29,7 @@ func (b *bulkhead) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.breaker.allow(b.r.now()) {
+		b.refused++
 		return fmt.Errorf("%w: %q", ErrServerDown, b.name)
 	}
 	return nil
@@ -61,6 +40,7 @@ func (b *bulkhead) check(began time.Duration) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.breaker.overtook(began) {
+		b.refused++
 		return fmt.Errorf("%w: %q", ErrServerDown, b.name)
 	}
 	return nil
@@ -73,7 +53,9 @@ func (b *bulkhead) ended(began time.Duration, err error) {
 	switch blame(err) {
 	case onServer:
 		failed = true
-		changed = b.breaker.fail(began, now)
+		if changed = b.breaker.fail(began, now); changed {
+			b.opened++
+		}
 	case onTenant:
 		changed = b.breaker.succeed(now)
 	case onUs:
@@ -85,6 +67,13 @@ func (b *bulkhead) ended(began time.Duration, err error) {
 	case changed:
 		b.r.cfg.Observer.serverUp(b.name)
 	}
+}
+
+// stat fills in what s says of the server's health.
+func (b *bulkhead) stat(s *ServerStat) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.down, s.downs, s.turnedAway = b.breaker.open(), b.opened, b.refused
 }
 
 // culprit is who an attempt to connect failed for.

@@ -26,7 +26,6 @@ type entry struct {
 	opened     *opened       // nil: the entry sleeps. Who has a lease, and has seen one, may read it without the mutex
 	waking     chan struct{} // not nil: somebody makes a pool; closed then
 	resting    bool          // it is in Resolver.resting
-	bulkhead   *bulkhead     // that of opened, also when it sleeps: a server that is down is not forgotten
 	drained    chan struct{} // made when it is evicted, closed when it is then without leases
 	state      entryState
 	leases     int
@@ -140,7 +139,6 @@ func (r *Resolver) retire(e *entry) {
 	}
 	e.state = closed
 	delete(r.retiring, e)
-	r.leaveBulkheadLocked(e.bulkhead)
 	r.slots.give()
 	took := r.now() - e.evicted
 	r.mu.Unlock()

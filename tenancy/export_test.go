@@ -41,10 +41,3 @@ func (b Budget) Stat() ServerStat { return b.s.stat() }
 
 // SetLimit changes the budget.
 func (b Budget) SetLimit(n int) { b.s.setLimit(n) }
-
-// Bulkheads counts the servers that r remembers the failures of.
-func Bulkheads(r *Resolver) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.bulkheads)
-}

@@ -26,7 +26,6 @@ type guard struct {
 // install adds the guard's hooks to those of the user's. Nobody's code gets to see a connection before the fence has
 // let it through.
 func (g *guard) install(pc *pgxpool.Config) {
-	g.bulkhead = g.r.joinBulkhead(g.tenant.Endpoint, pc)
 	g.timeout = pc.ConnConfig.ConnectTimeout
 	if pc.PingTimeout <= 0 {
 		pc.PingTimeout = g.timeout // or a connection to a server that has vanished would be pinged for ever
@@ -77,11 +76,4 @@ func refused(err error) bool {
 		"55000", // the database takes no connections
 		poolerError,
 	}, pg.Code)
-}
-
-// leave is for a guard whose pool did not come about.
-func (g *guard) leave() {
-	g.r.mu.Lock()
-	defer g.r.mu.Unlock()
-	g.r.leaveBulkheadLocked(g.bulkhead)
 }

@@ -207,7 +207,7 @@ func (r *Resolver) open(o *opening, rec record) bool {
 		r.fail(o, fmt.Errorf("tenancy: open pool for tenant %q: %w", o.id, err))
 		return true
 	}
-	e := &entry{r: r, id: o.id, weight: weight, opened: opened, bulkhead: opened.guard.bulkhead}
+	e := &entry{r: r, id: o.id, weight: weight, opened: opened}
 	r.cfg.Observer.opened(o.id)
 
 	r.mu.Lock()

@@ -61,12 +61,11 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, tenant: t}
+	g := &guard{r: r, tenant: t, bulkhead: &account.server.bulkhead}
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
 	if err != nil {
-		g.leave()
 		return nil, redact(err)
 	}
 	account.pool, g.pool = pool, pool

@@ -26,20 +26,19 @@ type Resolver struct {
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
 	// Directory, opening or closing of a pool happens while it is held, and no lock but server.mu is taken.
-	mu        sync.Mutex
-	closed    bool
-	entries   *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
-	unleased  int                        // how many of them have no lease
-	asleep    int                        // how many have no pool, because it had no connection
-	resting   []*entry                   // those that had no lease and were awake at some time since the last sweep
-	retiring  map[*entry]struct{}        // evicted but not closed
-	openings  map[ID]*opening
-	bulkheads map[string]*bulkhead // of the servers that a pool connects to
-	notFound  *notFound
-	slots     slots
-	servers   map[string]*server // never fewer: a server's budget outlives its pools
-	leases    int
-	count     counters
+	mu       sync.Mutex
+	closed   bool
+	entries  *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
+	unleased int                        // how many of them have no lease
+	asleep   int                        // how many have no pool, because it had no connection
+	resting  []*entry                   // those that had no lease and were awake at some time since the last sweep
+	retiring map[*entry]struct{}        // evicted but not closed
+	openings map[ID]*opening
+	notFound *notFound
+	slots    slots
+	servers  map[string]*server // never fewer: a server's budget and what is known of its health outlive its pools
+	leases   int
+	count    counters
 }
 
 // New returns a resolver that is ready to use. It dials nothing. If cfg is wrong, the error names every field that is.
@@ -54,17 +53,16 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
 	}
 	r := &Resolver{
-		cfg:       cfg,
-		start:     time.Now(),
-		tick:      cfg.tick(),
-		done:      make(chan struct{}),
-		entries:   entries,
-		retiring:  make(map[*entry]struct{}),
-		openings:  make(map[ID]*opening),
-		bulkheads: make(map[string]*bulkhead),
-		notFound:  newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
-		slots:     slots{limit: cfg.MaxPools},
-		servers:   make(map[string]*server),
+		cfg:      cfg,
+		start:    time.Now(),
+		tick:     cfg.tick(),
+		done:     make(chan struct{}),
+		entries:  entries,
+		retiring: make(map[*entry]struct{}),
+		openings: make(map[ID]*opening),
+		notFound: newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
+		slots:    slots{limit: cfg.MaxPools},
+		servers:  make(map[string]*server),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.wg.Add(1)

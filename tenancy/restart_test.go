@@ -90,7 +90,7 @@ func (c *cluster) crash(t *testing.T, r *tenancy.Resolver, tenantCount, rate int
 			if !errors.Is(o.err, tenancy.ErrServerDown) {
 				sum.stale++
 			}
-		case o.begun.Before(gone.Add(-100 * time.Millisecond)):
+		case o.ended.Before(gone):
 			t.Errorf("before the crash: %v", o.err)
 		}
 		sum.failed++

@@ -24,6 +24,7 @@ type server struct {
 	cancels  chan struct{} // holds one element for each cancel request on its way
 	pressed  atomic.Bool   // somebody waits, or the budget shrank: those who release a connection must look
 	full     atomic.Bool   // no permit is free
+	bulkhead bulkhead      // what is known of the server's health
 
 	// mu guards everything below and the counted fields of account. It is taken after Resolver.mu or without it, and a
 	// pool may be asked for its Stat under it; no I/O, dial or Close happens while it is held.

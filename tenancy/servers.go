@@ -12,6 +12,8 @@ func (r *Resolver) server(name string) *server {
 	s, ok := r.servers[name]
 	if !ok {
 		s = newServer(name, r.cfg.MaxConns, r.cfg.MaxDialsPerServer)
+		s.bulkhead.name, s.bulkhead.r = name, r
+		s.bulkhead.breaker.threshold = max(r.cfg.BreakerThreshold, 0)
 		r.servers[name] = s
 	}
 	return s
@@ -49,6 +51,8 @@ func (r *Resolver) serverStats() []ServerStat {
 
 func (s *server) stat() ServerStat {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ServerStat{name: s.name, limit: s.limit, open: s.held, waiting: len(s.queue), count: s.count}
+	stat := ServerStat{name: s.name, limit: s.limit, open: s.held, waiting: len(s.queue), count: s.count}
+	s.mu.Unlock()
+	s.bulkhead.stat(&stat)
+	return stat
 }

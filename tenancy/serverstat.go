@@ -2,12 +2,15 @@ package tenancy
 
 import "math"
 
-// ServerStat is a snapshot of the connection budget of one server.
+// ServerStat is a snapshot of the connection budget of one server, and of its health.
 type ServerStat struct {
 	name          string
 	limit         int
 	open, waiting int
 	count         serverCounters
+
+	down              bool
+	downs, turnedAway int64
 }
 
 // Name returns the server's name as in the tenants' Endpoints, or its host:port.
@@ -44,3 +47,13 @@ func (s ServerStat) StealCount() int64 { return s.count.steals }
 // YieldCount returns the cumulative count of connections that were closed when they were given back, because somebody
 // else waited who had less, or because MaxConns shrank.
 func (s ServerStat) YieldCount() int64 { return s.count.yields }
+
+// Down reports whether the server's breaker is open: the last Config.BreakerThreshold attempts to connect or more have
+// failed, and one is let through after each pause until one succeeds.
+func (s ServerStat) Down() bool { return s.down }
+
+// DownCount returns the cumulative count of times that the breaker opened.
+func (s ServerStat) DownCount() int64 { return s.downs }
+
+// TurnedAwayCount returns the cumulative count of connects that got [ErrServerDown] without a dial.
+func (s ServerStat) TurnedAwayCount() int64 { return s.turnedAway }

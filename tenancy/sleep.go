@@ -71,11 +71,8 @@ func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	}
 	r.mu.Lock()
 	unwanted := e.state != active
-	if unwanted {
-		r.leaveBulkheadLocked(o.guard.bulkhead)
-	} else {
-		r.leaveBulkheadLocked(e.bulkhead)
-		e.opened, e.bulkhead = o, o.guard.bulkhead
+	if !unwanted {
+		e.opened = o
 		r.asleep--
 		r.count.woken++
 	}

@@ -152,7 +152,7 @@ func TestChangedTenantIsNotWoken(t *testing.T) {
 	})
 }
 
-func TestServerThatIsDownIsRememberedWhileItsTenantsSleep(t *testing.T) {
+func TestServerThatIsDownIsRememberedWhileItsTenantsSleepAndAfterTheyAreEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, n := bulkheads(t, tenancy.Config{})
 		defer closeNow(t, r)
@@ -166,15 +166,15 @@ func TestServerThatIsDownIsRememberedWhileItsTenantsSleep(t *testing.T) {
 		if down, _, _ := attempts(t, r, "s", 10); down < 9 {
 			t.Errorf("%d of 10 were told at once that the server is down", down)
 		}
-		if tried := n.dialled(sick) - before; tried > 1 {
-			t.Errorf("%d dials beside the one try", tried)
-		}
 		for i := range 10 {
 			r.Evict(tenancy.ID(fmt.Sprint("s", i)))
 		}
 		synctest.Wait()
-		if n := tenancy.Bulkheads(r); n != 0 {
-			t.Errorf("%d servers are remembered that no tenant is on", n)
+		if down, _, _ := attempts(t, r, "s", 10); down != 10 {
+			t.Errorf("%d of 10 that were evicted were told at once that the server is down", down)
+		}
+		if tried := n.dialled(sick) - before; tried > 1 {
+			t.Errorf("%d dials beside the one try", tried)
 		}
 	})
 }
