@@ -39,7 +39,7 @@ func databases(t testing.TB, n int) (*tenants, *pgxpool.Config) {
 // changes nor moves break it, and no sample shows more connections than the budget.
 func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 	tenantCount, maxPools := pgtest.Size(10, 500), pgtest.Size(4, 50)
-	workers, queries := pgtest.Size(8, 64), pgtest.Size[int64](2_000, 200_000)
+	workers, queries := pgtest.Size(8, 64), pgtest.Size[int64](2_000, 50_000)
 	budget := pgtest.Size(6, 80)
 	dir, base, homes := homes(t, tenantCount, pgtest.Size(2, 20))
 	r := resolver(t, tenancy.Config{
@@ -132,7 +132,7 @@ func (e estates) all() (names []string) {
 // meddle evicts, raises epochs, moves and invalidates until stop is closed.
 func (e estates) meddle(r *tenancy.Resolver, dir *tenants, stop <-chan struct{}) {
 	rnd := rand.New(rand.NewPCG(3, 3))
-	ticker := time.NewTicker(pgtest.Size(100*time.Millisecond, 10*time.Millisecond)) // a tenant of many changes seldom
+	ticker := time.NewTicker(pgtest.Size(100*time.Millisecond, 25*time.Millisecond)) // a tenant of many changes seldom
 	defer ticker.Stop()
 	for {
 		select {
