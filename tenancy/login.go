@@ -31,6 +31,7 @@ type login struct {
 	guard     *guard
 	config    *pgx.ConnConfig // of this connection alone; nil: one try is all there is
 	fallbacks []*pgconn.FallbackConfig
+	lookup    pgconn.LookupFunc
 	dials     map[string]int // of each address
 	refused   []*pgconn.PgError
 	ended     bool
@@ -53,6 +54,8 @@ func (l *login) begin(cc *pgx.ConnConfig) {
 			cc.Fallbacks = append(cc.Fallbacks, f)
 		}
 	}
+	l.lookup = cc.LookupFunc
+	cc.LookupFunc = once(l.lookup)
 	next := cc.OnPgError
 	cc.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 		again := err.Code == invalidPassword && !l.ended && len(l.refused) < relogins
@@ -62,6 +65,23 @@ func (l *login) begin(cc *pgx.ConnConfig) {
 			err.Code = invalidLogin
 		}
 		return goOn && !again
+	}
+}
+
+// once looks each host up once.
+func once(lookup pgconn.LookupFunc) pgconn.LookupFunc {
+	type answer struct {
+		addrs []string
+		err   error
+	}
+	answers := make(map[string]answer)
+	return func(ctx context.Context, host string) ([]string, error) {
+		a, ok := answers[host]
+		if !ok {
+			a.addrs, a.err = lookup(ctx, host)
+			answers[host] = a
+		}
+		return a.addrs, a.err
 	}
 }
 
@@ -119,7 +139,7 @@ func (l *login) end(err error) {
 	if l.config == nil {
 		return
 	}
-	l.config.Fallbacks = l.fallbacks
+	l.config.Fallbacks, l.config.LookupFunc = l.fallbacks, l.lookup
 	for _, pg := range l.refused {
 		pg.Code = invalidPassword
 	}
