@@ -21,9 +21,9 @@ type Request struct {
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
 	Admin          registry.Admin // its ID: default a new CUID2
-	Data           []byte         // the caller's own, handed to Seed and Steps; sealed at rest, erased by activation
+	Data           []byte         `json:"-"` // the caller's own, handed to Seed and Steps; sealed at rest, erased by activation
 	IdempotencyKey string         // default: none
-	RequestHash    []byte         // of what was asked for under that key
+	RequestHash    []byte         `json:"-"` // of what was asked for under that key
 
 	// Progress is told when each step begins: "database", "wall", "seed", "step:<name>", "activate". A sign-up
 	// that takes a warm database begins with "seed". It must not block.

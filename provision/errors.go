@@ -58,8 +58,8 @@ func (e *SchemaMismatchError) Error() string {
 // PanicError is what a panic in the caller's Seed, Do, Undo or Place, or in the Schema, becomes: the process goes on, and
 // the sign-up fails like any other.
 type PanicError struct {
-	Value any    // what was passed to panic
-	Stack []byte // of the goroutine that panicked
+	Value any    `json:"-"` // what was passed to panic
+	Stack []byte `json:"-"` // of the goroutine that panicked
 }
 
 // Error does not print Value, which may hold anything.

@@ -11,8 +11,8 @@ import (
 
 // RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on; routers drain
 // the pools that have the old password. A role has one password at a time, so a connection that is made between the two
-// commits, or by a router that does not know yet, is refused with SQLSTATE 28P01; the next Acquire there asks the
-// directory.
+// commits, or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its
+// directory and tries again for a second and a half, so that no query of its fails; others must do the same.
 //
 // ctx governs all of it. If it ends between the commits, the registry has a password that the role has not yet: another
 // RotatePassword mends that. It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state,

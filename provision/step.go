@@ -12,7 +12,7 @@ type Seed struct {
 	Tenant       tenancy.Tenant
 	Organization registry.Organization
 	Admin        registry.Admin
-	Data         []byte // the caller's own, from Request.Data; gone once the tenant is active
+	Data         []byte `json:"-"` // the caller's own, from Request.Data; gone once the tenant is active
 }
 
 // Step is a side effect of the caller's: a billing customer, a DNS record.
@@ -32,7 +32,7 @@ type Step struct {
 type StepInput struct {
 	Seed
 	Key    string // "<tenant id>/<step name>": the same at every try
-	Result string // what Do returned, for Undo
+	Result string `json:"-"` // what Do returned, for Undo
 }
 
 // input is what the step of that name gets for the tenant of claim.

@@ -3,6 +3,8 @@ package tenancy
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 )
 
 var (
@@ -84,14 +86,20 @@ func (e *StateError) Is(target error) bool {
 
 // PanicError says that the [Directory] panicked. Those who waited for the look-up get it; the process goes on.
 type PanicError struct {
-	Value any    // what it panicked with
-	Stack []byte // where
+	Value any    `json:"-"` // what it panicked with
+	Stack []byte `json:"-"` // where
 }
 
 // Error names the type of the panic's value. It does not print the value, which may hold anything.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("the directory panicked with a value of type %T", e.Value)
 }
+
+// Format implements [fmt.Formatter]: it prints what Error returns, under every verb.
+func (e PanicError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+
+// LogValue implements [slog.LogValuer].
+func (e PanicError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 func invalidIDError(s string) error {
 	return fmt.Errorf("%w: %q", ErrInvalidID, truncate(s, MaxIDLength))

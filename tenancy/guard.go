@@ -21,6 +21,7 @@ type guard struct {
 	pool     *pgxpool.Pool // set before the pool is leased, and so before its first connection
 
 	generation atomic.Int64 // of connections: those of an older one are dropped
+	lockedOut  atomic.Bool  // its password was refused however often it was tried
 }
 
 // install adds the guard's hooks to those of the user's. Nobody's code gets to see a connection before the fence has
@@ -40,7 +41,7 @@ func (g *guard) install(pc *pgxpool.Config) {
 		if err := g.bulkhead.admit(); err != nil {
 			return err
 		}
-		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now()}
+		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g}}
 		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
 	}

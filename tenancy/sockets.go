@@ -33,6 +33,12 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if !ok {
 		return s.dialCancel(ctx, network, addr)
 	}
+	t, trying := ctx.Value(trialKey{}).(*trial)
+	if trying {
+		if err := t.login.dialling(ctx, addr); err != nil {
+			return nil, err
+		}
+	}
 	user, ok := ctx.Value(acquirerKey{}).(context.Context)
 	if !ok {
 		user = ctx
@@ -40,7 +46,7 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if err := a.take(ctx, user, s.wait); err != nil {
 		return nil, err
 	}
-	if t, ok := ctx.Value(trialKey{}).(*trial); ok {
+	if trying {
 		if err := t.guard.bulkhead.check(t.began); err != nil {
 			a.giveBack()
 			return nil, err

@@ -13,6 +13,7 @@ type trial struct {
 	guard  *guard
 	tracer pgx.QueryTracer // the user's; may be nil
 	began  time.Duration
+	login  login
 }
 
 // trialKey is the context's key for the trial that a dial belongs to.
@@ -23,6 +24,7 @@ var _ pgx.ConnectTracer = (*trial)(nil)
 // TraceConnectStart puts the user's tracer back. pgx made data.ConnConfig for this connection alone.
 func (t *trial) TraceConnectStart(ctx context.Context, data pgx.TraceConnectStartData) context.Context {
 	data.ConnConfig.Tracer = t.tracer
+	t.login.begin(data.ConnConfig)
 	ctx = context.WithValue(ctx, trialKey{}, t)
 	if user, ok := t.tracer.(pgx.ConnectTracer); ok {
 		return user.TraceConnectStart(ctx, data)
@@ -32,6 +34,7 @@ func (t *trial) TraceConnectStart(ctx context.Context, data pgx.TraceConnectStar
 
 // TraceConnectEnd tells the guard, and the user's tracer.
 func (t *trial) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
+	t.login.end(data.Err)
 	t.guard.connected(t.began, data.Err)
 	if user, ok := t.tracer.(pgx.ConnectTracer); ok {
 		user.TraceConnectEnd(ctx, data)

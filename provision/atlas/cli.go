@@ -24,7 +24,7 @@ type CLIConfig struct {
 
 	// Env is added to the command's environment: ATLAS_TOKEN, PGSSLROOTCERT. Of this process's own environment it sees
 	// PATH only.
-	Env map[string]string
+	Env map[string]string `json:"-"`
 }
 
 // CLI returns the schema that cfg describes, with upgrades made by the atlas command: for those who have one that sees more

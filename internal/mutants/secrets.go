@@ -1,0 +1,95 @@
+package main
+
+func ofSecrets() []mutant {
+	return []mutant{{
+		name: "refusal of what IDNA maps (NFKC and case folding)",
+		file: "registry/email.go",
+		old:  "if err != nil || lower != ascii && lower != unicode {",
+		new:  "if err != nil {",
+		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame",
+	}, {
+		name: "refusal of a local part outside of ASCII (mapped instead)",
+		file: "registry/email.go",
+		old:  "local, domain, ok := strings.Cut(address, \"@\")\n",
+		new:  "address = strings.ToLower(address)\n\tlocal, domain, ok := strings.Cut(address, \"@\")\n",
+		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame|TestParseEmailFollowsItsRules",
+	}, {
+		name: "dots of an address are left alone",
+		file: "registry/email.go",
+		old:  "\tnormalized := lowerASCII(local) + \"@\" + domain",
+		new:  "\tnormalized := strings.ReplaceAll(lowerASCII(local), \".\", \"\") + \"@\" + domain",
+		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame",
+	}, {
+		name: "a key in the blind index (an empty one)",
+		file: "registry/keyring.go",
+		old:  "mac := hmac.New(sha256.New, key.Secret)",
+		new:  "mac := hmac.New(sha256.New, nil)",
+		test: "./registry TestDictionaryFindsNobodyInTheDump",
+	}, {
+		name: "domain separation of the blind index",
+		file: "registry/keyring.go",
+		old:  "\"v1|admin_email_index|email|\"+e.identity()",
+		new:  "e.identity()",
+		test: "./registry TestDictionaryFindsNobodyInTheDump",
+	}, {
+		name: "the mark of another tenant is refused",
+		file: "tenancy/mark.go",
+		old:  "case m.Tenant != t.ID:",
+		new:  "case m.Tenant != t.ID && false:",
+		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",
+	}, {
+		name: "a host of a row is one host",
+		file: "tenancy/pool.go",
+		old:  "\tcase strings.Contains(ep.Host, \",\"):\n",
+		new:  "\tcase strings.Contains(ep.Host, \",\") && false:\n",
+		test: "./tenancy TestBadEndpointsAreRefused",
+	}, {
+		name: "no zero byte in what a connection is told",
+		file: "tenancy/pool.go",
+		old:  "if strings.ContainsRune(v, 0) {",
+		new:  "if strings.ContainsRune(v, 0) && false {",
+		test: "./tenancy TestHostileRowReachesNoOtherAddressAndSetsNothing",
+	}, {
+		name: "typed fields (a connection string instead)",
+		file: "tenancy/pool.go",
+		old:  "\tcc.Database = ep.Database\n",
+		new:  "\tcc.Database = ep.Database\n\tif other, err := pgconn.ParseConfig(\"dbname=\" + ep.Database); err == nil {\n\t\tcc.Host, cc.Port, cc.Database, cc.RuntimeParams = other.Host, other.Port, other.Database, other.RuntimeParams\n\t}\n",
+		test: "./tenancy TestHostileRowReachesNoOtherAddressAndSetsNothing",
+	}, {
+		name: "a role without attributes (NOCREATEDB, NOCREATEROLE)",
+		file: "provision/wall.go",
+		old:  "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS\" +",
+		new:  "LOGIN NOSUPERUSER CREATEDB CREATEROLE NOREPLICATION NOBYPASSRLS\" +",
+		test: "./provision TestRoleOfATenantReachesNothingOfAnother",
+	}, {
+		name: "no right of a role but to connect",
+		file: "provision/wall.go",
+		old:  "\t\tGRANT CONNECT ON DATABASE $database TO $role;\n",
+		new:  "\t\tGRANT ALL ON DATABASE $database TO $role;\n",
+		test: "./provision TestRoleOfATenantReachesNothingOfAnother",
+	}, {
+		name: "another try after a refused password",
+		file: "tenancy/login.go",
+		old:  "again := err.Code == invalidPassword &&",
+		new:  "again := false && err.Code == invalidPassword &&",
+		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery|TestPasswordThatIsNotGoodYetFailsNoQuery",
+	}, {
+		name: "the directory is asked before that",
+		file: "tenancy/login.go",
+		old:  "\tl.config.Password = password.Reveal()\n",
+		new:  "\t_ = password\n",
+		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery",
+	}, {
+		name: "the registry learns of a password before the role has it",
+		file: "provision/rotate.go",
+		old:  "\tif err == nil {\n\t\terr = g.tell(ctx, password)\n\t}\n",
+		new:  "\t_ = g.tell\n",
+		test: "./provision TestAllPasswordsAreRotatedAndNoRequestFails",
+	}, {
+		name: "a configuration that does not print",
+		file: "provision/print.go",
+		old:  "// Format implements [fmt.Formatter]: a configuration shows its prefix.\nfunc (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }\n",
+		new:  "",
+		test: "./internal/secrecy TestNothingExportedPrintsASecret",
+	}}
+}

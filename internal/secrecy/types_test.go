@@ -1,0 +1,59 @@
+package secrecy_test
+
+import (
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/middleware"
+	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// types has a value of every exported struct.
+func types() map[string]any {
+	return map[string]any{
+		"tenancy.Config": tenancy.Config{}, "tenancy.Endpoint": tenancy.Endpoint{},
+		"tenancy.Lease": tenancy.Lease{}, "tenancy.Mark": tenancy.Mark{}, "tenancy.Observer": tenancy.Observer{},
+		"tenancy.Outcome": tenancy.Outcome{}, "tenancy.PanicError": tenancy.PanicError{}, "tenancy.Resolver": opaque{"tenancy.Resolver"},
+		"tenancy.Secret": tenancy.Secret{}, "tenancy.ServerStat": tenancy.ServerStat{}, "tenancy.Stat": tenancy.Stat{},
+		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},
+
+		"registry.Admin": registry.Admin{}, "registry.Claim": registry.Claim{}, "registry.Config": registry.Config{},
+		"registry.Email": registry.Email{}, "registry.Key": registry.Key{}, "registry.Keyring": opaque{"registry.Keyring"},
+		"registry.KeyringConfig": registry.KeyringConfig{}, "registry.Membership": registry.Membership{},
+		"registry.Organization": registry.Organization{}, "registry.Registry": opaque{"registry.Registry"},
+		"registry.RekeyConfig": registry.RekeyConfig{}, "registry.RekeyProgress": registry.RekeyProgress{},
+		"registry.RekeyResult": registry.RekeyResult{}, "registry.ReplayError": registry.ReplayError{},
+		"registry.Reservation": registry.Reservation{}, "registry.Server": registry.Server{}, "registry.Session": registry.Session{},
+		"registry.Share": registry.Share{}, "registry.Step": registry.Step{}, "registry.Tenant": registry.Tenant{},
+		"registry.Warm": registry.Warm{}, "registry.WarmChoice": registry.WarmChoice{}, "registry.WarmWork": registry.WarmWork{},
+
+		"provision.Change": provision.Change{}, "provision.Config": provision.Config{},
+		"provision.DestructiveError": provision.DestructiveError{}, "provision.Fingerprint": provision.Fingerprint{},
+		"provision.Observer": provision.Observer{}, "provision.PanicError": provision.PanicError{}, "provision.Pass": provision.Pass{},
+		"provision.Policy": provision.Policy{}, "provision.Provisioner": opaque{"provision.Provisioner"},
+		"provision.Report": provision.Report{}, "provision.Request": provision.Request{}, "provision.Result": provision.Result{},
+		"provision.RotateConfig": provision.RotateConfig{}, "provision.RotateProgress": provision.RotateProgress{},
+		"provision.RotateResult": provision.RotateResult{}, "provision.SchemaMismatchError": provision.SchemaMismatchError{},
+		"provision.Seed": provision.Seed{}, "provision.Stat": provision.Stat{}, "provision.Step": provision.Step{},
+		"provision.StepInput": provision.StepInput{}, "provision.StepStat": provision.StepStat{}, "provision.Upgrade": provision.Upgrade{},
+
+		"provision/atlas.CLIConfig": atlas.CLIConfig{}, "provision/atlas.CommandError": atlas.CommandError{},
+		"provision/atlas.Config": atlas.Config{}, "provision/atlas.HistoryError": atlas.HistoryError{},
+		"provision/atlas.MigrationsConfig": atlas.MigrationsConfig{}, "provision/atlas.UnsupportedError": atlas.UnsupportedError{},
+
+		"authn.Cache": opaque{"authn.Cache"}, "authn.CacheConfig": authn.CacheConfig{}, "authn.Hasher": opaque{"authn.Hasher"},
+		"authn.HasherConfig": authn.HasherConfig{}, "authn.Identity": authn.Identity{}, "authn.Issuer": opaque{"authn.Issuer"},
+		"authn.IssuerConfig": authn.IssuerConfig{}, "authn.Key": authn.Key{}, "authn.Match": authn.Match{},
+		"authn.Verifier": opaque{"authn.Verifier"}, "authn.VerifierConfig": authn.VerifierConfig{},
+
+		"authn/accounts.Accounts": opaque{"authn/accounts.Accounts"}, "authn/accounts.Config": accounts.Config{},
+		"authn/accounts.InputError": accounts.InputError{}, "authn/accounts.Profile": accounts.Profile{},
+		"authn/accounts.Session": accounts.Session{}, "authn/accounts.SignIn": accounts.SignIn{},
+		"authn/accounts.SignUp": accounts.SignUp{}, "authn/accounts.Table": accounts.Table{},
+
+		"middleware.Config": middleware.Config{}, "middleware.Middleware": opaque{"middleware.Middleware"},
+		"middleware.Problem": middleware.Problem{},
+	}
+}

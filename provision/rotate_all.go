@@ -1,0 +1,124 @@
+package provision
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// RotateConfig configures [Provisioner.RotatePasswords]. The zero value is fit for use.
+type RotateConfig struct {
+	// After is the tenant to begin behind, in order of id: the Through of a call that was stopped. Default: with the first.
+	After tenancy.ID
+
+	// Workers is how many tenants are worked on at a time. Each takes a connection to its server and one to the registry.
+	// Default: 4.
+	Workers int
+
+	// Batch is how many tenants are read at a time. Default: 100.
+	Batch int
+
+	// Progress is told after each batch. It must not block. Default: nobody is.
+	Progress func(RotateProgress)
+}
+
+// RotateProgress is how far a rotation has come. The counts are of this call.
+type RotateProgress struct {
+	Through tenancy.ID // no tenant up to this one, in order of id, is left to be looked at
+	Rotated int        // tenants that have a new password
+	Skipped int        // whose sign-up or deletion is under way; a new tenant has a new password anyway
+	Failed  int
+}
+
+// RotateResult is what [Provisioner.RotatePasswords] did.
+type RotateResult struct {
+	RotateProgress
+	Errors map[tenancy.ID]error // of those that Failed, as RotatePassword returns them
+}
+
+// RotatePasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. What
+// fails for one tenant is in the result and keeps no other from its turn.
+//
+// ctx governs all of it. If it ends, or the registry does not answer, the error says so beside a result of what was done
+// until then. To go on, pass Through as After; to begin again does no harm, and neither do two calls at once. A process
+// that dies in the middle of one tenant may leave the registry with a password that the role has not yet: see
+// RotatePassword, which mends that, as this does when it begins again or goes on from the last Progress.
+func (p *Provisioner) RotatePasswords(ctx context.Context, cfg RotateConfig) (*RotateResult, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.Workers, cfg.Batch = cmp.Or(cfg.Workers, 4), cmp.Or(cfg.Batch, 100)
+	result := &RotateResult{Errors: map[tenancy.ID]error{}}
+	result.Through = cfg.After
+	for {
+		tenants, err := p.cfg.Registry.Tenants(ctx, result.Through, cfg.Batch)
+		if err != nil && len(tenants) == 0 { // else a value of a tenant's does not open: its own turn tells
+			return result, fmt.Errorf("provision: rotate passwords: %w", redact(err))
+		}
+		p.rotateBatch(ctx, tenants, cfg.Workers, result)
+		if err := ctx.Err(); err != nil {
+			return result, fmt.Errorf("provision: rotate passwords: %w", err)
+		}
+		if len(tenants) > 0 {
+			result.Through = tenants[len(tenants)-1].ID
+		}
+		if cfg.Progress != nil {
+			cfg.Progress(result.RotateProgress)
+		}
+		if len(tenants) < cfg.Batch {
+			return result, nil
+		}
+	}
+}
+
+func (c RotateConfig) validate() error {
+	var errs []error
+	if c.Workers < 0 {
+		errs = append(errs, errors.New("provision: RotateConfig.Workers: must not be negative"))
+	}
+	if c.Batch < 0 {
+		errs = append(errs, errors.New("provision: RotateConfig.Batch: must not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant, workers int, result *RotateResult) {
+	var mu sync.Mutex // guards result
+	var wg sync.WaitGroup
+	turns := make(chan tenancy.ID)
+	for range min(workers, len(tenants)) {
+		wg.Go(func() {
+			for id := range turns {
+				err := p.RotatePassword(ctx, id)
+				mu.Lock()
+				result.count(id, err)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, t := range tenants {
+		if ctx.Err() != nil {
+			break
+		}
+		turns <- t.ID
+	}
+	close(turns)
+	wg.Wait()
+}
+
+func (r *RotateResult) count(id tenancy.ID, err error) {
+	switch {
+	case err == nil:
+		r.Rotated++
+	case errors.Is(err, registry.ErrConflict), errors.Is(err, tenancy.ErrNotFound):
+		r.Skipped++
+	default:
+		r.Failed++
+		r.Errors[id] = err
+	}
+}
