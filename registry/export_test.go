@@ -49,3 +49,9 @@ func SealedColumns() (names []string) {
 	}
 	return names
 }
+
+// MaxThrottles is how many counts a sweep leaves.
+const MaxThrottles = maxThrottles
+
+// SweepThrottles is what one attempt of many does.
+func (r *Registry) SweepThrottles(ctx context.Context) error { return r.sweepThrottlesNow(ctx) }
