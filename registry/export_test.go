@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Normalized is what identity is decided by.
@@ -48,6 +50,11 @@ func SealedColumns() (names []string) {
 		names = append(names, c.table+"."+c.column)
 	}
 	return names
+}
+
+// SignRefreshToken is a token of a session whose secret is known.
+func SignRefreshToken(secret []byte, session string, counter int64) tenancy.Secret {
+	return signRefreshToken(secret, session, counter)
 }
 
 // MaxThrottles is how many counts a sweep leaves.

@@ -62,9 +62,9 @@ func TestAttemptsAreFreeAndThenWaitEverLonger(t *testing.T) {
 	a := registry.Attempt{Counts: []registry.Count{at("s", "x")}}
 	f.wantWaits(t, a, 0, 0, 0, time.Minute, time.Minute)
 	waited := time.Minute
-	for _, next := range []time.Duration{2, 4, 8, 16, 32, 60, 60, 60} {
+	for range 8 {
 		f.pass(t, waited)
-		waited = next * time.Minute
+		waited = min(2*waited, time.Hour)
 		f.wantWaits(t, a, 0, waited, waited)
 	}
 	// Whoever goes on for ever holds nobody up for longer, and leaves nothing that lasts.

@@ -77,7 +77,7 @@ func (a *Accounts) signIn(ctx context.Context, s SignIn, email registry.Email, a
 	if unreachable != nil {
 		return nil, a.explain(ctx, *member, s.Password, unreachable, adm)
 	}
-	match, err := a.cfg.Hasher.Verify(ctx, s.Password, profile.PasswordHash)
+	match, err := a.match(ctx, *member, s.Password, profile.PasswordHash)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,17 @@ func (a *Accounts) find(ctx context.Context, m registry.Membership) (Profile, er
 	return p, err
 }
 
+// match verifies a password with one key derivation. No password is right for an admin who has none that can be verified:
+// an error of its own would tell that there is such an admin.
+func (a *Accounts) match(ctx context.Context, m registry.Membership, password, hash string) (authn.Match, error) {
+	match, err := a.cfg.Hasher.Verify(ctx, password, hash)
+	if errors.Is(err, authn.ErrInvalidHash) {
+		a.log(ctx, slog.LevelWarn, "admin has no password hash that can be verified", m)
+		return authn.Match{}, nil
+	}
+	return match, err
+}
+
 // explain checks the password against the registry's copy, because the tenant's database could not be asked, and
 // tells why only to who knows it.
 func (a *Accounts) explain(
@@ -146,7 +157,7 @@ func (a *Accounts) explain(
 		}
 		return ErrBadCredentials
 	}
-	match, err := a.cfg.Hasher.Verify(ctx, password, admin.PasswordHash)
+	match, err := a.match(ctx, m, password, admin.PasswordHash)
 	if err != nil {
 		return err
 	}

@@ -146,6 +146,7 @@ func (a *Accounts) admit(ctx context.Context, attempt registry.Attempt) (*regist
 		return nil, err
 	}
 	if admission.Wait > 0 {
+		a.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "attempt throttled", slog.Duration("wait", admission.Wait))
 		return nil, &ThrottledError{after: admission.Wait}
 	}
 	return admission, nil
