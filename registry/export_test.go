@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Normalized is what identity is decided by.
@@ -49,3 +51,14 @@ func SealedColumns() (names []string) {
 	}
 	return names
 }
+
+// SignRefreshToken is a token of a session whose secret is known.
+func SignRefreshToken(secret []byte, session string, counter int64) tenancy.Secret {
+	return signRefreshToken(secret, session, counter)
+}
+
+// MaxThrottles is how many counts a sweep leaves.
+const MaxThrottles = maxThrottles
+
+// SweepThrottles is what one attempt of many does.
+func (r *Registry) SweepThrottles(ctx context.Context) error { return r.sweepThrottlesNow(ctx) }

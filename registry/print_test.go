@@ -50,6 +50,9 @@ func planted(t *testing.T) map[string]any {
 		"Membership": registry.Membership{}, "ReplayError": &registry.ReplayError{}, "Server": registry.Server{},
 		"Session": registry.Session{}, "Warm": registry.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
 		"WarmChoice": registry.WarmChoice{}, "WarmWork": registry.WarmWork{},
+		"Pace": registry.Pace{}, "Subject": registry.Subject{Email: person}, "Count": registry.Count{Subject: registry.Subject{Email: person}},
+		"Attempt":     registry.Attempt{Home: registry.Count{Subject: registry.Subject{Email: person}}},
+		"Admission":   registry.Admission{},
 		"RekeyConfig": registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{}, "RekeyResult": registry.RekeyResult{},
 	}
 }

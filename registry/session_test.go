@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -64,19 +65,30 @@ func TestManyConcurrentUsesOfOneTokenGiveOneSuccessor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.active(t, "acme")
-	for range 5 {
+	rounds, families := pgtest.Size(3, 200), 1
+	defer func() {
+		pgtest.Figure(t, "S10", "%d refresh tokens, each used 64 times at once: at most %d successor", rounds, families)
+	}()
+	for range rounds {
 		_, token := f.open(t, "acme")
 		successors := make([]tenancy.Secret, 64)
 		must(t, errors.Join(concurrently(len(successors), func(i int) (err error) {
 			_, successors[i], err = f.RotateSession(t.Context(), token, grace)
 			return err
 		})...))
+		different := map[tenancy.Secret]bool{}
 		for _, s := range successors {
-			if s != successors[0] || s == token {
-				t.Fatal("the successors differ")
-			}
+			different[s] = true
 		}
-		f.rotate(t, successors[0])
+		families = max(families, len(different))
+		if len(different) != 1 || different[token] {
+			t.Fatal("the successors differ")
+		}
+		live := f.rotate(t, successors[0])
+		if _, _, err := f.RotateSession(t.Context(), token, grace); !errors.Is(err, registry.ErrSessionReused) {
+			t.Fatalf("the token once more: %v, want ErrSessionReused", err)
+		}
+		f.wantInvalid(t, "the live token after a reuse", live)
 	}
 }
 

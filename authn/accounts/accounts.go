@@ -39,6 +39,9 @@ type Config struct {
 	// 150 ms. Negative: none.
 	MinRefusal time.Duration
 
+	// Throttle is how fast passwords may be tried and accounts be made.
+	Throttle Throttle
+
 	// Logger is told of sign-ups, sign-ins and refusals by tenant and admin id, never by e-mail. Default: discards.
 	Logger *slog.Logger
 }
@@ -68,8 +71,8 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.SessionTTL < 0 {
 		errs = append(errs, errors.New("accounts: Config.SessionTTL: must not be negative"))
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	if err := errors.Join(append(errs, cfg.Throttle.check())...); err != nil {
+		return nil, err
 	}
 	cfg.Trial = cmp.Or(cfg.Trial, 14*24*time.Hour)
 	cfg.SessionTTL = cmp.Or(cfg.SessionTTL, 30*24*time.Hour)

@@ -5,12 +5,16 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 var (
 	// ErrBadCredentials is returned by SignIn for an unknown e-mail and for a wrong password, both alike, and by
 	// ChangePassword and CheckPassword for a wrong password.
 	ErrBadCredentials = errors.New("accounts: wrong e-mail or password")
+
+	// ErrThrottled is returned when there were too many attempts before: as a *ThrottledError, which says how long to wait.
+	ErrThrottled = errors.New("accounts: too many attempts")
 
 	// ErrNotSignedIn is returned by SignUp when everything was made and only the session could not be opened.
 	ErrNotSignedIn = errors.New("accounts: signed up, but not signed in")
@@ -23,6 +27,23 @@ var (
 
 	errDatabase = errors.New("database does not answer")
 )
+
+// ThrottledError refuses an attempt because too many came before it. It matches [ErrThrottled].
+type ThrottledError struct {
+	after time.Duration
+}
+
+// Error says no more than ErrThrottled does.
+func (*ThrottledError) Error() string { return ErrThrottled.Error() }
+
+// Is reports whether target is ErrThrottled.
+func (*ThrottledError) Is(target error) bool { return target == ErrThrottled }
+
+// HTTPStatus is 429, for middleware.StatusCode.
+func (*ThrottledError) HTTPStatus() int { return 429 }
+
+// RetryAfter is how long to wait before the next attempt, for middleware.WriteProblem.
+func (e *ThrottledError) RetryAfter() time.Duration { return e.after }
 
 // InputError says which fields of a sign-up or a password change are wrong, and why, for the person who typed them. The
 // keys are email, password, firstName, lastName and organization.

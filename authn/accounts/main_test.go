@@ -56,9 +56,10 @@ type house struct {
 	Verifier *authn.Verifier
 	Catalog  *pgxpool.Pool
 	Log      *safeBuffer
+	cfg      accounts.Config
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T, configure ...func(*accounts.Config)) *house {
 	t.Helper()
 	ctx := t.Context()
 	h := &house{Log: &safeBuffer{}}
@@ -103,11 +104,21 @@ func newHouse(t *testing.T) *house {
 	h.Verifier = must(authn.NewVerifier(authn.VerifierConfig{
 		Keys: []authn.Key{check}, Issuer: "test", Audience: "test",
 	}))(t)
-	h.Accounts = must(accounts.New(accounts.Config{
+	h.cfg = accounts.Config{
 		Registry: h.Registry, Provisioner: provisioner, Resolver: h.Resolver,
 		Hasher: h.Hasher, Issuer: issuer, Logger: logger,
-	}))(t)
+	}
+	h.configure(t, configure...)
 	return h
+}
+
+// configure makes the Accounts anew, as another process would.
+func (h *house) configure(t *testing.T, configure ...func(*accounts.Config)) {
+	t.Helper()
+	for _, f := range configure {
+		f(&h.cfg)
+	}
+	h.Accounts, h.Hasher = must(accounts.New(h.cfg))(t), h.cfg.Hasher
 }
 
 func dropAll(t *testing.T, r *registry.Registry, p *provision.Provisioner) {

@@ -17,15 +17,15 @@ import (
 const rehashTimeout = 5 * time.Second
 
 // CheckPassword verifies the password of id again, before something that cannot be undone. It returns
-// [ErrBadCredentials] when it is wrong. ctx governs the whole of it.
+// [ErrBadCredentials] when it is wrong, and [ErrThrottled] after too many that were. ctx governs the whole of it.
 func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, password string) error {
 	_, err := a.verify(ctx, member(id), password)
 	return err
 }
 
 // ChangePassword replaces the password of id in both of the admin's rows and ends every other session of theirs. ctx
-// governs the whole of it. It returns [ErrBadCredentials] when old is wrong, *[InputError] when the new one is not
-// allowed and [ErrPasswordChanged] when another change came first. After an error the old password is still the one
+// governs the whole of it. It returns [ErrBadCredentials] when old is wrong, [ErrThrottled] after too many that were,
+// *[InputError] when the new one is not allowed and [ErrPasswordChanged] when another change came first. After an error the old password is still the one
 // that signs in.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
 	if problem := checkPassword(newPassword); problem != "" {
@@ -52,14 +52,30 @@ func (a *Accounts) verify(ctx context.Context, m registry.Membership, password s
 	if err != nil {
 		return Profile{}, err
 	}
-	match, err := a.cfg.Hasher.Verify(ctx, password, profile.PasswordHash)
+	ok, err := a.guess(ctx, m.AdminID, password, profile.PasswordHash)
 	if err != nil {
 		return Profile{}, err
 	}
-	if !match.OK {
+	if !ok {
 		return Profile{}, ErrBadCredentials
 	}
 	return profile, nil
+}
+
+// guess checks the password of an admin who is known by other means than it.
+func (a *Accounts) guess(ctx context.Context, adminID, password, hash string) (ok bool, err error) {
+	admission, err := a.admit(ctx, a.cfg.Throttle.forPassword(adminID))
+	if err != nil {
+		return false, err
+	}
+	match, err := a.cfg.Hasher.Verify(ctx, password, hash)
+	switch {
+	case err != nil:
+		a.withdrawn(ctx, admission)
+	case match.OK:
+		a.succeeded(ctx, admission)
+	}
+	return match.OK, err
 }
 
 // setPassword writes the registry's copy first and the tenant's row, which decides a sign-in, second. So "changed" is

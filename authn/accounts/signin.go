@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -20,6 +22,10 @@ type SignIn struct {
 
 	// Tenant narrows the sign-in to one tenant, for a page that belongs to it. Empty: the e-mail's own.
 	Tenant tenancy.ID
+
+	// Addr is the client's address, by which attempts are counted too. Behind a proxy it is what that says of the client,
+	// and only if the proxy is trusted: who chooses an address is not counted by it. The zero Addr: unknown.
+	Addr netip.Addr
 }
 
 // Format implements [fmt.Formatter]: neither the e-mail nor the password is printed.
@@ -31,24 +37,33 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 // SignIn checks an e-mail and a password and opens a session. ctx governs the whole of it.
 //
 // It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after one key derivation
-// and no sooner than Config.MinRefusal. Only who knows the password learns more: an error that matches tenancy.ErrNotActive when the tenant is suspended or
-// otherwise closed, or the reason why its database cannot be reached. authn.ErrBusy means that too many passwords are
-// being checked.
+// and no sooner than Config.MinRefusal. After too many of them it returns [ErrThrottled], at once and for a known e-mail as
+// for an unknown one: see [Throttle]. Only who knows the password learns more: an error that matches tenancy.ErrNotActive
+// when the tenant is suspended or otherwise closed, or the reason why its database cannot be reached. authn.ErrBusy means
+// that too many passwords are being checked.
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 	floor := time.NewTimer(max(a.cfg.MinRefusal, 0))
 	defer floor.Stop()
-	session, err := a.signIn(ctx, s)
-	if errors.Is(err, ErrBadCredentials) {
+	email, _ := registry.ParseEmail(s.Email) // one that is malformed leads nowhere
+	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))
+	if err != nil {
+		return nil, err
+	}
+	session, err := a.signIn(ctx, s, email, admission)
+	switch {
+	case errors.Is(err, ErrBadCredentials):
 		select {
 		case <-floor.C:
 		case <-ctx.Done():
 		}
+	case errors.Is(err, authn.ErrBusy):
+		a.withdrawn(ctx, admission)
 	}
 	return session, err
 }
 
-func (a *Accounts) signIn(ctx context.Context, s SignIn) (*Session, error) {
-	member, err := a.membership(ctx, s)
+func (a *Accounts) signIn(ctx context.Context, s SignIn, email registry.Email, adm *registry.Admission) (*Session, error) {
+	member, err := a.membership(ctx, email, s.Tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +75,9 @@ func (a *Accounts) signIn(ctx context.Context, s SignIn) (*Session, error) {
 	}
 	profile, unreachable := a.find(ctx, *member)
 	if unreachable != nil {
-		return nil, a.explain(ctx, *member, s.Password, unreachable)
+		return nil, a.explain(ctx, *member, s.Password, unreachable, adm)
 	}
-	match, err := a.cfg.Hasher.Verify(ctx, s.Password, profile.PasswordHash)
+	match, err := a.match(ctx, *member, s.Password, profile.PasswordHash)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +85,7 @@ func (a *Accounts) signIn(ctx context.Context, s SignIn) (*Session, error) {
 		a.log(ctx, slog.LevelWarn, "sign-in refused", *member)
 		return nil, ErrBadCredentials
 	}
+	a.succeeded(ctx, adm)
 	if match.Rehash {
 		a.rehash(ctx, *member, profile.PasswordHash, s.Password)
 	}
@@ -83,9 +99,8 @@ func (a *Accounts) signIn(ctx context.Context, s SignIn) (*Session, error) {
 
 // membership returns nil for an e-mail that leads nowhere. One that leads to several tenants leads nowhere either
 // until the caller says which: to list them before the password is right would tell a stranger where somebody works.
-func (a *Accounts) membership(ctx context.Context, s SignIn) (*registry.Membership, error) {
-	email, err := registry.ParseEmail(s.Email)
-	if err != nil {
+func (a *Accounts) membership(ctx context.Context, email registry.Email, tenant tenancy.ID) (*registry.Membership, error) {
+	if email.IsZero() {
 		return nil, nil
 	}
 	members, err := a.cfg.Registry.TenantsByEmail(ctx, email)
@@ -94,7 +109,7 @@ func (a *Accounts) membership(ctx context.Context, s SignIn) (*registry.Membersh
 	}
 	var found *registry.Membership
 	for _, m := range members {
-		if s.Tenant != "" && m.TenantID != s.Tenant {
+		if tenant != "" && m.TenantID != tenant {
 			continue
 		}
 		if found != nil {
@@ -116,9 +131,22 @@ func (a *Accounts) find(ctx context.Context, m registry.Membership) (Profile, er
 	return p, err
 }
 
+// match verifies a password with one key derivation. No password is right for an admin who has none that can be verified:
+// an error of its own would tell that there is such an admin.
+func (a *Accounts) match(ctx context.Context, m registry.Membership, password, hash string) (authn.Match, error) {
+	match, err := a.cfg.Hasher.Verify(ctx, password, hash)
+	if errors.Is(err, authn.ErrInvalidHash) {
+		a.log(ctx, slog.LevelWarn, "admin has no password hash that can be verified", m)
+		return authn.Match{}, nil
+	}
+	return match, err
+}
+
 // explain checks the password against the registry's copy, because the tenant's database could not be asked, and
 // tells why only to who knows it.
-func (a *Accounts) explain(ctx context.Context, m registry.Membership, password string, why error) error {
+func (a *Accounts) explain(
+	ctx context.Context, m registry.Membership, password string, why error, adm *registry.Admission,
+) error {
 	admin, err := a.cfg.Registry.Admin(ctx, m.AdminID)
 	if err != nil && !errors.Is(err, registry.ErrAdminNotFound) {
 		return err
@@ -129,13 +157,14 @@ func (a *Accounts) explain(ctx context.Context, m registry.Membership, password 
 		}
 		return ErrBadCredentials
 	}
-	match, err := a.cfg.Hasher.Verify(ctx, password, admin.PasswordHash)
+	match, err := a.match(ctx, m, password, admin.PasswordHash)
 	if err != nil {
 		return err
 	}
 	if !match.OK {
 		return ErrBadCredentials
 	}
+	a.succeeded(ctx, adm)
 	return why
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
@@ -29,6 +30,9 @@ type SignUp struct {
 	// Empty: every call is a new sign-up.
 	IdempotencyKey string
 
+	// Addr is the client's address, as in SignIn.
+	Addr netip.Addr
+
 	// Progress is told when each step begins. It must not block. It may be nil.
 	Progress func(step string)
 }
@@ -43,16 +47,22 @@ func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 // whole sign-up; when it ends early, what was begun is undone in the background.
 //
 // It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrKeyReused when the
-// idempotency key was used with other fields, authn.ErrBusy when too many passwords are being hashed, or the error of
-// [provision.Provisioner.Create], after which no account exists or will exist, or, if only the answer was lost, a whole
-// one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account is there, and the person can sign in.
+// idempotency key was used with other fields, [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when
+// too many passwords are being hashed, or the error of [provision.Provisioner.Create], after which no account exists or
+// will exist, or, if only the answer was lost, a whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the
+// account is there, and the person can sign in.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	email, err := s.check()
 	if err != nil {
 		return nil, err
 	}
-	hash, err := a.cfg.Hasher.Hash(ctx, s.Password)
+	admission, err := a.admit(ctx, a.cfg.Throttle.forSignUp(s))
 	if err != nil {
+		return nil, err
+	}
+	hash, err := a.cfg.Hasher.Hash(ctx, s.Password)
+	if err != nil { // nothing was made, and nothing told
+		a.withdrawn(ctx, admission)
 		return nil, passwordError(err)
 	}
 	made, err := a.cfg.Provisioner.Create(ctx, a.request(s, email, hash))
@@ -112,14 +122,11 @@ func (a *Accounts) checkReplay(ctx context.Context, made *provision.Result, pass
 	if err != nil {
 		return err
 	}
-	match, err := a.cfg.Hasher.Verify(ctx, password, admin.PasswordHash)
-	if err != nil {
-		return err
+	ok, err := a.guess(ctx, admin.ID, password, admin.PasswordHash)
+	if err == nil && !ok {
+		err = registry.ErrKeyReused
 	}
-	if !match.OK {
-		return registry.ErrKeyReused
-	}
-	return nil
+	return err
 }
 
 // passwordError turns the password policy's refusals into a field's error.

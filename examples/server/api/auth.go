@@ -24,7 +24,7 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	session, err := a.cfg.Accounts.SignUp(r.Context(), accounts.SignUp{
 		Email: in.Email, Password: in.Password,
 		FirstName: in.FirstName, LastName: in.LastName, Organization: in.ChurchName,
-		IdempotencyKey: r.Header.Get("Idempotency-Key"),
+		IdempotencyKey: r.Header.Get("Idempotency-Key"), Addr: ClientAddr(r),
 		Progress: func(step string) {
 			if a.cfg.Progress != nil {
 				a.cfg.Progress(r, step)
@@ -45,7 +45,9 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &in); err != nil {
 		return err
 	}
-	session, err := a.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{Email: in.Email, Password: in.Password})
+	session, err := a.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
+		Email: in.Email, Password: in.Password, Addr: ClientAddr(r),
+	})
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
 		FirstName: r.PostFormValue("firstName"), LastName: r.PostFormValue("lastName"),
 		Organization: r.PostFormValue("churchName"), IdempotencyKey: r.PostFormValue("key"),
+		Addr: api.ClientAddr(r),
 	})
 	if err == nil {
 		setCookies(w, session)
@@ -77,7 +78,7 @@ func (s *site) signInForm(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	session, err := s.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
-		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
+		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Addr: api.ClientAddr(r),
 	})
 	switch {
 	case err == nil:

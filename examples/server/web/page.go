@@ -5,7 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
+	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -70,7 +73,11 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // the browser has gone
 	}
+	throttled, tooMany := errors.AsType[*accounts.ThrottledError](err)
 	switch status := middleware.StatusCode(err); {
+	case tooMany:
+		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter()/time.Second)+1))
+		s.show(w, r, status, "message", notice{Title: "Too many attempts", Text: "Please wait a while and try again."})
 	case status == http.StatusUnauthorized, status == http.StatusNotFound, errors.Is(err, registry.ErrInvalidSession):
 		clearCookies(w)
 		http.Redirect(w, r, "/signin", http.StatusSeeOther)

@@ -1,0 +1,112 @@
+package accounts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+)
+
+// TestFloodOfSignInsIsShedAndOthersAreServed hashes with the parameters of production. Each hash takes 19 MiB: without the
+// hasher's bound all of them would have theirs at once.
+func TestFloodOfSignInsIsShedAndOthersAreServed(t *testing.T) {
+	h := newHouse(t, func(c *accounts.Config) {
+		c.MinRefusal = -1
+		c.Hasher = must(authn.NewHasher(authn.HasherConfig{Concurrency: 2, Queue: pgtest.Size(8, 64)}))(t)
+	})
+	s := h.signUp(t, "ada@example.org")
+	query := func() error {
+		return h.Resolver.AcquireFunc(t.Context(), s.Tenant.ID, func(ctx context.Context, db *pgxpool.Pool) error {
+			var n int
+			return db.QueryRow(ctx, `SELECT count(*) FROM admins`).Scan(&n)
+		})
+	}
+	quiet := h.serve(t, query, nil)
+	runtime.GC()
+	before := h.heap()
+
+	flood := pgtest.Size(40, 500)
+	var looked, shed, other atomic.Int64
+	var all sync.WaitGroup
+	over := make(chan struct{})
+	for i := range flood {
+		all.Go(func() {
+			_, err := h.SignIn(t.Context(), wrong(fmt.Sprintf("nobody%d@example.org", i)))
+			switch {
+			case errors.Is(err, accounts.ErrBadCredentials):
+				looked.Add(1)
+			case errors.Is(err, authn.ErrBusy):
+				shed.Add(1)
+			default:
+				other.Add(1)
+				t.Error(err)
+			}
+		})
+	}
+	go func() {
+		all.Wait()
+		close(over)
+	}()
+	busy := h.serve(t, query, over)
+	grown := float64(busy.peak) - float64(before)
+	grown /= 1 << 20
+	defer pgtest.Figure(t, "S5", "%d sign-ins at once: %d looked at, %d shed, %d else; the heap grew by %.0f MiB at most; of %d "+
+		"queries meanwhile %d failed, p99 %v (%v before)", flood, looked.Load(), shed.Load(), other.Load(), grown, busy.queries,
+		busy.failed, quantile(busy.took, 0.99).Round(time.Microsecond), quantile(quiet.took, 0.99).Round(time.Microsecond))
+	if grown > 100 {
+		t.Errorf("the heap grew by %.0f MiB", grown)
+	}
+	if looked.Load() == 0 || shed.Load() == 0 {
+		t.Error("all or none were shed: the flood shows nothing")
+	}
+	if busy.failed > 0 || quiet.failed > 0 || busy.queries == 0 {
+		t.Errorf("%d of %d queries failed", busy.failed, busy.queries)
+	}
+}
+
+// service is what became of queries, and the largest heap meanwhile.
+type service struct {
+	queries, failed int
+	took            []time.Duration
+	peak            uint64
+}
+
+// serve asks query two hundred times a second until over is closed; without that, fifty times.
+func (h *house) serve(t *testing.T, query func() error, over <-chan struct{}) (s service) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.queries < 50 || over != nil {
+		select {
+		case <-over:
+			return s
+		case <-tick.C:
+		}
+		start := time.Now()
+		if err := query(); err != nil {
+			s.failed++
+			t.Log(err)
+		}
+		s.queries++
+		s.took = append(s.took, time.Since(start))
+		s.peak = max(s.peak, h.heap())
+	}
+	return s
+}
+
+// heap is what the program has of memory for its objects, the dead ones too that are not collected yet.
+func (*house) heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
+}

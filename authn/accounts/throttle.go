@@ -1,0 +1,176 @@
+package accounts
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// Throttle is how fast passwords may be tried and accounts be made. The zero Throttle is fit for use, and so is a Pace with
+// fields that are zero: each has the default that is named here.
+//
+// Attempts are counted in the registry, by all processes together and over their restarts, and before the password is
+// looked at, so that many at once are no more than one after the other. One that is refused, with [ErrThrottled], costs
+// no key derivation and counts nowhere. All that is kept of an e-mail or an address is a keyed hash.
+//
+// Nobody is locked out. Whoever keeps trying an account from wherever they like makes its owner wait, for MaxDelay at
+// most, and may come first when that is over; but not where the owner has signed in within thirty days, from the same
+// address: there only attempts from that same address count. So what malice costs an owner is to be kept from signing in
+// at a new place, for as long as it goes on. Those at one address can find out in this way that an account was used there.
+type Throttle struct {
+	// Off turns all of this off, for those who do it in front of this program.
+	Off bool
+
+	// Account is for one e-mail, whether anybody has it or not, and begins anew when its password was right; an admin who
+	// is asked for the password again has a count of their own. Default: 5, 1 s, 15 min. The delay that begins with a
+	// second and doubles is that of OWASP's Authentication Cheat Sheet; attempts that go on for ever come to four an hour,
+	// where NIST SP 800-63B allows 100 in a row.
+	Account registry.Pace
+
+	// Address is for one IPv4 address or IPv6 network of 64 bits, which is what a subscriber has. Attempts whose password
+	// was right do not count. Default: 100, 1 s, 1 min: an office or a provider's NAT has many people who mistype.
+	Address registry.Pace
+
+	// Tenant is for sign-ins that name a tenant, and counts as Address does. An e-mail's own tenant is not counted, as that
+	// would tell whose it is. Default: 200, 1 s, 5 s: it slows down who tries one password with every e-mail.
+	Tenant registry.Pace
+
+	// SignUp is for sign-ups from one address, also those that fail: each makes a database, or tells that an e-mail has an
+	// account. Default: 20, 1 min, 1 h.
+	SignUp registry.Pace
+
+	// SignUps is for all sign-ups together. Free is 0: they are not counted. Default of the others: 1 s, 1 min.
+	SignUps registry.Pace
+}
+
+func (t *Throttle) check() error {
+	var errs []error
+	for _, p := range []struct {
+		name    string
+		pace    *registry.Pace
+		initial registry.Pace
+	}{
+		{"Account", &t.Account, registry.Pace{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute}},
+		{"Address", &t.Address, registry.Pace{Free: 100, Delay: time.Second, MaxDelay: time.Minute}},
+		{"Tenant", &t.Tenant, registry.Pace{Free: 200, Delay: time.Second, MaxDelay: 5 * time.Second}},
+		{"SignUp", &t.SignUp, registry.Pace{Free: 20, Delay: time.Minute, MaxDelay: time.Hour}},
+		{"SignUps", &t.SignUps, registry.Pace{Delay: time.Second, MaxDelay: time.Minute}},
+	} {
+		p.pace.Free = cmp.Or(p.pace.Free, p.initial.Free)
+		p.pace.Delay = cmp.Or(p.pace.Delay, p.initial.Delay)
+		p.pace.MaxDelay = cmp.Or(p.pace.MaxDelay, max(p.initial.MaxDelay, p.pace.Delay))
+		if p.pace.Free < 0 || p.pace.Delay < 0 {
+			errs = append(errs, fmt.Errorf("accounts: Config.Throttle.%s: Free and Delay must not be negative", p.name))
+		}
+		if p.pace.MaxDelay < p.pace.Delay {
+			errs = append(errs, fmt.Errorf("accounts: Config.Throttle.%s: MaxDelay must not be less than Delay", p.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// forSignIn are the counts of a sign-in. They are the same for an e-mail that nobody has.
+func (t *Throttle) forSignIn(s SignIn, email registry.Email) registry.Attempt {
+	var a registry.Attempt
+	address := network(s.Addr)
+	if address != "" {
+		a.Counts = append(a.Counts, count("sign-in from", address, t.Address))
+	}
+	if s.Tenant != "" {
+		c := count("sign-in to", string(s.Tenant), t.Tenant)
+		c.Spares = true
+		a.Counts = append(a.Counts, c)
+	}
+	if email.IsZero() {
+		return a
+	}
+	c := count("sign-in as", "", t.Account)
+	c.Email, c.Spares, c.Resets = email, true, true
+	a.Counts = append(a.Counts, c)
+	if address != "" {
+		a.Home = count("sign-in at home", address, t.Account)
+		a.Home.Email = email
+	}
+	return a
+}
+
+// forPassword are the counts of an admin who is signed in and asked for the password.
+func (t *Throttle) forPassword(adminID string) registry.Attempt {
+	c := count("password of", adminID, t.Account)
+	c.Resets = true
+	return registry.Attempt{Counts: []registry.Count{c}}
+}
+
+func (t *Throttle) forSignUp(s SignUp) registry.Attempt {
+	var a registry.Attempt
+	if address := network(s.Addr); address != "" {
+		a.Counts = append(a.Counts, count("sign-up from", address, t.SignUp))
+	}
+	if t.SignUps.Free > 0 {
+		a.Counts = append(a.Counts, count("sign-up", "", t.SignUps))
+	}
+	return a
+}
+
+func count(scope, name string, p registry.Pace) registry.Count {
+	return registry.Count{Subject: registry.Subject{Scope: scope, Name: name}, Pace: p}
+}
+
+// network is what one subscriber has of the address space; empty for no address.
+func network(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// admit counts an attempt, or refuses it with a *ThrottledError. The admission is nil where nothing is counted.
+func (a *Accounts) admit(ctx context.Context, attempt registry.Attempt) (*registry.Admission, error) {
+	if a.cfg.Throttle.Off || len(attempt.Counts) == 0 {
+		return nil, nil
+	}
+	admission, err := a.cfg.Registry.CountAttempt(ctx, attempt)
+	if err != nil {
+		return nil, err
+	}
+	if admission.Wait > 0 {
+		a.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "attempt throttled", slog.Duration("wait", admission.Wait))
+		return nil, &ThrottledError{after: admission.Wait}
+	}
+	return admission, nil
+}
+
+// settleTimeout bounds what is done about an attempt's count after it, which goes on when its context ends.
+const settleTimeout = 5 * time.Second
+
+// succeeded and withdrawn are best effort: at worst, an attempt counts that should not.
+func (a *Accounts) succeeded(ctx context.Context, adm *registry.Admission) {
+	a.settle(ctx, adm, a.cfg.Registry.AttemptSucceeded)
+}
+
+func (a *Accounts) withdrawn(ctx context.Context, adm *registry.Admission) {
+	a.settle(ctx, adm, a.cfg.Registry.WithdrawAttempt)
+}
+
+func (a *Accounts) settle(ctx context.Context, adm *registry.Admission, how func(context.Context, *registry.Admission) error) {
+	if adm == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := how(ctx, adm); err != nil {
+		a.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "attempt not settled", slog.String("error", err.Error()))
+	}
+}
