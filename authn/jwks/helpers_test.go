@@ -54,9 +54,12 @@ func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	e.asked.Add(1)
 	w := httptest.NewRecorder()
 	(*e.answer.Load()).ServeHTTP(w, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	res := w.Result()
 	res.Request = r
-	return res, r.Context().Err()
+	return res, nil
 }
 
 // serve makes e answer with h from now on.
