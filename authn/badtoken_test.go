@@ -1,12 +1,18 @@
 package authn_test
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/authn/jwks"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
 const edHeader = `{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt"}`
@@ -63,6 +69,10 @@ func badTokens() map[string]string {
 		"jwk in the header":   with(`{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt","jwk":{"kty":"OKP"}}`),
 		"jku in the header":   with(`{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt","jku":"https://evil.example"}`),
 		"crit in the header":  with(`{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt","crit":["b64"],"b64":false}`),
+		"x5u in the header":   with(`{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt","x5u":"https://evil.example"}`),
+		"x5c in the header":   with(`{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt","x5c":["AA=="]}`),
+		"zip in the header":   with(`{"alg":"EdDSA","kid":"2026-11","typ":"at+jwt","zip":"DEF"}`),
+		"header with a BOM":   with("\ufeff" + edHeader),
 		"header null":         with(`null`),
 		"header a list":       with(`["EdDSA"]`),
 		"header not JSON":     with(`{"alg":"EdDSA"`),
@@ -87,6 +97,9 @@ func badTokens() map[string]string {
 		"aud another":      signed(map[string]any{"aud": "billing"}),
 		"aud no list":      signed(map[string]any{"aud": []string{}}),
 		"aud empty list":   signed(map[string]any{"aud": []string{""}}),
+		"aud a number":     signed(map[string]any{"aud": 1}),
+		"aud an object":    signed(map[string]any{"aud": map[string]any{audience: true}}),
+		"tid an object":    signed(map[string]any{"tid": map[string]any{"tid": "acme"}}),
 		"aud in two":       signed(map[string]any{"aud": []string{"billing", audience}}),
 		"sub absent":       signed(map[string]any{"sub": absent{}}),
 		"sub empty":        signed(map[string]any{"sub": ""}),
@@ -113,6 +126,13 @@ func badTokens() map[string]string {
 		"exp beyond int64":    signed(map[string]any{"exp": raw("9223372036854775808")}),
 		"exp max int64":       signed(map[string]any{"exp": raw("9223372036854775807")}),
 		"exp in milliseconds": signed(map[string]any{"exp": (now + 600) * 1000}),
+		"exp Infinity":        forge(edHeader, strings.Replace(payload(nil), `"exp":`, `"exp":Infinity,"x":`, 1), eddsa),
+		"exp a list":          signed(map[string]any{"exp": []int64{now + 600}}),
+		"exp minus 0":         signed(map[string]any{"exp": raw("-0")}),
+		"exp with exponent":   signed(map[string]any{"exp": raw("4102444800e0")}),
+		"nbf a string":        signed(map[string]any{"nbf": "1"}),
+		"iat 0":               signed(map[string]any{"iat": 0}),
+		"iat null":            signed(map[string]any{"iat": nil}),
 		"exp NaN":             forge(edHeader, strings.Replace(payload(nil), `"exp":`, `"exp":NaN,"x":`, 1), eddsa),
 		"nbf absent":          signed(map[string]any{"nbf": absent{}}),
 		"nbf 0":               signed(map[string]any{"nbf": 0}),
@@ -131,6 +151,9 @@ func badTokens() map[string]string {
 		"two of another claim":  claimed(`"x":1,"x":2`),
 		"role and ROLE":         claimed(`"ROLE":"OWNER"`),
 		"TID alone":             forge(edHeader, strings.Replace(payload(nil), `"tid"`, `"TID"`, 1), eddsa),
+		"claims in an object":   forge(edHeader, `{"claims":`+payload(nil)+`}`, eddsa),
+		"claims in a string":    forge(edHeader, strconv.Quote(payload(nil)), eddsa),
+		"payload with a BOM":    forge(edHeader, "\ufeff"+payload(nil), eddsa),
 		"claim not UTF-8":       claimed("\"x\":\"\xff\""),
 		"payload null":          forge(edHeader, `null`, eddsa),
 		"payload a list":        forge(edHeader, `[]`, eddsa),
@@ -174,19 +197,58 @@ func badTokens() map[string]string {
 	return tokens
 }
 
+// published is a JWK set that is reached without a network.
+type published struct{ http.Handler }
+
+func (p published) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+func newRemote(t *testing.T, keys ...authn.Key) *jwks.Remote {
+	t.Helper()
+	set := published{must(jwks.NewHandler(jwks.HandlerConfig{Keys: keys}))}
+	remote, err := jwks.NewRemote(jwks.RemoteConfig{
+		URL: "https://auth.example.com/", Issuer: issuerName, Audience: audience, Client: &http.Client{Transport: set},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remote.Close)
+	return remote
+}
+
 func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()
-	verifier := newVerifier(t, edKey())
-	if _, err := verifier.Verify(t.Context(), signed(nil)); err != nil {
-		t.Fatalf("the token that the others are made from: %v", err)
-	}
 	tokens := badTokens()
+	accepted := 0
+	defer func() {
+		pgtest.Figure(t, "S1", "%d forged tokens, to a verifier, a cache and a verifier with a remote key set: %d accepted",
+			len(tokens), accepted)
+	}()
 	if len(tokens) < 120 {
 		t.Errorf("only %d tokens", len(tokens))
 	}
-	for name, token := range tokens {
-		if id, err := verifier.Verify(t.Context(), token); !errors.Is(err, authn.ErrTokenInvalid) || id != nil {
-			t.Errorf("%s: %+v, %v", name, id, err)
+	type verifier interface {
+		Verify(ctx context.Context, raw string) (*authn.Identity, error)
+	}
+	for kind, v := range map[string]verifier{
+		"verifier": newVerifier(t, edKey()),
+		"cache":    must(authn.NewCache(authn.CacheConfig{Verifier: newVerifier(t, edKey())})),
+		"remote":   newRemote(t, edKey()),
+	} {
+		if _, err := v.Verify(t.Context(), signed(nil)); err != nil {
+			t.Fatalf("%s: the token that the others are made from: %v", kind, err)
+		}
+		for name, token := range tokens {
+			id, err := v.Verify(t.Context(), token)
+			if err == nil {
+				accepted++
+			}
+			if !errors.Is(err, authn.ErrTokenInvalid) || id != nil {
+				t.Errorf("%s: %s: %+v, %v", kind, name, id, err)
+			}
 		}
 	}
 }
@@ -226,6 +288,7 @@ func TestOnlyAGoodTokenExpires(t *testing.T) {
 		return signed(changes)
 	}
 	expired := old(map[string]any{})
+	remote := newRemote(t, edKey())
 	for name, c := range map[string]struct {
 		token string
 		want  error
@@ -241,6 +304,9 @@ func TestOnlyAGoodTokenExpires(t *testing.T) {
 		if _, err := newVerifier(t, edKey()).Verify(t.Context(), c.token); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+		if _, err := remote.Verify(t.Context(), c.token); !errors.Is(err, c.want) {
+			t.Errorf("%s, remote key: %v, want %v", name, err, c.want)
+		}
 	}
 }
 
@@ -250,12 +316,15 @@ func TestBadTokensAllocateLittle(t *testing.T) {
 	tokens["8 KiB, unsigned"] = forge(edHeader, payload(map[string]any{"x": strings.Repeat("x", 5900)}), unsigned)
 	tokens["deep, unsigned"] = forge(edHeader, strings.Repeat("[", 6000), unsigned)
 	tokens["deep header"] = forge(strings.Repeat("[", 5000), payload(nil), unsigned)
+	var most uint64
 	for name, token := range tokens {
 		if name == "payload deeply nested" {
 			continue // its signature is right: only who has the key can send it
 		}
-		if n := bytesOf(func() { _, _ = verifier.Verify(t.Context(), token) }); n > 16<<10 {
+		n := bytesOf(func() { _, _ = verifier.Verify(t.Context(), token) })
+		if most = max(most, n); n > 16<<10 {
 			t.Errorf("%s: %d bytes for a token of %d", name, n, len(token))
 		}
 	}
+	pgtest.Figure(t, "S1", "%d bad tokens, of up to %d bytes: %d bytes allocated for one at most", len(tokens), 1<<20, most)
 }

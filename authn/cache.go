@@ -14,7 +14,8 @@ import (
 // CacheConfig configures a [Cache]. Verifier is required; any other field left zero has the default that its comment
 // names.
 type CacheConfig struct {
-	// Verifier verifies what is not remembered, usually a *Verifier.
+	// Verifier verifies what is not remembered: a *Verifier or a *jwks.Remote. If it has their method HasKey too, a
+	// token is remembered only for as long as its key is there.
 	Verifier interface {
 		Verify(ctx context.Context, raw string) (*Identity, error)
 	}
@@ -22,8 +23,8 @@ type CacheConfig struct {
 	// MaxTokens is how many tokens are remembered. Default: 16384, some 5 MB.
 	MaxTokens int
 
-	// TTL is how long a token is remembered at most. It bounds how long a key that Verifier no longer accepts goes on
-	// being accepted here; a *Verifier's keys never change. Default: 1 min.
+	// TTL is how long a token is remembered at most. It bounds how long a key that a Verifier without HasKey no longer
+	// accepts goes on being accepted here. Default: 1 min.
 	TTL time.Duration
 
 	// TokenTTL is the longest life of a token, with the leeway of its expiry. A revoked session is refused for so long
@@ -34,10 +35,11 @@ type CacheConfig struct {
 
 // Cache remembers tokens that were verified, because a signature costs as much as the rest of a request: 50 µs for
 // EdDSA, under 1 µs from memory. It remembers a token by the SHA-256 of its exact bytes and never past its expiry, and
-// refuses the tokens of revoked sessions whether it remembers them or not. What was refused is not remembered. It is
-// safe for concurrent use.
+// refuses the tokens of revoked sessions and of keys that are gone whether it remembers them or not. What was refused is
+// not remembered. It is safe for concurrent use.
 type Cache struct {
-	cfg CacheConfig
+	cfg    CacheConfig
+	hasKey func(id string) bool
 
 	// mu guards what follows. Nothing is verified while it is held.
 	mu      sync.Mutex
@@ -81,7 +83,11 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{cfg: cfg, tokens: tokens, revoked: make(map[string]struct{})}, nil
+	hasKey := func(string) bool { return true }
+	if v, ok := cfg.Verifier.(interface{ HasKey(id string) bool }); ok {
+		hasKey = v.HasKey
+	}
+	return &Cache{cfg: cfg, hasKey: hasKey, tokens: tokens, revoked: make(map[string]struct{})}, nil
 }
 
 // Verify returns who raw speaks for, from memory if it can. It returns what the Verifier does, and ErrTokenInvalid for
@@ -92,7 +98,7 @@ func (c *Cache) Verify(ctx context.Context, raw string) (*Identity, error) {
 	}
 	var buf [1024]byte // most tokens fit, so that none of them is copied to the heap
 	key := sha256.Sum256(append(buf[:0], raw...))
-	if id, ok := c.recall(key); ok {
+	if id, ok := c.recall(key); ok && c.hasKey(id.KeyID) {
 		return id, nil
 	}
 	id, err := c.cfg.Verifier.Verify(ctx, raw)

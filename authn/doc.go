@@ -19,6 +19,17 @@
 // there is one, role. A Verifier accepts what an Issuer makes and nothing more liberal: no other header members, no
 // repeated or differently cased claims, no fractional dates, no token over [MaxTokenLength] bytes.
 //
-// To rotate a key, first add the new one to every Verifier, then sign with it, and take the old one away when the last
-// token it signed has expired.
+// # Rotation of keys
+//
+// A key passes through four states, and no good token is refused as long as the rules are kept:
+//
+//   - next: every [Verifier] has it ([Verifier.SetKeys]) and the JWK set holds it, but nobody signs with it. It stays
+//     so until every verifier is sure to know it: see authn/jwks for those who read the set.
+//   - current: the [Issuer] signs with it ([Issuer.SetKey]).
+//   - previous: another one signs. Verifiers keep it for the issuer's TTL and the leeway, 15 min 30 s by default, after
+//     the last process that signs with it has changed over.
+//   - gone: it is taken out of verifiers and set. What it signed is refused at once, also by a [Cache].
+//
+// SetKeys and SetKey change a process at work; one that does not call them learns of new keys when it is restarted. When
+// a key has leaked, skip the waiting: a token of it is refused as soon as it is gone.
 package authn

@@ -12,6 +12,7 @@ type Identity struct {
 	Session   string    // id of the session, the claim "sid"
 	Role      string    // role in the tenant, the claim "role"; may be empty
 	TokenID   string    // id of the token, the claim "jti"
+	KeyID     string    // id of the key that signed it, the header's "kid"
 	ExpiresAt time.Time // the claim "exp"
 }
 

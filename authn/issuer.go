@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -11,7 +12,7 @@ import (
 
 // IssuerConfig configures an [Issuer]. Key, Issuer and Audience are required.
 type IssuerConfig struct {
-	// Key signs. One made with NewEd25519PublicKey cannot.
+	// Key signs. One made with NewEd25519PublicKey cannot. SetKey changes it.
 	Key Key
 
 	// Issuer is the claim "iss" of every token: who signs.
@@ -27,7 +28,7 @@ type IssuerConfig struct {
 
 // Issuer signs access tokens. It is safe for concurrent use.
 type Issuer struct {
-	key              Key
+	key              atomic.Pointer[Key]
 	issuer, audience string
 	ttl              time.Duration
 }
@@ -36,10 +37,9 @@ type Issuer struct {
 func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	var errs []error
 	refuse := func(s string) { errs = append(errs, errors.New("authn: IssuerConfig."+s)) }
-	if cfg.Key.zero() {
-		refuse("Key: required")
-	} else if cfg.Key.sign == nil {
-		refuse("Key: a public key cannot sign")
+	i := &Issuer{issuer: cfg.Issuer, audience: cfg.Audience}
+	if err := i.SetKey(cfg.Key); err != nil {
+		errs = append(errs, err)
 	}
 	if cfg.Issuer == "" {
 		refuse("Issuer: required")
@@ -56,12 +56,26 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return &Issuer{cfg.Key, cfg.Issuer, cfg.Audience, cfg.TTL}, nil
+	i.ttl = cfg.TTL
+	return i, nil
+}
+
+// SetKey signs with key from now on. Every verifier must have it already: see the package's comment on rotation. A
+// token whose signing has begun may still get the key before.
+func (i *Issuer) SetKey(key Key) error {
+	switch {
+	case key.zero():
+		return errors.New("authn: IssuerConfig.Key: required")
+	case key.sign == nil:
+		return errors.New("authn: IssuerConfig.Key: a public key cannot sign")
+	}
+	i.key.Store(&key)
+	return nil
 }
 
 // Issue signs an access token for id and returns it with the time it expires at. Subject, Tenant and Session are
-// required; an empty TokenID gets a random one, and ExpiresAt is ignored: the issuer's TTL decides. The caller keeps
-// the token out of logs.
+// required; an empty TokenID gets a random one. KeyID and ExpiresAt are ignored: the issuer's key and TTL decide. The
+// caller keeps the token out of logs.
 func (i *Issuer) Issue(id Identity) (token string, expiresAt time.Time, err error) {
 	if id.Subject == "" || id.Tenant == "" || id.Session == "" {
 		return "", time.Time{}, errors.New("authn: issue token: subject, tenant and session are required")
@@ -69,16 +83,17 @@ func (i *Issuer) Issue(id Identity) (token string, expiresAt time.Time, err erro
 	if id.TokenID == "" {
 		id.TokenID = rand.Text()
 	}
+	key := *i.key.Load()
 	now := time.Now().Truncate(time.Second)
 	expiresAt = now.Add(i.ttl).Truncate(time.Second)
-	unsigned := jwt.NewWithClaims(i.key.method, &claims{
+	unsigned := jwt.NewWithClaims(key.method, &claims{
 		Issuer: i.issuer, Audience: i.audience,
 		Subject: id.Subject, Tenant: id.Tenant, Session: id.Session, Role: id.Role, TokenID: id.TokenID,
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), ExpiresAt: expiresAt.Unix(),
 	})
-	unsigned.Header["kid"] = i.key.id
+	unsigned.Header["kid"] = key.id
 	unsigned.Header["typ"] = tokenType
-	token, err = unsigned.SignedString(i.key.sign())
+	token, err = unsigned.SignedString(key.sign())
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("authn: issue token: %w", err)
 	}

@@ -43,7 +43,7 @@ func NewEd25519Key(id string, private ed25519.PrivateKey) (Key, error) {
 		return Key{}, fmt.Errorf("authn: key %q: public half does not belong to the private one", id)
 	}
 	private = slices.Clone(private)
-	public := private.Public()
+	public := ed25519.PublicKey(private[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
 	return Key{id, jwt.SigningMethodEdDSA, func() any { return private }, func() any { return public }}, nil
 }
 
@@ -83,6 +83,15 @@ func (k Key) Algorithm() string {
 		return ""
 	}
 	return k.method.Alg()
+}
+
+// Public returns the public half of an Ed25519 key. An HMAC key has none.
+func (k Key) Public() (public ed25519.PublicKey, ok bool) {
+	if k.zero() {
+		return nil, false
+	}
+	public, ok = k.verify().(ed25519.PublicKey)
+	return slices.Clone(public), ok
 }
 
 // String returns the key's id and algorithm.

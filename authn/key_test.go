@@ -88,7 +88,7 @@ func TestKeysPrintNothingSecret(t *testing.T) {
 		values := []any{
 			key, &key,
 			wrapper{key},
-			&wrapper{key}, issuer, *issuer, verifier, *verifier,
+			&wrapper{key}, issuer, verifier,
 			[]authn.Key{key},
 			map[string]authn.Key{"k": key},
 			authn.IssuerConfig{Key: key},

@@ -18,12 +18,15 @@ const MaxTokenLength = 8 << 10
 // maxHeaderLength is the longest encoded header. Ours have alg, typ and a kid of maxKeyIDLength at most.
 const maxHeaderLength = 256
 
-// VerifierConfig configures a [Verifier]. Keys, Issuer and Audience are required: an empty one would switch a check
-// off.
+// VerifierConfig configures a [Verifier]. Issuer, Audience and one of Keys and Source are required: an empty one would
+// switch a check off.
 type VerifierConfig struct {
 	// Keys are the keys that tokens may be signed with, all of one algorithm and each with an id of its own. The "kid"
-	// of a token picks one.
+	// of a token picks one. SetKeys changes them.
 	Keys []Key
+
+	// Source finds the keys instead, where they are not at hand; see authn/jwks.
+	Source KeySource
 
 	// Issuer is the "iss" that a token must have.
 	Issuer string
@@ -37,22 +40,32 @@ type VerifierConfig struct {
 
 // Verifier verifies the access tokens of an [Issuer]. It is safe for concurrent use.
 type Verifier struct {
-	keys   map[string]Key
+	keys   KeySource
+	given  *keySet // keys, unless they are the caller's
 	claims *jwt.Validator
 	base64 *base64.Encoding // strict: bits after the end must be zero, so that one token has one spelling
 }
 
 // NewVerifier returns a verifier, or every violation of cfg at once.
 func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
-	keys, errs := keySet(cfg.Keys)
+	v := &Verifier{keys: cfg.Source, base64: base64.RawURLEncoding.Strict()}
+	var errs []error
+	switch {
+	case cfg.Source == nil:
+		v.given = new(keySet)
+		v.keys = v.given
+		errs = append(errs, v.SetKeys(cfg.Keys...))
+	case len(cfg.Keys) > 0:
+		errs = append(errs, errors.New("authn: VerifierConfig.Source: not beside Keys"))
+	}
 	if cfg.Issuer == "" {
 		errs = append(errs, errors.New("authn: VerifierConfig.Issuer: required"))
 	}
 	if cfg.Audience == "" {
 		errs = append(errs, errors.New("authn: VerifierConfig.Audience: required"))
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	switch {
 	case cfg.Leeway == 0:
@@ -60,17 +73,35 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	case cfg.Leeway < 0:
 		cfg.Leeway = 0
 	}
-	return &Verifier{keys: keys, base64: base64.RawURLEncoding.Strict(), claims: jwt.NewValidator(
+	v.claims = jwt.NewValidator(
 		jwt.WithIssuer(cfg.Issuer),
 		jwt.WithAudience(cfg.Audience),
 		jwt.WithExpirationRequired(),
 		jwt.WithNotBeforeRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithLeeway(cfg.Leeway),
-	)}, nil
+	)
+	return v, nil
 }
 
-func keySet(keys []Key) (map[string]Key, []error) {
+// SetKeys replaces the keys that tokens may be signed with, or reports every violation and leaves them as they are. It
+// takes effect at once, also in a [Cache] in front of v. Whoever takes a key away refuses the tokens that it signed.
+func (v *Verifier) SetKeys(keys ...Key) error {
+	if v.given == nil {
+		return errors.New("authn: set keys: the verifier has a source of keys")
+	}
+	set, errs := byID(keys)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	v.given.keys.Store(&set)
+	return nil
+}
+
+// HasKey reports whether tokens that are signed with the key of this id are accepted. It does not block.
+func (v *Verifier) HasKey(id string) bool { return v.keys.HasKey(id) }
+
+func byID(keys []Key) (map[string]Key, []error) {
 	if len(keys) == 0 {
 		return nil, []error{errors.New("authn: VerifierConfig.Keys: required")}
 	}
@@ -92,18 +123,19 @@ func keySet(keys []Key) (map[string]Key, []error) {
 }
 
 // Verify returns who raw speaks for. It returns ErrTokenMissing for the empty string, ErrTokenExpired for a token that
-// was good once, and ErrTokenInvalid for anything else; none of them holds any part of the token. It does not block
-// and takes no notice of ctx, which is there for verifiers that must ask someone.
+// was good once, and ErrTokenInvalid for anything else; none of them holds any part of the token. With Keys it does not
+// block and takes no notice of ctx; with a Source, ctx governs the search for the key, and a search that fails is the
+// one other error.
 //
 // Nothing but the header of a token is parsed before its signature is verified, with the key and the one algorithm of
 // ours that the header names. That is why jwt.Parser is not used: it decodes all of a token first.
-func (v *Verifier) Verify(_ context.Context, raw string) (*Identity, error) {
+func (v *Verifier) Verify(ctx context.Context, raw string) (*Identity, error) {
 	if raw == "" {
 		return nil, ErrTokenMissing
 	}
-	payload, ok := v.signed(raw)
-	if !ok {
-		return nil, ErrTokenInvalid
+	key, payload, err := v.signed(ctx, raw)
+	if err != nil {
+		return nil, err
 	}
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {
@@ -114,45 +146,54 @@ func (v *Verifier) Verify(_ context.Context, raw string) (*Identity, error) {
 	}
 	return &Identity{
 		Subject: c.Subject, Tenant: c.Tenant, Session: c.Session, Role: c.Role, TokenID: c.TokenID,
-		ExpiresAt: time.Unix(c.ExpiresAt, 0),
+		KeyID: key.id, ExpiresAt: time.Unix(c.ExpiresAt, 0),
 	}, nil
 }
 
-// signed returns the payload of raw if one of our keys has signed it.
-func (v *Verifier) signed(raw string) (payload []byte, ok bool) {
+// signed returns the payload of raw, and the key of ours that has signed it.
+func (v *Verifier) signed(ctx context.Context, raw string) (Key, []byte, error) {
 	if len(raw) > MaxTokenLength || strings.Count(raw, ".") != 2 || !compact(raw) {
-		return nil, false
+		return Key{}, nil, ErrTokenInvalid
 	}
 	dot := strings.LastIndexByte(raw, '.')
 	text, encoded := raw[:dot], raw[dot+1:]
 	header, body, _ := strings.Cut(text, ".")
-	key, ok := v.key(header)
-	if !ok {
-		return nil, false
+	key, err := v.key(ctx, header)
+	if err != nil {
+		return Key{}, nil, err
 	}
 	signature, err := v.base64.DecodeString(encoded)
 	if err != nil || key.method.Verify(text, signature, key.verify()) != nil {
-		return nil, false
+		return Key{}, nil, ErrTokenInvalid
 	}
-	payload, err = v.base64.DecodeString(body)
-	return payload, err == nil
+	payload, err := v.base64.DecodeString(body)
+	if err != nil {
+		return Key{}, nil, ErrTokenInvalid
+	}
+	return key, payload, nil
 }
 
 // key returns the key of ours that the encoded header names.
-func (v *Verifier) key(encoded string) (Key, bool) {
+func (v *Verifier) key(ctx context.Context, encoded string) (Key, error) {
 	if len(encoded) > maxHeaderLength {
-		return Key{}, false
+		return Key{}, ErrTokenInvalid
 	}
 	data, err := v.base64.DecodeString(encoded)
 	if err != nil {
-		return Key{}, false
+		return Key{}, ErrTokenInvalid
 	}
 	var h header
-	if err := json.Unmarshal(data, &h); err != nil || h.Type != tokenType {
-		return Key{}, false
+	if err := json.Unmarshal(data, &h); err != nil || h.Type != tokenType || checkKeyID(h.KeyID) != nil {
+		return Key{}, ErrTokenInvalid
 	}
-	key, ok := v.keys[h.KeyID]
-	return key, ok && h.Algorithm == key.Algorithm()
+	key, err := v.keys.Key(ctx, h.KeyID)
+	if err != nil {
+		return Key{}, err
+	}
+	if key.id != h.KeyID || h.Algorithm != key.Algorithm() {
+		return Key{}, ErrTokenInvalid
+	}
+	return key, nil
 }
 
 // compact reports whether raw has only the characters of a compact token. encoding/base64 skips line breaks, so one

@@ -63,7 +63,7 @@ func TestIssuedTokensAreVerified(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want.ExpiresAt = expiresAt
+		want.KeyID, want.ExpiresAt = keys[0].ID(), expiresAt
 		got, err := newVerifier(t, keys[1]).Verify(t.Context(), token)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -16,14 +16,14 @@ func ofAuthn() []mutant {
 	}, {
 		name: "the algorithm of the key, not of the token",
 		file: "authn/verifier.go",
-		old:  "return key, ok && h.Algorithm == key.Algorithm()",
-		new:  "return key, ok",
+		old:  "if key.id != h.KeyID || h.Algorithm != key.Algorithm() {",
+		new:  "if key.id != h.KeyID {",
 		test: "./authn TestForgedTokensAreRefused",
 	}, {
 		name: "the type of the token",
 		file: "authn/verifier.go",
-		old:  "err != nil || h.Type != tokenType {",
-		new:  "err != nil {",
+		old:  "err != nil || h.Type != tokenType || checkKeyID(h.KeyID) != nil {",
+		new:  "err != nil || checkKeyID(h.KeyID) != nil {",
 		test: "./authn TestForgedTokensAreRefused",
 	}, {
 		name: "the refusal of a zero key",
