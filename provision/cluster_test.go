@@ -45,10 +45,10 @@ func newCluster(t *testing.T, kept bool) *cluster {
 }
 
 // start starts the server. A crash of its processes loses what is in their memory, and nothing that the kernel has: so
-// commits are written out, but need not be synced.
+// commits are written out, but need not be synced. It has PostgreSQL's own number of buffers.
 func (c *cluster) start(port int) (err error) {
 	c.Server, err = devpg.Start(context.Background(), devpg.Config{Dir: c.dir, Port: port, Settings: map[string]string{
-		"synchronous_commit": "on", "full_page_writes": "on", "fsync": "off", "max_connections": "100",
+		"synchronous_commit": "on", "full_page_writes": "on", "fsync": "off", "max_connections": "100", "shared_buffers": "128MB",
 	}})
 	return err
 }
