@@ -58,16 +58,21 @@ func (w *wires) cut(context.Context) error {
 	return nil
 }
 
+// ports returns the ports on this side of the connections made since it, or take, was called last.
+func (w *wires) ports() []int {
+	ports := []int{}
+	for _, conn := range w.take() {
+		ports = append(ports, conn.LocalAddr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
 // terminate ends the connections' backends.
 func (w *wires) terminate(admin *pgx.ConnConfig) failpoint.Action {
 	return func(ctx context.Context) error {
-		var ports []string
-		for _, conn := range w.take() {
-			ports = append(ports, fmt.Sprint(conn.LocalAddr().(*net.TCPAddr).Port))
-		}
+		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(w.ports()), " ", ","), "[]")
 		return execute(context.WithoutCancel(ctx), admin,
-			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port IN (0"+
-				strings.Join(append([]string{""}, ports...), ",")+")")
+			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY('{"+list+"}')")
 	}
 }
 

@@ -77,9 +77,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	return newFixtureOn(t, pgtest.Admin(t), pgtest.Database(t))
+	f := newFixtureOn(t, pgtest.Admin(t), pgtest.Database(t))
+	t.Cleanup(func() { f.sweep(t) })
+	return f
 }
 
+// newFixtureOn is newFixture on a server that is thrown away.
 func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *fixture {
 	t.Helper()
 	f := &fixture{
@@ -94,7 +97,6 @@ func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *
 		t.Fatal(err)
 	}
 	f.putServer(t, "one", f.admin.Host, f.admin.Port)
-	t.Cleanup(func() { f.sweep(t) })
 	return f
 }
 

@@ -119,15 +119,12 @@ func (g *gate) endSessions(ctx context.Context) error {
 	}
 }
 
-// settle brings the gate to where the tenant's state wants it, and reports whether it had to be moved.
-func (g *gate) settle(ctx context.Context) (moved bool, err error) {
-	switch {
-	case !g.position().crooked(g.t.State):
-		return false, nil
-	case g.t.State == tenancy.Suspended:
-		return true, g.shut(ctx)
+// settle brings the gate to where the tenant's state wants it.
+func (g *gate) settle(ctx context.Context) error {
+	if g.t.State == tenancy.Suspended {
+		return g.shut(ctx)
 	}
-	return true, g.open(ctx)
+	return g.open(ctx)
 }
 
 // position is where the gate was found.

@@ -13,7 +13,8 @@ import (
 
 const (
 	batch     = 8               // tenants claimed at once
-	perServer = 2               // tenants worked on at once on one server
+	most      = 32              // tenants claimed and not at their end
+	perServer = 2               // tenants worked on at once on one server; and as many that are undone
 	workLimit = 2 * time.Minute // for one tenant; the next pass goes on where it ended
 	mostDelay = 5 * time.Minute // between two tries
 )
@@ -52,37 +53,61 @@ func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
 
 // pass is one pass under way.
 type pass struct {
-	p *Provisioner
+	p     *Provisioner
+	looks bool // and does nothing
 
 	mu    sync.Mutex // guards what follows; no I/O while it is held
 	down  map[string]error
-	slots map[string]chan struct{} // by server
+	slots map[lane]chan struct{}
 	Pass
+}
+
+// lane is where tenants of one server wait for their turn: those that are made do not wait for those that go.
+type lane struct {
+	server string
+	going  bool
 }
 
 func newPass(p *Provisioner) *pass {
 	return &pass{
 		p:     p,
 		down:  map[string]error{},
-		slots: map[string]chan struct{}{},
+		slots: map[lane]chan struct{}{},
 		Pass:  Pass{Retried: map[tenancy.ID]error{}},
 	}
 }
 
-// work claims abandoned tenants until there are none. Those whose rows cannot be read are in the error.
+// work claims abandoned tenants until there are none, and none under way. What takes long, such as a DROP DATABASE that
+// waits for a stopped process, keeps nobody from the others. Those whose rows cannot be read are in the error.
 func (r *pass) work(ctx context.Context) error {
 	var errs []error
+	ended := make(chan struct{}, most)
+	running := 0
 	for ctx.Err() == nil {
-		claims, err := r.p.cfg.Registry.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, batch)
+		claims, err := r.p.cfg.Registry.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, min(batch, most-running))
 		errs = append(errs, err)
-		if len(claims) == 0 {
+		for _, c := range claims {
+			running++
+			go func() {
+				defer func() { ended <- struct{}{} }()
+				r.tenant(ctx, c)
+			}()
+		}
+		switch {
+		case len(claims) > 0 && running < most:
+			continue
+		case running == 0:
 			return errors.Join(errs...)
 		}
-		var wg sync.WaitGroup
-		for _, c := range claims {
-			wg.Go(func() { r.tenant(ctx, c) })
+		select {
+		case <-ended:
+			running--
+		case <-time.After(r.p.cfg.Interval): // others may have been abandoned
+		case <-ctx.Done():
 		}
-		wg.Wait()
+	}
+	for ; running > 0; running-- {
+		<-ended
 	}
 	return errors.Join(append(errs, ctx.Err())...)
 }
@@ -91,7 +116,7 @@ func (r *pass) work(ctx context.Context) error {
 func (r *pass) tenant(ctx context.Context, claim *registry.Claim) {
 	held, release := r.p.hold(ctx, claim)
 	defer release()
-	slot := r.slot(claim.Tenant.Server.Name)
+	slot := r.slot(lane{claim.Tenant.Server.Name, claim.Tenant.State != tenancy.Provisioning})
 	select {
 	case slot <- struct{}{}:
 		defer func() { <-slot }()
@@ -134,7 +159,7 @@ func (r *pass) settle(ctx context.Context, claim *registry.Claim) error {
 	return err
 }
 
-// giveUp marks a sign-up as failed. The next batch of this pass undoes it.
+// giveUp marks a sign-up as failed. This pass claims it again, and undoes it.
 func (r *pass) giveUp(ctx context.Context, claim *registry.Claim, reason error) error {
 	return r.p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
 }
@@ -171,19 +196,20 @@ func (r *pass) serverDown(name string) error {
 	return r.down[name]
 }
 
-func (r *pass) slot(server string) chan struct{} {
+func (r *pass) slot(l lane) chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.slots[server] == nil {
-		r.slots[server] = make(chan struct{}, perServer)
+	if r.slots[l] == nil {
+		r.slots[l] = make(chan struct{}, perServer)
 	}
-	return r.slots[server]
+	return r.slots[l]
 }
 
 func (r *pass) record(list *[]tenancy.ID, id tenancy.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*list = append(*list, id)
+	delete(r.Retried, id)
 }
 
 // yield gives the claim up, even if ctx has ended.

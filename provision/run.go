@@ -21,24 +21,35 @@ const surveyEvery = time.Minute
 func (p *Provisioner) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.keepWarm(ctx) })
-	p.reconcile(ctx)
+	wg.Go(func() { p.repeat(ctx, nil, p.tidying()) })
+	p.repeat(ctx, p.wake, (*pass).work)
 	wg.Wait()
 	return nil
 }
 
-func (p *Provisioner) reconcile(ctx context.Context) {
-	var surveyed time.Time
+// repeat does a part of a pass until ctx ends.
+func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part func(*pass, context.Context) error) {
 	for ctx.Err() == nil {
 		r := newPass(p)
-		err := errors.Join(r.work(ctx), r.warm(ctx))
+		err := part(r, ctx)
+		if ctx.Err() == nil {
+			r.log(ctx, err)
+		}
+		p.rest(ctx, wake)
+	}
+}
+
+// tidying is the part of a pass that nobody waits for: the stock, and now and then the survey. A drop that takes long
+// there keeps no sign-up from its end.
+func (p *Provisioner) tidying() func(*pass, context.Context) error {
+	var surveyed time.Time
+	return func(r *pass, ctx context.Context) error {
+		err := r.warm(ctx)
 		if surveyed.IsZero() || time.Since(surveyed) > surveyEvery {
 			surveyed = time.Now()
 			err = errors.Join(err, r.surveyInTurn(ctx))
 		}
-		if ctx.Err() == nil {
-			r.log(ctx, err)
-		}
-		p.rest(ctx, p.wake)
+		return err
 	}
 }
 

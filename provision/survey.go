@@ -170,7 +170,7 @@ func (r *pass) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool
 	return false, err
 }
 
-// sweepModel drops a scratch model that nobody holds the lock of, if it has our owner.
+// sweepModel drops a scratch model that nobody holds the lock of, if it has our owner. One that has not is unknown.
 func (r *pass) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unknown bool, err error) {
 	free, err := pglock.TryLock(ctx, conn, name)
 	if err != nil || !free {
@@ -182,7 +182,7 @@ func (r *pass) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unk
 		return false, err
 	case f.database && f.owner != r.p.names.ownerRole():
 		unknown = true
-	case f.database:
+	case f.database && !r.looks:
 		err = dropDatabase(ctx, conn, name, f)
 	}
 	return unknown, errors.Join(err, pglock.Unlock(ctx, conn, name))

@@ -63,11 +63,16 @@ func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
 		err := r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-			moved, err := g.settle(ctx)
-			if moved && err == nil {
-				r.Settled = append(r.Settled, id)
+			if !g.position().crooked(g.t.State) {
+				return nil
 			}
-			return err
+			if !r.looks {
+				if err := g.settle(ctx); err != nil {
+					return err
+				}
+			}
+			r.Settled = append(r.Settled, id)
+			return nil
 		})
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
 			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, redact(err)))

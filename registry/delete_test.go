@@ -87,3 +87,30 @@ func TestADeleteIsTakenOverOnlyWhenItsClaimHasExpired(t *testing.T) {
 	}
 	must(t, f.Forget(t.Context(), second))
 }
+
+func TestAbandonedListsWhatWouldBeClaimedAndClaimsNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, id := range []string{"dead", "busy", "well"} {
+		c := f.reserve(t, id)
+		if id == "well" {
+			must(t, f.Activate(t.Context(), c))
+		}
+	}
+	f.expire(t, "dead")
+	f.expire(t, "well")
+	for range 2 {
+		listed, err := f.Abandoned(t.Context(), 10)
+		must(t, err)
+		if len(listed) != 1 || listed[0].ID != "dead" || listed[0].Attempt != 1 {
+			t.Errorf("listed %d: %v", len(listed), listed)
+		}
+	}
+	claims, err := f.ClaimAbandoned(t.Context(), "owner", time.Minute, 10)
+	must(t, err)
+	listed, err := f.Abandoned(t.Context(), 10)
+	must(t, err)
+	if len(claims) != 1 || claims[0].Tenant.ID != "dead" || len(listed) != 0 {
+		t.Errorf("claimed %v, and then listed %v", claims, listed)
+	}
+}

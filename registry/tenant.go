@@ -149,8 +149,18 @@ func (r *Registry) Tenants(ctx context.Context, after tenancy.ID, limit int) ([]
 	if limit <= 0 {
 		limit = 100
 	}
-	rows, _ := r.pool.Query(ctx, `SELECT `+tenantColumns+` FROM `+tenantTables+`
-		WHERE t.id > $1 ORDER BY t.id LIMIT $2`, after, limit)
+	return r.tenants(ctx, "WHERE t.id > $1 ORDER BY t.id LIMIT $2", after, limit)
+}
+
+// Abandoned lists the tenants that [Registry.ClaimAbandoned] would claim, in the same order, at most limit, and claims
+// none. Of one with a sealed value that does not open, what is said of [Registry.Tenants] holds. ctx governs the query.
+func (r *Registry) Abandoned(ctx context.Context, limit int) ([]Tenant, error) {
+	return r.tenants(ctx, `WHERE t.state IN ('provisioning', 'failing', 'deleting') AND t.claim_expires <= now()
+		ORDER BY t.claim_expires, t.id LIMIT $1`, limit)
+}
+
+func (r *Registry) tenants(ctx context.Context, which string, args ...any) ([]Tenant, error) {
+	rows, _ := r.pool.Query(ctx, `SELECT `+tenantColumns+` FROM `+tenantTables+` `+which, args...)
 	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec record, err error) {
 		err = row.Scan(rec.fields()...)
 		return rec, err

@@ -1,0 +1,37 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// Inspect is [Provisioner.Reconcile] without its hands: it reports what that would report, and does nothing. Of what
+// Reconcile would try to do, it names the sign-ups in Pass.Finished, failed sign-ups and deletions in Pass.Undone and
+// gates in Pass.Settled; warm databases are left out. What somebody works on, or is to be tried again later, is not named.
+//
+// ctx governs it. The error is of the registry, or of servers that could not be looked at; the Pass holds the rest.
+func (p *Provisioner) Inspect(ctx context.Context) (*Pass, error) {
+	r := newPass(p)
+	r.looks = true
+	if err := errors.Join(r.abandoned(ctx), r.survey(ctx)); err != nil {
+		return &r.Pass, fmt.Errorf("provision: inspect: %w", redact(err))
+	}
+	return &r.Pass, nil
+}
+
+// abandoned lists what work would claim.
+func (r *pass) abandoned(ctx context.Context) error {
+	tenants, err := r.p.cfg.Registry.Abandoned(ctx, math.MaxInt32)
+	for _, t := range tenants {
+		if t.State == tenancy.Provisioning && t.Attempt < int64(r.p.cfg.Attempts) {
+			r.Finished = append(r.Finished, t.ID)
+		} else {
+			r.Undone = append(r.Undone, t.ID)
+		}
+	}
+	return err
+}
