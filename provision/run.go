@@ -19,6 +19,7 @@ const surveyEvery = time.Minute
 // Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server. Run it in at least one process;
 // more do no harm and share the work. Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
+	defer p.kept.run()()
 	var wg sync.WaitGroup
 	wg.Go(func() { p.keepWarm(ctx) })
 	p.reconcile(ctx)
@@ -38,6 +39,7 @@ func (p *Provisioner) reconcile(ctx context.Context) {
 		if ctx.Err() == nil {
 			r.log(ctx, err)
 		}
+		p.kept.tidy()
 		p.rest(ctx, p.wake)
 	}
 }
