@@ -73,8 +73,8 @@ type Config struct {
 
 	// WarmConns is how many connections Run holds open on each server to the warm databases that are next: the first
 	// connection to a database costs more than all the rest of such a sign-up. Only sign-ups through this Provisioner
-	// profit. Count them, and one more for each sign-up that is running, with what the server must leave free beside the
-	// connections of the resolvers. Default: none.
+	// profit. Count them, one more for each sign-up that is running, and one more that Run keeps on the maintenance
+	// database, with what the server must leave free beside the connections of the resolvers. Default: none.
 	WarmConns int
 
 	// Rehearse does on each of these connections what Seed will do, with made-up values, in a transaction that is rolled
@@ -91,8 +91,9 @@ type Config struct {
 	failpoints *failpoint.Set // nil but in tests
 }
 
-// Observer is told of progress: of the steps that [StepStat] names, but for the intent, before which there is no tenant.
-// The errors hold no secret. Nil functions are not called. They must not block.
+// Observer is told of progress: of the steps that [StepStat] names. An intent begins under the id that was asked for or
+// made up, and ends under the tenant's own, which is a warm database's if it got one. The errors hold no secret. Nil
+// functions are not called. They must not block.
 type Observer struct {
 	StepStarted func(id tenancy.ID, step string)
 	StepEnded   func(id tenancy.ID, step string, took time.Duration, err error)

@@ -96,15 +96,11 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
-	start := time.Now()
-	if err := p.cfg.failpoints.Before(ctx, "intent"); err != nil {
-		return nil, err
-	}
 	var warm *registry.WarmChoice
 	if mayTake {
 		warm = &registry.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
 	}
-	claim, err := p.cfg.Registry.Reserve(ctx, registry.Reservation{
+	return p.intend(ctx, registry.Reservation{
 		ID:             req.ID,
 		Database:       name,
 		Role:           name,
@@ -122,11 +118,33 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 		Owner:          p.owner,
 		TTL:            p.cfg.ClaimTTL,
 	})
+}
+
+// intend is the step of the intent, before which there is no claim. One that is refused is no step of a sign-up's: it is
+// neither counted nor logged.
+func (p *Provisioner) intend(ctx context.Context, res registry.Reservation) (*registry.Claim, error) {
+	const step = "intent"
+	start, observer := time.Now(), &p.cfg.Observer
+	if observer.StepStarted != nil {
+		observer.StepStarted(res.ID, step)
+	}
+	var claim *registry.Claim
+	err := p.cfg.failpoints.Before(ctx, step)
+	if err == nil {
+		claim, err = p.cfg.Registry.Reserve(ctx, res)
+	}
+	took, id := time.Since(start), res.ID
+	if err == nil {
+		id = claim.Tenant.ID
+		p.ended(ctx, claim, step, took, nil)
+	}
+	if observer.StepEnded != nil {
+		observer.StepEnded(id, step, took, redact(err))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reserve: %w", err)
 	}
-	p.ended(ctx, claim, "intent", time.Since(start), nil)
-	return claim, p.cfg.failpoints.After(ctx, "intent")
+	return claim, p.cfg.failpoints.After(ctx, step)
 }
 
 // newPassword is 256 random bits in 43 letters, digits, "-" and "_".
@@ -169,7 +187,11 @@ func (p *Provisioner) made(ctx context.Context, claim *registry.Claim) (*Result,
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	return p.outcome(ctx, claim)
+	t, err := p.readBack(ctx, claim.Tenant.ID)
+	if err != nil {
+		return nil, err
+	}
+	return result(t, claim), nil
 }
 
 // outcome is what came of the claim's sign-up, whoever ended it.

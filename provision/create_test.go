@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -22,9 +23,16 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	var log bytes.Buffer
-	var steps []string
+	var steps, observed []string
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.Logger = logTo(&log)
+		c.Observer.StepStarted = func(id tenancy.ID, step string) { observed = append(observed, string(id)+" "+step) }
+		c.Observer.StepEnded = func(id tenancy.ID, step string, took time.Duration, err error) {
+			last := len(observed) - 1
+			if observed[last] != string(id)+" "+step || took <= 0 || err != nil {
+				t.Errorf("%q ended for %q after %v with %v, and %q was under way", step, id, took, err, observed[last])
+			}
+		}
 		c.Steps = []provision.Step{{Name: "billing", Do: func(context.Context, provision.StepInput) (string, error) {
 			return "cus_1", nil
 		}}}
@@ -36,6 +44,9 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 
 	if diff := cmp.Diff([]string{"database", "wall", "seed", "step:billing", "activate"}, steps); diff != "" {
 		t.Errorf("steps: %s", diff)
+	}
+	if got, want := strings.Join(observed, ", "), "acme intent, acme "+strings.Join(steps, ", acme "); got != want {
+		t.Errorf("observed %q, want %q", got, want)
 	}
 	tenant := result.Tenant
 	if tenant.State != tenancy.Active || tenant.SchemaHash != f.schema.Hash() || result.Admin.ID == "" {
@@ -141,7 +152,10 @@ func TestDatabaseIsClosedWhileItIsMade(t *testing.T) {
 				_ = conn.Close(t.Context())
 			}
 			want := "42501"
-			if step == "database" {
+			switch step {
+			case "intent":
+				want = "3D000" // there is no database yet
+			case "database":
 				want = "55000" // not accepting connections, from anybody
 			}
 			if state(err) != want {
@@ -150,8 +164,34 @@ func TestDatabaseIsClosedWhileItIsMade(t *testing.T) {
 		}
 	})
 	f.create(t, p, "b")
-	if tried != 4 {
+	if tried != 5 {
 		t.Errorf("tried %d times", tried)
+	}
+}
+
+// TestAnswerOutlivesTheConnectionsToTheRegistry breaks all of them when the sign-up has just been committed.
+func TestAnswerOutlivesTheConnectionsToTheRegistry(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	w, points := &wires{}, failpoint.New()
+	regCfg := f.regCfg.Copy()
+	w.through(&regCfg.ConnConfig.Config)
+	pool := poolOf(t, regCfg)
+	cut := false
+	points.On("after activate", func(ctx context.Context) error {
+		cut = true
+		return w.cut(ctx)
+	})
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Registry = openRegistryOn(t, pool)
+		c.Steps = []provision.Step{{Name: "none", Do: func(context.Context, provision.StepInput) (string, error) {
+			return "", nil
+		}}}
+		c.SetFailpoints(points)
+	})
+	made, err := p.Create(t.Context(), request(t, "acme", "a@example.org"))
+	if err != nil || made.Tenant.State != tenancy.Active || !cut {
+		t.Errorf("cut %t: %+v, %v", cut, made, err)
 	}
 }
 

@@ -59,6 +59,7 @@ func (j *job) database(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.seen = &f
 	if f.database && !j.p.ownsDatabase(f, t.ID) || f.role && !ownsRole(f, t.ID) {
 		return ErrNotOurs
 	}

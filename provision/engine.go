@@ -24,6 +24,7 @@ type job struct {
 	// nil until it is needed. Whatever makes, changes or drops the database or the role is done on it, so that a
 	// process whose claim was taken over can do nothing more once its session is gone.
 	conn *pgx.Conn
+	seen *found // what was there when conn got the lock; nil: nobody has looked
 }
 
 // phase is one step of the engine. Each is idempotent: after a crash the engine runs again from the start.
@@ -120,20 +121,45 @@ func (j *job) session(ctx context.Context) (*pgx.Conn, error) {
 	if j.conn != nil {
 		return j.conn, nil
 	}
+	if conn := j.p.kept.take(j.claim.Tenant.Server); conn != nil {
+		err := j.seize(ctx, conn)
+		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
+			return conn, err
+		}
+		j.disconnect() // it was lost while it was kept
+	}
 	conn, err := j.p.session(ctx, j.claim.Tenant.Server)
 	if err != nil {
 		return nil, err
 	}
+	return conn, j.seize(ctx, conn)
+}
+
+// seize makes conn the job's session.
+func (j *job) seize(ctx context.Context, conn *pgx.Conn) error {
 	j.conn = conn
 	if err := pglock.Seize(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {
-		return nil, err
+		return err
 	}
-	return conn, j.p.cfg.Registry.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
+	return j.p.cfg.Registry.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
+}
+
+// release gives the lock back after everything under it went well, and the session to whoever needs one next.
+func (j *job) release(ctx context.Context) {
+	conn, server := j.conn, j.claim.Tenant.Server
+	j.conn, j.seen = nil, nil
+	if j.p.kept.wants(server) {
+		if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock_all()"); err == nil {
+			j.p.kept.put(server, conn)
+			return
+		}
+	}
+	disconnect(conn)
 }
 
 func (j *job) disconnect() {
 	if j.conn != nil {
 		disconnect(j.conn)
-		j.conn = nil
+		j.conn, j.seen = nil, nil
 	}
 }

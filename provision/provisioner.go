@@ -13,8 +13,9 @@ import (
 )
 
 // Provisioner creates, upgrades, drops and reconciles tenants. It is safe for concurrent use, and any number of them,
-// in any number of processes, may share a registry. It has nothing to close, and holds no connection between calls but
-// those of Config.WarmConns while [Provisioner.Run] runs, which it must in at least one process.
+// in any number of processes, may share a registry. It has nothing to close, and holds no connection between calls
+// unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, and one to the
+// maintenance database of each server where it made a database in the last 10 s.
 type Provisioner struct {
 	cfg   Config
 	names names
@@ -24,6 +25,7 @@ type Provisioner struct {
 	taken chan struct{} // has room for one: a sign-up took from the stock, or found none
 
 	held held // connections to warm databases
+	kept kept // sessions on maintenance databases
 
 	figures figures
 
@@ -50,6 +52,7 @@ func New(cfg Config) (*Provisioner, error) {
 		wake:  make(chan struct{}, 1),
 		taken: make(chan struct{}, 1),
 		held:  held{conns: map[tenancy.ID]heldConn{}},
+		kept:  kept{sessions: map[where]keptSession{}},
 		ready: map[string]bool{},
 	}, nil
 }

@@ -76,7 +76,10 @@ func TestHalfDroppedDatabasesAreDroppedAgain(t *testing.T) {
 	tries := 0
 	again := f.provisioner(t, func(c *provision.Config) {
 		c.Observer.StepEnded = func(id tenancy.ID, step string, _ time.Duration, _ error) {
-			if tries++; step == "database" && tries == 1 {
+			if step != "database" {
+				return
+			}
+			if tries++; tries == 1 {
 				breakIt(string(id))
 			}
 		}

@@ -31,6 +31,23 @@ func (p *Provisioner) await(ctx context.Context, id tenancy.ID) (*registry.Tenan
 	}
 }
 
+// readBack reads a tenant whose sign-up was settled a moment ago. That the connection to the registry broke just then is
+// no reason to answer with an error: it tries a few times, for each try costs the pool one such connection.
+func (p *Provisioner) readBack(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		t, err := p.cfg.Registry.Tenant(ctx, id)
+		if err == nil || try == tries || errors.Is(err, tenancy.ErrNotFound) {
+			return t, err
+		}
+		select {
+		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
 // replay is the answer to a request whose idempotency key is known.
 func (p *Provisioner) replay(ctx context.Context, id tenancy.ID, email registry.Email) (*Result, error) {
 	t, err := p.await(ctx, id)

@@ -19,6 +19,7 @@ const surveyEvery = time.Minute
 // Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server. Run it in at least one process;
 // more do no harm and share the work. Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
+	defer p.kept.run()()
 	var wg sync.WaitGroup
 	wg.Go(func() { p.keepWarm(ctx) })
 	wg.Go(func() { p.repeat(ctx, nil, p.tidying()) })
@@ -49,6 +50,7 @@ func (p *Provisioner) tidying() func(*pass, context.Context) error {
 			surveyed = time.Now()
 			err = errors.Join(err, r.surveyInTurn(ctx))
 		}
+		p.kept.tidy()
 		return err
 	}
 }

@@ -57,7 +57,7 @@ func (j *job) activate(ctx context.Context) error {
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	t, lookErr := j.p.cfg.Registry.Tenant(ctx, j.claim.Tenant.ID)
+	t, lookErr := j.p.readBack(ctx, j.claim.Tenant.ID)
 	if lookErr == nil && t.State == tenancy.Active && t.Attempt == j.claim.Attempt {
 		j.claim.Tenant = *t
 		return nil

@@ -18,11 +18,14 @@ func (j *job) wall(ctx context.Context) error {
 		return err
 	}
 	t := &j.claim.Tenant
-	f, err := look(ctx, conn, t.Endpoint)
-	if err != nil {
-		return err
+	if j.seen == nil {
+		f, err := look(ctx, conn, t.Endpoint)
+		if err != nil {
+			return err
+		}
+		j.seen = &f
 	}
-	if f.role && !ownsRole(f, t.ID) {
+	if j.seen.role && !ownsRole(*j.seen, t.ID) {
 		return ErrNotOurs
 	}
 	verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
@@ -36,12 +39,12 @@ func (j *job) wall(ctx context.Context) error {
 		verifier: "'" + verifier + "'",
 		mark:     literal(tenancy.Mark{Tenant: t.ID, Epoch: t.Epoch}),
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
-		roleIs:   f.role,
+		roleIs:   j.seen.role,
 	})
 	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
 		return err
 	}
-	j.disconnect() // what follows can take long, and needs no lock
+	j.release(ctx) // what follows can take long, and needs no lock
 	return nil
 }
 

@@ -21,6 +21,7 @@ const (
 	readOnlyTransaction  = "25006"
 	undefinedTable       = "42P01"
 	invalidSchemaName    = "3F000"
+	divisionByZero       = "22012"
 )
 
 // Statuses of HTTP. clientGone is middleware's for context.Canceled, and is never sent.
@@ -167,8 +168,17 @@ func (r *Registry) forEach(ctx context.Context, op, sql string, f func(pgx.Colle
 }
 
 func isTransient(err error) bool {
+	code := sqlState(err)
+	return code == serializationFailure || code == deadlockDetected
+}
+
+// sqlState returns PostgreSQL's code of an error of the driver's; nothing if it is not PostgreSQL's.
+func sqlState(err error) string {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == serializationFailure || pg.Code == deadlockDetected)
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
 }
 
 // violated returns the name of the unique constraint that err says was violated.

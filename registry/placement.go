@@ -1,11 +1,6 @@
 package registry
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/jackc/pgx/v5"
-)
+import "fmt"
 
 // Placement chooses a server for a new tenant among the open ones with room. It runs while the servers' rows are
 // locked, so it must not do I/O.
@@ -22,23 +17,8 @@ func emptiest(servers []Server) (string, error) {
 	return best.Name, nil
 }
 
-// place chooses the server of a new tenant, which is then to be counted there. The servers it chooses among stay locked until the
-// transaction ends, so that sign-ups at the same moment do not overfill one.
-func place(ctx context.Context, tx pgx.Tx, res *Reservation) (string, error) {
-	rows, _ := tx.Query(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s
-		WHERE s.state = 'open' AND (s.name = $1 OR $1 = '') ORDER BY s.name FOR UPDATE`, res.Server)
-	servers, err := pgx.CollectRows(rows, scanServer)
-	if err != nil {
-		return "", err
-	}
-	name, err := choose(servers, res)
-	if err != nil {
-		return "", refuse(err)
-	}
-	return name, nil
-}
-
-func choose(servers []Server, res *Reservation) (string, error) {
+// choose returns the server of a new tenant, which is then to be counted there.
+func choose(servers []Server, res *Reservation) (Server, error) {
 	var roomy []Server
 	for _, s := range servers {
 		if s.Capacity == 0 || s.Tenants < s.Capacity {
@@ -46,7 +26,7 @@ func choose(servers []Server, res *Reservation) (string, error) {
 		}
 	}
 	if len(roomy) == 0 {
-		return "", ErrNoServer
+		return Server{}, ErrNoServer
 	}
 	choice := res.Place
 	if choice == nil {
@@ -54,12 +34,12 @@ func choose(servers []Server, res *Reservation) (string, error) {
 	}
 	name, err := choice(roomy)
 	if err != nil {
-		return "", err
+		return Server{}, err
 	}
 	for _, s := range roomy {
 		if s.Name == name {
-			return name, nil
+			return s, nil
 		}
 	}
-	return "", fmt.Errorf("registry: placement chose server %q, which was not offered", name)
+	return Server{}, fmt.Errorf("registry: placement chose server %q, which was not offered", name)
 }

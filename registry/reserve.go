@@ -82,15 +82,10 @@ func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error)
 	if err := res.validate(); err != nil {
 		return nil, err
 	}
-	op := fmt.Sprintf("reserve tenant %q", res.ID)
 	var claim *Claim
 	taken := "" // the unique constraint that was violated
-	err := r.inTx(ctx, op, func(tx pgx.Tx) (err error) {
-		taken = ""
-		if err = r.replayed(ctx, tx, &res); err != nil {
-			return err
-		}
-		claim, err = r.insertReservation(ctx, tx, res)
+	err := r.intend(ctx, &res, func(in *intent) (err error) {
+		claim, err = in.write(ctx)
 		taken = violated(err)
 		return err
 	})
@@ -106,10 +101,7 @@ func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error)
 // taken says what a violated constraint means. The key comes first: another Reserve with the same key may have
 // committed after this one looked, and then this is a replay, whatever else they have in common.
 func (r *Registry) taken(ctx context.Context, res *Reservation, constraint string, err error) error {
-	again := r.inTx(ctx, fmt.Sprintf("reserve tenant %q", res.ID), func(tx pgx.Tx) error {
-		return r.replayed(ctx, tx, res)
-	})
-	if again != nil {
+	if again := r.intend(ctx, res, func(*intent) error { return nil }); again != nil {
 		return again
 	}
 	switch constraint {
@@ -119,108 +111,6 @@ func (r *Registry) taken(ctx context.Context, res *Reservation, constraint strin
 		return fmt.Errorf("%w: %q", ErrIDTaken, res.ID)
 	}
 	return err
-}
-
-// replayed refuses a reservation whose idempotency key is known.
-func (r *Registry) replayed(ctx context.Context, tx pgx.Tx, res *Reservation) error {
-	if res.IdempotencyKey == "" {
-		return nil
-	}
-	var replay ReplayError
-	var sealed []byte
-	err := tx.QueryRow(ctx, `
-		SELECT id, state, request_hash FROM (
-			SELECT id, state, request_hash, now() AS at FROM pgtenancy.tenants WHERE idempotency_key = $1
-			UNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids
-				WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
-		) known ORDER BY at DESC LIMIT 1`, res.IdempotencyKey).Scan(&replay.TenantID, &replay.State, &sealed)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	}
-	hash, err := r.keys.open(ctx, sealed, "tenants", string(replay.TenantID), "request_hash")
-	switch {
-	case err != nil:
-		return refuse(err)
-	case !bytes.Equal(hash, res.RequestHash):
-		return refuse(ErrKeyReused)
-	}
-	return refuse(&replay)
-}
-
-// insertReservation writes everything in one round trip, once it is known where and under which id.
-func (r *Registry) insertReservation(ctx context.Context, tx pgx.Tx, res Reservation) (*Claim, error) {
-	server, err := place(ctx, tx, &res)
-	if err != nil {
-		return nil, err
-	}
-	b := new(pgx.Batch)
-	b.Queue(`UPDATE pgtenancy.servers SET tenants = tenants + 1 WHERE name = $1`, server)
-	password, warm, err := r.takeWarm(ctx, tx, b, server, &res)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.insertTenant(ctx, b, &res, server, password); err != nil {
-		return nil, refuse(err)
-	}
-	if err := r.insertOrganization(ctx, b, res.ID, res.Organization); err != nil {
-		return nil, refuse(err)
-	}
-	if err := r.insertAdmin(ctx, b, res.ID, res.Admin); err != nil {
-		return nil, refuse(err)
-	}
-	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, res.ID)
-	var claim *Claim
-	b.Queue(claimed, res.ID).QueryRow(func(row pgx.Row) (err error) {
-		claim, err = r.scanClaim(ctx, row, res.ID, res.Owner)
-		return err
-	})
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return nil, err
-	}
-	claim.Warm = warm
-	return claim, nil
-}
-
-// insertTenant writes the tenant's row. password is that of a warm database, sealed; nil: there is none.
-func (r *Registry) insertTenant(ctx context.Context, b *pgx.Batch, res *Reservation, server string, password []byte) error {
-	const insert = `
-INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
-	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
-VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)`
-	row := string(res.ID)
-	var data []byte
-	var err error
-	if res.Data != nil {
-		if data, err = r.keys.seal(ctx, res.Data, "tenants", row, "data"); err != nil {
-			return err
-		}
-	}
-	hash, err := r.keys.seal(ctx, res.RequestHash, "tenants", row, "request_hash")
-	if err != nil {
-		return err
-	}
-	if password == nil {
-		if password, err = r.keys.seal(ctx, []byte(res.Password.Reveal()), "tenants", row, "password"); err != nil {
-			return err
-		}
-	}
-	b.Queue(insert, res.ID, server, res.Database, res.Role, password, res.SchemaHash, data, res.Owner, res.TTL,
-		res.Step, nullable(res.IdempotencyKey), hash)
-	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen.
-	b.Queue(`SELECT EXISTS (SELECT 1 FROM pgtenancy.retired_ids WHERE id = $1)
-		OR EXISTS (SELECT 1 FROM pgtenancy.warm_databases WHERE id = $1)`, res.ID,
-	).QueryRow(func(row pgx.Row) error {
-		var used bool
-		err := row.Scan(&used)
-		if err == nil && used {
-			err = refuse(fmt.Errorf("%w: %q", ErrIDTaken, res.ID))
-		}
-		return err
-	})
-	return nil
 }
 
 func (r *Registry) insertOrganization(ctx context.Context, b *pgx.Batch, id tenancy.ID, o Organization) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // ServerState says whether a server takes new tenants. Those that it has are served in every state.
@@ -111,6 +113,14 @@ func (r *Registry) Servers(ctx context.Context) ([]Server, error) {
 func scanServer(row pgx.CollectableRow) (s Server, err error) {
 	err = row.Scan(s.fields()...)
 	return s, err
+}
+
+// endpoint is where routers connect to: the pooler where there is one.
+func (s Server) endpoint() tenancy.Endpoint {
+	if s.PooledHost != "" {
+		return tenancy.Endpoint{Server: s.Name, Host: s.PooledHost, Port: s.PooledPort, Pooled: true}
+	}
+	return tenancy.Endpoint{Server: s.Name, Host: s.Host, Port: s.Port}
 }
 
 type address struct {

@@ -89,34 +89,6 @@ func (r *Registry) WantWarm(ctx context.Context, server, schemaHash string) erro
 	return err
 }
 
-// takeWarm locks the warm database that a reservation gets, gives the reservation its id and names, and returns its
-// sealed password. The row goes with b.
-func (r *Registry) takeWarm(ctx context.Context, tx pgx.Tx, b *pgx.Batch, server string, res *Reservation) (
-	password []byte, warm bool, err error,
-) {
-	if res.Warm == nil {
-		return nil, false, nil
-	}
-	var w Warm
-	err = tx.QueryRow(ctx, `SELECT id, database, role_name, password FROM pgtenancy.warm_databases
-		WHERE server = $1 AND schema_hash = $2 AND state = 'ready'
-		ORDER BY (id = ANY($3::text[])) DESC, made_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
-		server, res.SchemaHash, res.Warm.Prefer).Scan(&w.ID, &w.Database, &w.Role, &password)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	if _, err := r.keys.open(ctx, password, "tenants", string(w.ID), "password"); err != nil {
-		b.Queue(`UPDATE pgtenancy.warm_databases SET state = 'retiring' WHERE id = $1`, w.ID) // of no use to anybody
-		return nil, false, nil                                                                //nolint:nilerr // a clone does as well
-	}
-	b.Queue(`DELETE FROM pgtenancy.warm_databases WHERE id = $1`, w.ID)
-	res.ID, res.Database, res.Role, res.Step = w.ID, w.Database, w.Role, res.Warm.Step
-	return password, true, nil
-}
-
 // WarmWork says which warm databases a process takes on.
 type WarmWork struct {
 	Owner      string

@@ -85,6 +85,7 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 	a.provisioner, err = provision.New(provision.Config{
 		Registry: a.registry, Admin: admin, Schema: sch, Prefix: o.prefix,
 		Seed: accounts.Seed(a.profiles), Steps: append(a.steps(o), h.steps...),
+		Warm: o.warm, WarmConns: o.warm, Rehearse: a.rehearse,
 		Logger: a.log,
 	})
 	if err != nil {
@@ -110,6 +111,13 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 	}
 	a.leave = keep(context.WithoutCancel(ctx), share)
 	return nil
+}
+
+// rehearse has a connection that is held for a sign-up insert an admin once; it is rolled back.
+func (a *app) rehearse(ctx context.Context, tx pgx.Tx) error {
+	return a.profiles.Insert(ctx, tx, accounts.Profile{
+		ID: "rehearsal", Email: "rehearsal@example.org", Role: registry.RolePrimary,
+	})
 }
 
 // keep runs share until the function that it returns is called, after the resolver was closed.

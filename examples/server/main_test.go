@@ -36,6 +36,7 @@ type setup struct {
 	registry string // default: a fresh database
 	prefix   string
 	maxPools int
+	warm     int
 	env      map[string]string
 	hooks    hooks
 }
@@ -54,7 +55,7 @@ func start(t *testing.T, s setup) *running {
 	for name, value := range s.env {
 		env[name] = value
 	}
-	args := []string{"-addr=localhost:0", "-registry=" + s.registry}
+	args := []string{"-addr=localhost:0", "-registry=" + s.registry, "-warm=" + strconv.Itoa(s.warm)}
 	if s.prefix != "" {
 		args = append(args, "-prefix="+s.prefix)
 	}

@@ -31,6 +31,7 @@ type options struct {
 	data        string
 	maxPools    int
 	maxConns    int // to the server, of all processes together
+	warm        int // databases kept ready for sign-ups, with a connection to each
 	databaseURL string
 	keysFile    string
 	stripeKey   string
@@ -47,6 +48,7 @@ func parseOptions(args []string, p process) (options, error) {
 	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
 	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")
+	f.IntVar(&o.warm, "warm", 2, "databases kept ready for sign-ups, the same for all processes, and connections held to them")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -1,0 +1,100 @@
+package provision
+
+import (
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// keptIdle is how long a session is kept that nobody needs.
+const keptIdle = 10 * time.Second
+
+// kept are sessions on the maintenance databases that no job uses and that hold no lock: one for each server at most,
+// and none unless Run runs, which closes them. Whoever takes one out owns it.
+type kept struct {
+	mu       sync.Mutex // guards what follows; no I/O while it is held
+	sessions map[where]keptSession
+	runs     int // of Run
+}
+
+// where a server is. One that moves gets another session.
+type where struct {
+	host string
+	port uint16
+}
+
+type keptSession struct {
+	*pgx.Conn
+	since time.Time
+}
+
+func whereIs(s registry.Server) where { return where{s.Host, s.Port} }
+
+// take returns the session on server; nil if there is none.
+func (k *kept) take(server registry.Server) *pgx.Conn {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.sessions[whereIs(server)]
+	delete(k.sessions, whereIs(server))
+	return s.Conn
+}
+
+// wants reports whether a session on server would be kept.
+func (k *kept) wants(server registry.Server) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wanted(server)
+}
+
+func (k *kept) wanted(server registry.Server) bool {
+	_, there := k.sessions[whereIs(server)]
+	return k.runs > 0 && !there
+}
+
+// put keeps conn, or closes it if it is not wanted. It must hold no lock.
+func (k *kept) put(server registry.Server, conn *pgx.Conn) {
+	k.mu.Lock()
+	wanted := k.wanted(server)
+	if wanted {
+		k.sessions[whereIs(server)] = keptSession{conn, time.Now()}
+	}
+	k.mu.Unlock()
+	if !wanted {
+		disconnect(conn)
+	}
+}
+
+// tidy closes the sessions that nobody has needed for some time.
+func (k *kept) tidy() { k.close(func(s keptSession) bool { return time.Since(s.since) > keptIdle }) }
+
+// run says that Run runs, until the function it returns is called; the last one closes everything.
+func (k *kept) run() (end func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.runs++
+	return func() {
+		k.mu.Lock()
+		k.runs--
+		last := k.runs == 0
+		k.mu.Unlock()
+		k.close(func(keptSession) bool { return last })
+	}
+}
+
+func (k *kept) close(which func(keptSession) bool) {
+	var conns []*pgx.Conn
+	k.mu.Lock()
+	for at, s := range k.sessions {
+		if which(s) {
+			conns = append(conns, s.Conn)
+			delete(k.sessions, at)
+		}
+	}
+	k.mu.Unlock()
+	for _, conn := range conns {
+		disconnect(conn)
+	}
+}

@@ -1,0 +1,219 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// intent is a reservation under way: a transaction of two round trips. The first begins it and reads where the tenant
+// may go, under locks; the second writes everything and commits.
+type intent struct {
+	r    *Registry
+	conn *pgx.Conn
+	res  Reservation
+
+	servers []Server           // that the tenant may go to; locked
+	warm    map[string]warmRow // by server: the warm database to be had there; locked
+	known   *ReplayError       // what the idempotency key stands for; nil: nothing
+	hash    []byte             // of the request made under that key, sealed
+}
+
+// warmRow is what a reservation takes over from a warm database.
+type warmRow struct {
+	id             tenancy.ID
+	database, role string
+	password       []byte // sealed
+}
+
+// intend begins an intent and calls f, again if it must. What f has not committed is rolled back. The error is redacted
+// unless it is a refusal.
+func (r *Registry) intend(ctx context.Context, res *Reservation, f func(in *intent) error) error {
+	return driverErr(fmt.Sprintf("reserve tenant %q", res.ID), retry(ctx, func() error {
+		return r.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+			in := &intent{r: r, conn: c.Conn(), res: *res, warm: map[string]warmRow{}}
+			err := in.read(ctx)
+			if err == nil {
+				err = in.replayed(ctx)
+			}
+			if err == nil {
+				err = f(in)
+			}
+			if in.conn.PgConn().TxStatus() != 'I' {
+				_, _ = in.conn.Exec(ctx, "ROLLBACK") // if that fails, the pool drops the connection
+			}
+			return err
+		})
+	}))
+}
+
+// read is the first round trip. The servers stay locked until the transaction ends, so that sign-ups at the same moment
+// do not overfill one. No more than one warm database is taken, but which server will be chosen is not known yet; and
+// whoever else wants one of those waits for the servers anyway.
+func (in *intent) read(ctx context.Context) error {
+	b := new(pgx.Batch)
+	b.BeginTx(pgx.TxOptions{})
+	if in.res.IdempotencyKey != "" {
+		b.Queue(`
+			SELECT id, state, request_hash FROM (
+				SELECT id, state, request_hash, now() AS at FROM pgtenancy.tenants WHERE idempotency_key = $1
+				UNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids
+					WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
+			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
+	}
+	b.Queue(`SELECT `+serverColumns+` FROM pgtenancy.servers s
+		WHERE s.state = 'open' AND (s.name = $1 OR $1 = '') ORDER BY s.name FOR UPDATE`, in.res.Server,
+	).Query(func(rows pgx.Rows) (err error) {
+		in.servers, err = pgx.CollectRows(rows, scanServer)
+		return err
+	})
+	if in.res.Warm != nil {
+		b.Queue(`SELECT s.name, w.id, w.database, w.role_name, w.password FROM pgtenancy.servers s CROSS JOIN LATERAL (
+				SELECT id, database, role_name, password FROM pgtenancy.warm_databases
+				WHERE server = s.name AND schema_hash = $2 AND state = 'ready'
+				ORDER BY (id = ANY($3::text[])) DESC, made_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+			) w WHERE s.state = 'open' AND (s.name = $1 OR $1 = '')`,
+			in.res.Server, in.res.SchemaHash, in.res.Warm.Prefer).Query(in.scanWarm)
+	}
+	return in.conn.SendBatch(ctx, b).Close()
+}
+
+func (in *intent) scanKnown(row pgx.Row) error {
+	var known ReplayError
+	err := row.Scan(&known.TenantID, &known.State, &in.hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	in.known = &known
+	return err
+}
+
+func (in *intent) scanWarm(rows pgx.Rows) error {
+	var server string
+	var w warmRow
+	_, err := pgx.ForEachRow(rows, []any{&server, &w.id, &w.database, &w.role, &w.password}, func() error {
+		in.warm[server] = w
+		return nil
+	})
+	return err
+}
+
+// replayed refuses a reservation whose idempotency key is known.
+func (in *intent) replayed(ctx context.Context) error {
+	if in.known == nil {
+		return nil
+	}
+	hash, err := in.r.keys.open(ctx, in.hash, "tenants", string(in.known.TenantID), "request_hash")
+	switch {
+	case err != nil:
+		return refuse(err)
+	case !bytes.Equal(hash, in.res.RequestHash):
+		return refuse(ErrKeyReused)
+	}
+	return refuse(in.known)
+}
+
+// write is the second round trip.
+func (in *intent) write(ctx context.Context) (*Claim, error) {
+	server, err := choose(in.servers, &in.res)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	b := new(pgx.Batch)
+	b.Queue(`UPDATE pgtenancy.servers SET tenants = tenants + 1 WHERE name = $1`, server.Name)
+	server.Tenants++
+	sealed := in.takeWarm(ctx, b, server.Name)
+	c := in.claim(server)
+	c.Warm = sealed != nil
+	if err := errors.Join(
+		in.insertTenant(ctx, b, c, sealed),
+		in.r.insertOrganization(ctx, b, in.res.ID, in.res.Organization),
+		in.r.insertAdmin(ctx, b, in.res.ID, in.res.Admin),
+	); err != nil {
+		return nil, refuse(err)
+	}
+	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, in.res.ID)
+	b.Queue(`COMMIT`)
+	err = in.conn.SendBatch(ctx, b).Close()
+	if sqlState(err) == divisionByZero {
+		err = refuse(fmt.Errorf("%w: %q", ErrIDTaken, in.res.ID))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// takeWarm gives the reservation the id, the names and the password of the warm database on server, if there is one, and
+// returns the password as it is sealed.
+func (in *intent) takeWarm(ctx context.Context, b *pgx.Batch, server string) (sealed []byte) {
+	w, ok := in.warm[server]
+	if !ok {
+		return nil
+	}
+	password, err := in.r.openPassword(ctx, w.password, w.id)
+	if err != nil { // it is of no use to anybody; a clone does as well
+		b.Queue(`UPDATE pgtenancy.warm_databases SET state = 'retiring' WHERE id = $1`, w.id)
+		return nil
+	}
+	b.Queue(`DELETE FROM pgtenancy.warm_databases WHERE id = $1`, w.id)
+	in.res.ID, in.res.Database, in.res.Role, in.res.Password, in.res.Step = w.id, w.database, w.role, password, in.res.Warm.Step
+	return w.password
+}
+
+// claim is what the rows will say.
+func (in *intent) claim(server Server) *Claim {
+	res := &in.res
+	t := Tenant{
+		Tenant: tenancy.Tenant{
+			ID: res.ID, State: tenancy.Provisioning, Epoch: 1, SchemaHash: res.SchemaHash, Endpoint: server.endpoint(),
+		},
+		Server: server, Organization: res.Organization, Attempt: 1, Step: res.Step,
+	}
+	t.Endpoint.Database, t.Endpoint.User, t.Endpoint.Password = res.Database, res.Role, res.Password
+	if at := &t.Organization.TrialEndsAt; !at.IsZero() {
+		*at = at.Truncate(time.Microsecond) // all that PostgreSQL keeps
+	}
+	return &Claim{Tenant: t, Admin: res.Admin, Data: res.Data, Owner: res.Owner, Attempt: 1}
+}
+
+// insertTenant writes the tenant's row. password is that of a warm database, sealed; nil: there is none.
+func (in *intent) insertTenant(ctx context.Context, b *pgx.Batch, c *Claim, password []byte) error {
+	const insert = `
+INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
+	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
+VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)
+RETURNING created_at, claim_expires`
+	res, keys, row := &in.res, in.r.keys, string(in.res.ID)
+	var data []byte
+	var err error
+	if res.Data != nil {
+		if data, err = keys.seal(ctx, res.Data, "tenants", row, "data"); err != nil {
+			return err
+		}
+	}
+	hash, err := keys.seal(ctx, res.RequestHash, "tenants", row, "request_hash")
+	if err != nil {
+		return err
+	}
+	if password == nil {
+		if password, err = keys.seal(ctx, []byte(res.Password.Reveal()), "tenants", row, "password"); err != nil {
+			return err
+		}
+	}
+	b.Queue(insert, res.ID, c.Tenant.Server.Name, res.Database, res.Role, password, res.SchemaHash, data, res.Owner, res.TTL,
+		res.Step, nullable(res.IdempotencyKey), hash,
+	).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Tenant.CreatedAt, &c.Expires) })
+	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen. An id
+	// that was used is an error of the statement, so that nothing is committed.
+	b.Queue(`SELECT 1 / CASE WHEN EXISTS (SELECT 1 FROM pgtenancy.retired_ids WHERE id = $1)
+		OR EXISTS (SELECT 1 FROM pgtenancy.warm_databases WHERE id = $1) THEN 0 ELSE 1 END`, res.ID)
+	return nil
+}
