@@ -178,7 +178,12 @@ func serverArgs(dir *directory, port int, settings map[string]string) []string {
 		all["unix_socket_directories"] = "" // a socket's path has room for 107 bytes, on macOS for 103
 	}
 	if dir.temporary {
-		maps.Copy(all, map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
+		maps.Copy(all, map[string]string{
+			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+			// With hundreds of small databases a worker would start all the time, and each DROP DATABASE looks through
+			// every buffer: with 16 MB it takes half the time that it takes with the default of 128.
+			"autovacuum": "off", "shared_buffers": "16MB",
+		})
 	}
 	maps.Copy(all, settings)
 	args := []string{"-D", dir.data()}
