@@ -26,8 +26,8 @@ func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// counted is a provisioner whose statements, in the registry and on the servers, are counted.
-func (f *fixture) counted(t *testing.T) (*provision.Provisioner, *counter) {
+// counting makes a provisioner whose statements, in the registry and on the servers, are counted.
+func (f *fixture) counting(t *testing.T) (*provision.Provisioner, *counter) {
 	t.Helper()
 	c := &counter{}
 	admin, regCfg := f.admin.Copy(), f.regCfg.Copy()
@@ -47,7 +47,7 @@ func TestPassOverManyTenantsIsCheapAndAccusesNobody(t *testing.T) {
 		t.Parallel()
 		f = newFixture(t)
 	}
-	p, c := f.counted(t)
+	p, c := f.counting(t)
 	few, many, passes := pgtest.Size(1, 10), pgtest.Size(5, 1000), pgtest.Size(4, 100)
 	f.crowd(t, p, 0, few)
 	forFew, _ := c.pass(t, p)

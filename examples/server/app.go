@@ -183,26 +183,32 @@ func (a *app) close(ctx context.Context) error {
 }
 
 // handler returns everything that the program serves.
-func (a *app) handler(h hooks) (http.Handler, error) {
-	mw, err := middleware.New(middleware.Config{Resolver: a.resolver, Verifier: a.verifier, Logger: a.log})
+func (a *app) handler(o options, h hooks) (http.Handler, error) {
+	var identify middleware.Identifier
+	if o.domain != "" {
+		identify = middleware.FromSubdomain(o.domain)
+	}
+	mw, err := middleware.New(middleware.Config{
+		Resolver: a.resolver, Verifier: a.verifier, Identify: identify, Logger: a.log,
+	})
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
+	mux := table{http.NewServeMux(), h.mounted}
 	api.Register(mux, api.Config{
 		Accounts: a.accounts, Profiles: a.profiles, Registry: a.registry, Provisioner: a.provisioner,
 		Middleware: mw, Logger: a.log, Progress: h.progress,
 	})
 	err = web.Register(mux, web.Config{
 		Accounts: a.accounts, Profiles: a.profiles, Registry: a.registry, Resolver: a.resolver,
-		Verifier: a.verifier, Logger: a.log,
+		Verifier: a.verifier, Identify: identify, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
-	return logged(a.log, mux), nil
+	return logged(a.log, recovered(a.log, mux)), nil
 }
 
 // ready says whether requests should be sent here: the registry answers, and the program is not about to stop.

@@ -35,6 +35,7 @@ type running struct {
 type setup struct {
 	registry string // default: a fresh database
 	prefix   string
+	domain   string
 	maxPools int
 	warm     int
 	env      map[string]string
@@ -58,6 +59,9 @@ func start(t *testing.T, s setup) *running {
 	args := []string{"-addr=localhost:0", "-registry=" + s.registry, "-warm=" + strconv.Itoa(s.warm)}
 	if s.prefix != "" {
 		args = append(args, "-prefix="+s.prefix)
+	}
+	if s.domain != "" {
+		args = append(args, "-domain="+s.domain)
 	}
 	if s.maxPools != 0 {
 		args = append(args, "-max-pools="+strconv.Itoa(s.maxPools))

@@ -17,10 +17,11 @@ type process struct {
 	hooks          hooks
 }
 
-// hooks let tests fail a sign-up where they choose.
+// hooks let tests fail a sign-up where they choose, and know every route.
 type hooks struct {
 	progress func(r *http.Request, step string)
 	steps    []provision.Step
+	mounted  func(pattern string) // told of each route; may be nil
 }
 
 // options is what the command line and the environment say.
@@ -28,6 +29,7 @@ type options struct {
 	addr        string
 	registry    string // database of the registry
 	prefix      string // of tenants' databases
+	domain      string // churches' hosts are under it; empty: the token alone says which church
 	data        string
 	maxPools    int
 	maxConns    int // to the server, of all processes together
@@ -45,6 +47,7 @@ func parseOptions(args []string, p process) (options, error) {
 	f.StringVar(&o.addr, "addr", "localhost:8080", "address to listen on")
 	f.StringVar(&o.registry, "registry", "pgtenancy_registry", "name of the registry's database")
 	f.StringVar(&o.prefix, "prefix", "tenant_", "beginning of the names of churches' databases")
+	f.StringVar(&o.domain, "domain", "", "domain under which each church has a host, ID.domain (default: churches have none)")
 	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
 	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")

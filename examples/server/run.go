@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, p process) (err error) {
 
 // serve listens until ctx ends or one of the program's loops fails, and returns when everything has come to rest.
 func (a *app) serve(ctx context.Context, o options, p process) error {
-	handler, err := a.handler(p.hooks)
+	handler, err := a.handler(o, p.hooks)
 	if err != nil {
 		return err
 	}

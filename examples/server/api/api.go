@@ -24,9 +24,15 @@ type Config struct {
 	Progress func(r *http.Request, step string)
 }
 
+// Mux is where routes are mounted; *http.ServeMux is one.
+type Mux interface {
+	Handle(pattern string, h http.Handler)
+}
+
 // Register adds the API's routes to mux.
-func Register(mux *http.ServeMux, cfg Config) {
-	a := &api{cfg}
+func Register(mux Mux, cfg Config) {
+	a := &api{cfg: cfg, sites: http.NewCrossOriginProtection()}
+	a.sites.SetDenyHandler(a.answer(func(http.ResponseWriter, *http.Request) error { return errCrossSite }))
 	mux.Handle("POST /api/auth/register", a.open(a.register))
 	mux.Handle("POST /api/auth/login", a.open(a.login))
 	mux.Handle("POST /api/auth/refresh", a.open(a.refresh))
@@ -51,23 +57,37 @@ func Register(mux *http.ServeMux, cfg Config) {
 	mux.Handle("POST /api/conversations/{id}/messages", a.leased(say(conversations)))
 }
 
-type api struct{ cfg Config }
+type api struct {
+	cfg   Config
+	sites *http.CrossOriginProtection
+}
 
 // handler is a handler whose error is answered with a problem.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// open makes a handler for everyone.
-func (a *api) open(h handler) http.Handler {
+// answer makes a handler of h. What it answers is for the client alone, and of the type that it says.
+func (a *api) answer(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := h(w, r); err != nil {
 			a.problem(w, r, err)
 		}
 	})
 }
 
+// open makes a handler for everyone. Like the others it refuses what another site has a browser send: no cookie means
+// anything here, but a sign-up makes a database, and visitors of a hostile page are many.
+func (a *api) open(h handler) http.Handler {
+	return a.sites.Handler(a.cfg.Middleware.Identify(a.answer(h)))
+}
+
 // signedIn makes a handler for who is signed in.
-func (a *api) signedIn(h handler) http.Handler { return a.cfg.Middleware.Authenticate(a.open(h)) }
+func (a *api) signedIn(h handler) http.Handler {
+	return a.sites.Handler(a.cfg.Middleware.Authenticate(a.answer(h)))
+}
 
 // leased makes a handler that runs with a lease of the caller's own database.
-func (a *api) leased(h handler) http.Handler { return a.cfg.Middleware.Handler(a.open(h)) }
+func (a *api) leased(h handler) http.Handler {
+	return a.sites.Handler(a.cfg.Middleware.Handler(a.answer(h)))
+}

@@ -7,10 +7,16 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
+	"github.com/pgtenancy/pgtenancy/middleware"
+	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
+// register signs a church up, and not at the host of one that there is.
 func (a *api) register(w http.ResponseWriter, r *http.Request) error {
+	if _, addressed := middleware.Addressed(r.Context()); addressed {
+		return errNoRoute
+	}
 	var in struct {
 		Email      string `json:"email"`
 		Password   string `json:"password"`
@@ -45,8 +51,9 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &in); err != nil {
 		return err
 	}
+	tenant, _ := middleware.Addressed(r.Context())
 	session, err := a.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
-		Email: in.Email, Password: in.Password, Addr: ClientAddr(r),
+		Email: in.Email, Password: in.Password, Tenant: tenant, Addr: ClientAddr(r),
 	})
 	if err != nil {
 		return err
@@ -64,6 +71,9 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	session, err := a.cfg.Accounts.Refresh(r.Context(), in.RefreshToken)
 	if err != nil {
 		return err
+	}
+	if tenant, addressed := middleware.Addressed(r.Context()); addressed && tenant != session.Tenant.ID {
+		return registry.ErrInvalidSession
 	}
 	return encode(w, http.StatusOK, newSession(session))
 }

@@ -18,6 +18,7 @@ var (
 	errNoRoute   = errors.New("api: no such route")
 	errMethod    = errors.New("api: method not allowed")
 	errForbidden = errors.New("api: role does not allow this")
+	errCrossSite = errors.New("api: request of another site")
 )
 
 // problemOf returns the answer to an error that the middleware has no better one for. Two errors that must not be told
@@ -35,6 +36,8 @@ func problemOf(err error) (status int, title, detail string) {
 		return http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), ""
 	case is(errForbidden):
 		return http.StatusForbidden, "Forbidden", "Only the church's primary admin may do this."
+	case is(errCrossSite):
+		return http.StatusForbidden, "Forbidden", "Pages of other sites may not do this."
 	case is(church.ErrInUse):
 		return http.StatusConflict, "Still in use", "Other records need this one."
 	case is(church.ErrSent):

@@ -29,7 +29,7 @@ type service[T, In any] interface {
 type record interface{ Cursor() church.Cursor }
 
 // resource adds the five routes of one noun.
-func resource[T record, In any](a *api, mux *http.ServeMux, path string, s service[T, In]) {
+func resource[T record, In any](a *api, mux Mux, path string, s service[T, In]) {
 	route := func(pattern string, h handler) { mux.Handle(pattern, a.leased(h)) }
 	mux.Handle(path, a.open(notAllowed("GET, POST")))
 	mux.Handle(path+"/{id}", a.open(notAllowed("GET, PUT, DELETE")))

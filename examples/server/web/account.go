@@ -8,7 +8,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/api"
+	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // formPage is a page with one form.
@@ -42,10 +44,18 @@ func (s *site) landing(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) signUpForm(w http.ResponseWriter, r *http.Request) {
+	if _, church := middleware.Addressed(r.Context()); church { // this host has its church
+		s.missing(w, r)
+		return
+	}
 	s.show(w, r, http.StatusOK, "signup", formPage{Form: signUpForm(rand.Text())})
 }
 
 func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
+	if _, church := middleware.Addressed(r.Context()); church {
+		s.missing(w, r)
+		return
+	}
 	session, err := s.cfg.Accounts.SignUp(r.Context(), accounts.SignUp{
 		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
 		FirstName: r.PostFormValue("firstName"), LastName: r.PostFormValue("lastName"),
@@ -53,8 +63,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 		Addr: api.ClientAddr(r),
 	})
 	if err == nil {
-		setCookies(w, session)
-		http.Redirect(w, r, "/church", http.StatusSeeOther)
+		s.begin(w, r, session)
 		return
 	}
 	wrong, status := api.Fields(err), http.StatusUnprocessableEntity
@@ -77,13 +86,13 @@ func (s *site) signInForm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
+	tenant, _ := middleware.Addressed(r.Context())
 	session, err := s.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
-		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Addr: api.ClientAddr(r),
+		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Tenant: tenant, Addr: api.ClientAddr(r),
 	})
 	switch {
 	case err == nil:
-		setCookies(w, session)
-		http.Redirect(w, r, "/church", http.StatusSeeOther)
+		s.begin(w, r, session)
 	case errors.Is(err, accounts.ErrBadCredentials):
 		form := signInForm().fill(r, nil)
 		form.Error = "Wrong e-mail or password."
@@ -91,6 +100,18 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.refuse(w, r, err)
 	}
+}
+
+// begin puts a new session in place of the one that the browser had, which ends.
+func (s *site) begin(w http.ResponseWriter, r *http.Request, session *accounts.Session) {
+	if id, err := s.identity(r); err == nil {
+		if err := s.cfg.Accounts.SignOut(r.Context(), id); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	setCookies(w, session)
+	http.Redirect(w, r, "/church", http.StatusSeeOther)
 }
 
 // signOut ends the session, also when its access token has expired, and forgets the cookies whatever happens.
@@ -105,14 +126,20 @@ func (s *site) signOut(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
+// identity is whose session the cookies hold, if the request addresses their church or none.
 func (s *site) identity(r *http.Request) (*authn.Identity, error) {
 	id, err := s.cfg.Verifier.Verify(r.Context(), cookie(r, accessCookie))
-	if err == nil {
-		return id, nil
-	}
-	session, err := s.cfg.Accounts.Refresh(r.Context(), cookie(r, refreshCookie))
 	if err != nil {
-		return nil, err
+		session, err := s.cfg.Accounts.Refresh(r.Context(), cookie(r, refreshCookie))
+		if err != nil {
+			return nil, err
+		}
+		if id, err = s.cfg.Verifier.Verify(r.Context(), session.AccessToken.Reveal()); err != nil {
+			return nil, err
+		}
 	}
-	return s.cfg.Verifier.Verify(r.Context(), session.AccessToken.Reveal())
+	if !addressed(r, tenancy.ID(id.Tenant)) {
+		return nil, middleware.ErrTenantMismatch
+	}
+	return id, nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/middleware"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // The prefix __Host- makes a browser refuse the cookie unless it is Secure, for this host alone and for all paths.
@@ -52,6 +54,12 @@ func accessToken(r *http.Request) string {
 	return cookie(r, accessCookie)
 }
 
+// addressed reports whether r may be for a tenant: it addresses that one, or none.
+func addressed(r *http.Request, id tenancy.ID) bool {
+	host, ok := middleware.Addressed(r.Context())
+	return !ok || host == id
+}
+
 // enter renews an access token that has expired, if there is a refresh token, before it lets a request through.
 func (s *site) enter(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,6 +69,9 @@ func (s *site) enter(next http.Handler) http.Handler {
 			return
 		}
 		session, err := s.cfg.Accounts.Refresh(r.Context(), refresh)
+		if err == nil && !addressed(r, session.Tenant.ID) {
+			err = middleware.ErrTenantMismatch
+		}
 		if err != nil {
 			s.refuse(w, r, err)
 			return

@@ -1,13 +1,16 @@
 package web
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+)
 
 const maxForm = 1 << 20
 
 // protect sets the headers that keep a browser from doing what no page here asks for, refuses forms that were sent from
 // other sites, and bounds the body.
-func protect(next http.Handler) http.Handler {
-	checked := http.NewCrossOriginProtection().Handler(next)
+func (s *site) protect(next http.Handler) http.Handler {
+	checked := http.NewCrossOriginProtection().Handler(s.parse(next))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; "+
@@ -18,6 +21,23 @@ func protect(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		checked.ServeHTTP(w, r)
+	})
+}
+
+// parse reads the form, because PostFormValue takes one that cannot be read for an empty one.
+func (s *site) parse(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := r.ParseForm()
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			s.show(w, r, http.StatusRequestEntityTooLarge, "message",
+				notice{Title: "Too large", Text: "A form must not be larger than 1 MiB."})
+			return
+		}
+		if err != nil {
+			s.show(w, r, http.StatusBadRequest, "message", notice{Title: "Not understood", Text: "The form is damaged."})
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

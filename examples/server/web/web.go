@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/examples/server/api"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -16,7 +17,7 @@ import (
 //go:embed templates static
 var files embed.FS
 
-// Config is what the pages work with. Every field is required.
+// Config is what the pages work with. Every field but Identify is required.
 type Config struct {
 	Accounts *accounts.Accounts
 	Profiles accounts.Profiles
@@ -24,6 +25,9 @@ type Config struct {
 	Resolver *tenancy.Resolver
 	Verifier middleware.Verifier
 	Logger   *slog.Logger
+
+	// Identify says which church a request addresses. Nil: the session alone decides.
+	Identify middleware.Identifier
 }
 
 type site struct {
@@ -33,7 +37,7 @@ type site struct {
 }
 
 // Register adds the pages to mux.
-func Register(mux *http.ServeMux, cfg Config) error {
+func Register(mux api.Mux, cfg Config) error {
 	s := &site{cfg: cfg, pages: map[string]*template.Template{}}
 	for _, name := range []string{"landing", "signup", "signin", "church", "message"} {
 		page, err := template.ParseFS(files, "templates/base.html", "templates/"+name+".html")
@@ -44,7 +48,8 @@ func Register(mux *http.ServeMux, cfg Config) error {
 	}
 	var err error
 	s.in, err = middleware.New(middleware.Config{
-		Resolver: cfg.Resolver, Verifier: cfg.Verifier, Token: accessToken, ErrorHandler: s.refuse,
+		Resolver: cfg.Resolver, Verifier: cfg.Verifier, Identify: cfg.Identify, Token: accessToken,
+		ErrorHandler: s.refuse,
 	})
 	if err != nil {
 		return err
@@ -57,9 +62,11 @@ func Register(mux *http.ServeMux, cfg Config) error {
 	return nil
 }
 
-func (s *site) routes(mux *http.ServeMux, static http.Handler) {
-	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, protect(h)) }
-	closed := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, protect(s.enter(s.in.Handler(h)))) }
+func (s *site) routes(mux api.Mux, static http.Handler) {
+	open := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.protect(s.in.Identify(h))) }
+	closed := func(pattern string, h http.HandlerFunc) {
+		mux.Handle(pattern, s.protect(s.in.Identify(s.enter(s.in.Handler(h)))))
+	}
 
 	open("GET /{$}", s.landing)
 	open("GET /signup", s.signUpForm)
@@ -71,5 +78,5 @@ func (s *site) routes(mux *http.ServeMux, static http.Handler) {
 	closed("POST /church/members", s.addMember)
 	closed("POST /church/messages", s.addMessage)
 	open("/", s.missing)
-	mux.Handle("GET /static/", protect(cache(http.StripPrefix("/static/", static))))
+	mux.Handle("GET /static/{file}", s.protect(cache(http.StripPrefix("/static/", static)))) // one by one: no listing
 }
