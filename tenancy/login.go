@@ -55,7 +55,7 @@ func (l *login) begin(cc *pgx.ConnConfig) {
 		}
 	}
 	l.lookup = cc.LookupFunc
-	cc.LookupFunc = once(l.lookup)
+	cc.LookupFunc = lookUpOnce(l.lookup)
 	next := cc.OnPgError
 	cc.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 		again := err.Code == invalidPassword && !l.ended && len(l.refused) < relogins
@@ -68,8 +68,8 @@ func (l *login) begin(cc *pgx.ConnConfig) {
 	}
 }
 
-// once looks each host up once.
-func once(lookup pgconn.LookupFunc) pgconn.LookupFunc {
+// lookUpOnce looks each host up once.
+func lookUpOnce(lookup pgconn.LookupFunc) pgconn.LookupFunc {
 	type answer struct {
 		addrs []string
 		err   error

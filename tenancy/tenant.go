@@ -40,6 +40,9 @@ type Endpoint struct {
 	Port     uint16
 	Database string
 	User     string
+
+	// Password may be replaced at any time, in the directory first and on the server right after it: a connect that is
+	// refused for it (SQLSTATE 28P01) asks the directory and tries again, three times within a second and a half.
 	Password Secret
 
 	// Pooled says that Host and Port lead to a pooler in transaction mode. Then nothing is prepared by name:

@@ -24,8 +24,8 @@ const secret = "planted-planted-planted-planted!"
 // opaque names a type that only its constructor can put a secret into.
 type opaque struct{ name string }
 
-// secretName is how fields are called that hold one, as text or bytes. Error texts of commands may hold anything.
-var secretName = regexp.MustCompile(`(?i)password|secret|token$|requesthash|^data$|^value$|^result$|email|^env$|^trial`)
+// secretName is how fields are called that hold one as text.
+var secretName = regexp.MustCompile(`(?i)password|secret|token$|requesthash|^data$|^value$|^result$|email|^env$`)
 
 // planter puts the secret wherever it can be: into every field of a type made for secrets, and into those whose name says
 // so.
