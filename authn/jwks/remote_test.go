@@ -95,7 +95,7 @@ func unusable() map[string]func(e *endpoint) {
 	return map[string]func(*endpoint){
 		"500":            answer(http.StatusInternalServerError, `{"keys":[]}`),
 		"204":            answer(http.StatusNoContent, ""),
-		"redirect":       func(e *endpoint) { e.serve(http.RedirectHandler("https://evil.example/", http.StatusFound)) },
+		"redirect":       redirect,
 		"HTML":           answer(http.StatusOK, "<html>"),
 		"empty":          answer(http.StatusOK, ""),
 		"empty object":   answer(http.StatusOK, `{}`),
@@ -107,6 +107,18 @@ func unusable() map[string]func(e *endpoint) {
 		"1 MB":           answer(http.StatusOK, strings.Repeat(" ", 1<<20)+twice),
 		"no answer":      (*endpoint).hang,
 	}
+}
+
+// redirect makes e send who asks to another host, where there is a set.
+func redirect(e *endpoint) {
+	evil := must(jwks.NewHandler(jwks.HandlerConfig{Keys: []authn.Key{key("a"), key("b")}}))
+	e.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Host == "evil.example" {
+			evil.ServeHTTP(w, r)
+			return
+		}
+		http.Redirect(w, r, "https://evil.example/", http.StatusFound)
+	}))
 }
 
 func TestGoodKeysOutliveFailedFetches(t *testing.T) {

@@ -40,6 +40,7 @@ type app struct {
 	accounts    *accounts.Accounts
 	issuer      *authn.Issuer
 	verifier    *authn.Cache
+	publicKeys  http.Handler
 	profiles    accounts.Table
 	leave       func() // gives this process's part of the connections back; nil: it has none
 	stopping    atomic.Bool
@@ -51,7 +52,7 @@ func newApp(ctx context.Context, o options, admin *pgx.ConnConfig, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	a := &app{log: log}
+	a := &app{log: log, publicKeys: k.public}
 	if a.pool, err = openRegistry(ctx, admin, o.registry); err != nil {
 		return nil, err
 	}
@@ -206,6 +207,7 @@ func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	mux.Handle("/.well-known/jwks.json", a.publicKeys)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	return logged(a.log, recovered(a.log, mux)), nil

@@ -7,14 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/authn/jwks"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // keyFile is the form of the file with the keys; index and seal are as registry.ParseKeyring takes them.
+//
+// It is read at the start. To rotate the token key, restart every process after each of three changes: put a new one
+// into tokens; a quarter of an hour later, when whoever reads the JWK set knows it, swap it with token; another quarter
+// of an hour and 30 s later, when what the old one signed has expired, take that away.
 type keyFile struct {
 	Index  []storedKey `json:"index"`            // of the blind index over e-mails
 	Seal   []storedKey `json:"seal"`             // of what is sealed in the registry
@@ -36,7 +42,8 @@ type tokenKey struct {
 type keys struct {
 	ring   *registry.Keyring
 	token  authn.Key
-	tokens []authn.Key // token first
+	tokens []authn.Key  // token first
+	public http.Handler // serves the public halves of tokens
 }
 
 // loadKeys reads the file at path. If there is none, it makes one that only its owner can read.
@@ -77,6 +84,9 @@ func openKeys(raw []byte) (k keys, err error) {
 		k.tokens = append(k.tokens, key)
 	}
 	k.token = k.tokens[0]
+	if k.public, err = jwks.NewHandler(jwks.HandlerConfig{Keys: k.tokens}); err != nil {
+		return keys{}, err
+	}
 	return k, nil
 }
 

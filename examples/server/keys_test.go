@@ -2,11 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/authn/jwks"
 )
 
 func TestKeysAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
@@ -37,6 +43,75 @@ func TestKeysAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
 		t.Errorf("files left: %v", left)
+	}
+}
+
+// A second service that has no key of its own accepts the program's tokens by the set that it publishes.
+func TestAnotherServiceAcceptsTokensByThePublishedKeys(t *testing.T) {
+	t.Parallel()
+	r := start(t, setup{prefix: "jwks_"})
+	s := r.register(t, "keys")
+	other, err := jwks.NewRemote(jwks.RemoteConfig{
+		URL: r.url + "/.well-known/jwks.json", Issuer: audience, Audience: audience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if id, err := other.Verify(t.Context(), s.AccessToken); err != nil || id.Tenant != s.Church.ID || id.Subject != s.Admin.ID {
+		t.Errorf("%+v, %v", id, err)
+	}
+	status, body, err := r.as("").send(t.Context(), http.MethodGet, "/.well-known/jwks.json", nil)
+	if err != nil || status != http.StatusOK || bytes.Contains(body, []byte(`"d"`)) {
+		t.Errorf("the set: %d %s, %v", status, body, err)
+	}
+}
+
+func TestTokenKeyIsRotatedByTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys.json")
+	if _, err := loadKeys(path); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file keyFile
+	if err := json.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	old, next := file.Token, tokenKey{ID: "2", Seed: random()}
+	var tokens []string // the one signed in each state
+	for state, keys := range [][]tokenKey{{old}, {old, next}, {next, old}, {next}} {
+		file.Token, file.Tokens = keys[0], keys[1:]
+		raw, err := json.Marshal(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := openKeys(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issuer, err := authn.NewIssuer(authn.IssuerConfig{Key: k.token, Issuer: audience, Audience: audience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, _, err := issuer.Issue(authn.Identity{Subject: "a", Tenant: "t", Session: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verifier, err := authn.NewVerifier(authn.VerifierConfig{Keys: k.tokens, Issuer: audience, Audience: audience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, token)
+		for made, token := range tokens {
+			_, err := verifier.Verify(t.Context(), token)
+			if gone := state == 3 && made < 2; gone != errors.Is(err, authn.ErrTokenInvalid) || !gone && err != nil {
+				t.Errorf("in state %d, a token of state %d: %v", state, made, err)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,4 @@
+package jwks
+
+// Fetch fetches a set once.
+var Fetch = fetch
