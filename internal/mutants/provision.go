@@ -31,5 +31,47 @@ func ofProvision() []mutant {
 		old:  "if diff := got.Diff(want); diff != nil {",
 		new:  "if diff := got.Diff(want); diff != nil && false {",
 		test: "./provision TestUpgradeThatMissesTheSchemaIsRolledBack",
+	}, {
+		name: "the fence of a keeper that gives a warm database away",
+		file: "registry/warm.go",
+		old:  "WHERE `+fence+` AND state = 'making'`, c)",
+		new:  "WHERE id = $1 AND ($2::int IS NOT NULL) AND ($3::text IS NOT NULL) AND state = 'making'`, c)",
+		test: "./registry TestWarmDatabaseOfADeadMakerIsFinishedOrRetired",
+	}, {
+		name: "the proof that a role is ours",
+		file: "provision/database.go",
+		old:  "\tm, ok := tenancy.ParseMark(f.roleNote)\n\treturn ok && m.Tenant == id\n",
+		new:  "\treturn f.role || id == \"\"\n",
+		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
+	}, {
+		name: "the mark in the proof that a database is ours",
+		file: "provision/database.go",
+		old:  "return f.owner == p.names.ownerRole() && (f.comment == \"\" || ok && m.Tenant == id)",
+		new:  "return f.owner == p.names.ownerRole() && (f.comment == \"\" || ok || m.Tenant == id)",
+		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
+	}, {
+		name: "the owner in the proof that a database is ours",
+		file: "provision/database.go",
+		old:  "return f.owner == p.names.ownerRole() && (",
+		new:  "return (",
+		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
+	}, {
+		name: "what was half dropped is dropped and not changed",
+		file: "provision/database.go",
+		old:  "\tif f.database && !f.broken {\n",
+		new:  "\tif f.database {\n",
+		test: "./provision TestInterruptedDropKeepsItsNamesUntilItIsEnded",
+	}, {
+		name: "tenants are listed by the page",
+		file: "provision/survey.go",
+		old:  "const page = 1000",
+		new:  "const page = 1",
+		test: "./provision TestPassOverManyTenantsIsCheapAndAccusesNobody",
+	}, {
+		name: "an inspection does nothing",
+		file: "provision/survey.go",
+		old:  "case f.database && !r.looks:",
+		new:  "case f.database:",
+		test: "./provision TestInspectReportsWhatReconcileDoesAndDoesNothing",
 	}}
 }
