@@ -10,39 +10,70 @@ import (
 
 // signUp is what a sign-up costs: from stock, cloned, and as others do it.
 func signUp(ctx context.Context, s *suite) error {
-	for _, fsync := range pick(s.short, []string{"off"}, []string{"on", "off"}) {
-		for _, ballast := range pick(s.short, []int{0}, []int{0, 500, 2000}) {
-			if err := signUpsOn(ctx, s, fsync, ballast); err != nil {
-				return fmt.Errorf("fsync %s: %w", fsync, err)
+	sizes := pick(s.short,
+		[]signUpSize{{fsync: "off", warm: 2, cold: 2, atOnce: []int{2}, crowd: 2}},
+		[]signUpSize{
+			{fsync: "on", warm: 40, cold: 20, atOnce: []int{1, 4, 8}, crowd: 24},
+			{fsync: "off", warm: 40, cold: 20, atOnce: []int{1, 4, 8}, crowd: 24},
+			{fsync: "off", before: 500, warm: 20, cold: 12},
+			{fsync: "off", before: 2000, warm: 20, cold: 12},
+		})
+	var y *yard
+	var err error
+	for _, size := range sizes {
+		if y == nil || y.fsync != size.fsync {
+			if err = errors.Join(y.close(), ctx.Err()); err != nil {
+				return err
 			}
+			s.say("starts PostgreSQL with fsync %s", size.fsync)
+			if y, err = newYard(ctx, size.fsync); err != nil {
+				return err
+			}
+			s.report.Machine.PostgreSQL = y.version
+		}
+		if err = signUpsOn(ctx, s, y, size); err != nil {
+			err = fmt.Errorf("%s: %w", size, err)
+			break
 		}
 	}
-	return nil
-}
-
-// signUpsOn measures on a server of its own that has some databases already.
-func signUpsOn(ctx context.Context, s *suite, fsync string, ballast int) error {
-	name := "fsync " + fsync
-	if ballast > 0 {
-		name += ", " + thousands(ballast) + " databases before"
-	}
-	s.say("starts PostgreSQL with %s", name)
-	y, err := newYard(ctx, fsync, ballast)
-	if err != nil {
-		return err
-	}
-	s.report.Machine.PostgreSQL = y.version
-	err = errors.Join(
-		warmSignUps(ctx, s, y, name),
-		coldSignUps(ctx, s, y, name),
-		crowdedSignUps(ctx, s, y, name),
-	)
 	return errors.Join(err, y.close())
 }
 
+// signUpSize is one setting, and how often each contender runs in it.
+type signUpSize struct {
+	fsync  string // "on" or "off"
+	before int    // databases on the server
+	warm   int    // rounds from stock
+	cold   int    // rounds without
+	atOnce []int  // sign-ups at a time, in rounds of their own
+	crowd  int    // sign-ups in each of these
+}
+
+func (size signUpSize) String() string {
+	if size.before > 0 {
+		return fmt.Sprintf("fsync %s, %s databases before", size.fsync, thousands(size.before))
+	}
+	return "fsync " + size.fsync
+}
+
+// signUpsOn measures one setting.
+func signUpsOn(ctx context.Context, s *suite, y *yard, size signUpSize) error {
+	if size.before > 0 {
+		s.say("makes databases until there are %s", thousands(size.before))
+		if err := y.fill(ctx, size.before); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		warmSignUps(ctx, s, y, size),
+		coldSignUps(ctx, s, y, size),
+		crowdedSignUps(ctx, s, y, size),
+	)
+}
+
 // warmSignUps compares with the floor: the same rows written by hand, and no tenant to be had.
-func warmSignUps(ctx context.Context, s *suite, y *yard, name string) error {
-	n := pick(s.short, 2, 60)
+func warmSignUps(ctx context.Context, s *suite, y *yard, size signUpSize) error {
+	n, name := size.warm, size.String()+", warm"
 	s.say("makes two stocks of %d", n)
 	holding, err := y.newShop(ctx, n, n)
 	if err != nil {
@@ -59,7 +90,7 @@ func warmSignUps(ctx context.Context, s *suite, y *yard, name string) error {
 		return err
 	}
 	defer floor.close()
-	runs, err := s.race(ctx, n, name+", warm", []contender{
+	runs, err := s.race(ctx, n, name, []contender{
 		{name: "by hand, statement by statement", rival: true, run: timed(floor.stepwise)},
 		{name: "by hand, three round trips in all", rival: true, run: timed(floor.batched)},
 		{name: "Create, connection held", run: timed(holding.take)},
@@ -68,7 +99,7 @@ func warmSignUps(ctx context.Context, s *suite, y *yard, name string) error {
 	if err != nil {
 		return err
 	}
-	f := figure{Case: name + ", warm", Subject: "Create, connection held", Metric: "times by hand", Goal: atMost(1.5)}
+	f := figure{Case: name, Subject: "Create, connection held", Metric: "times by hand", Goal: atMost(1.5)}
 	s.add(f, ratios(runs[2], runs[0])...)
 	f.Metric, f.Goal = "times by hand in three round trips", nil
 	s.add(f, ratios(runs[2], runs[1])...)
@@ -78,13 +109,14 @@ func warmSignUps(ctx context.Context, s *suite, y *yard, name string) error {
 }
 
 // coldSignUps compares with the one statement that a clone cannot do without.
-func coldSignUps(ctx context.Context, s *suite, y *yard, name string) error {
+func coldSignUps(ctx context.Context, s *suite, y *yard, size signUpSize) error {
+	name := size.String() + ", cold"
 	empty, err := y.newShop(ctx, 0, 0)
 	if err != nil {
 		return err
 	}
 	defer empty.close()
-	runs, err := s.race(ctx, pick(s.short, 2, 30), name+", cold", []contender{
+	runs, err := s.race(ctx, size.cold, name, []contender{
 		{name: "CREATE DATABASE … TEMPLATE", rival: true, run: timed(empty.clone)},
 		{name: "CREATE DATABASE … TEMPLATE, connect, INSERT", rival: true, run: timed(empty.enter)},
 		{name: "CREATE DATABASE, 25 tables in a transaction", rival: true, run: timed(empty.build)},
@@ -93,7 +125,7 @@ func coldSignUps(ctx context.Context, s *suite, y *yard, name string) error {
 	if err != nil {
 		return err
 	}
-	f := figure{Case: name + ", cold", Subject: "Create", Metric: "times CREATE DATABASE … TEMPLATE", Goal: atMost(1.3)}
+	f := figure{Case: name, Subject: "Create", Metric: "times CREATE DATABASE … TEMPLATE", Goal: atMost(1.3)}
 	s.add(f, ratios(runs[3], runs[0])...)
 	f.Metric, f.Goal = "times CREATE DATABASE … TEMPLATE, connect, INSERT", nil
 	s.add(f, ratios(runs[3], runs[1])...)
@@ -115,9 +147,10 @@ func (s *suite) race(ctx context.Context, rounds int, name string, contenders []
 }
 
 // crowdedSignUps has several at once.
-func crowdedSignUps(ctx context.Context, s *suite, y *yard, name string) error {
-	for _, at := range pick(s.short, []int{2}, []int{1, 4, 8}) {
-		n := pick(s.short, at, 64)
+func crowdedSignUps(ctx context.Context, s *suite, y *yard, size signUpSize) error {
+	for _, at := range size.atOnce {
+		name, n := fmt.Sprintf("%s, %d at a time", size, at), size.crowd
+		s.say("%s: %d sign-ups of each", name, n)
 		stocked, err := y.newShop(ctx, n, n)
 		if err != nil {
 			return err
@@ -130,21 +163,18 @@ func crowdedSignUps(ctx context.Context, s *suite, y *yard, name string) error {
 		for _, c := range []struct {
 			subject string
 			rival   bool
-			n       int
 			do      func(context.Context) error
 		}{
-			{"Create, warm", false, n, stocked.take},
-			{"Create, cold", false, pick(s.short, at, 32), empty.make},
-			{"CREATE DATABASE … TEMPLATE", true, pick(s.short, at, 32), empty.clone},
+			{"Create, warm", false, stocked.take},
+			{"Create, cold", false, empty.make},
+			{"CREATE DATABASE … TEMPLATE", true, empty.clone},
 		} {
 			start := time.Now()
-			if err = atOnce(ctx, at, c.n, c.do); err != nil {
+			if err = atOnce(ctx, at, n, c.do); err != nil {
 				break
 			}
-			s.add(figure{
-				Case: fmt.Sprintf("%s, %d at a time", name, at), Subject: c.subject, Rival: c.rival,
-				Metric: "sign-ups", Unit: "/s",
-			}, float64(c.n)/time.Since(start).Seconds())
+			s.add(figure{Case: name, Subject: c.subject, Rival: c.rival, Metric: "sign-ups", Unit: "/s"},
+				float64(n)/time.Since(start).Seconds())
 		}
 		stocked.close()
 		empty.close()

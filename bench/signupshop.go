@@ -73,12 +73,15 @@ func (sh *shop) open(ctx context.Context, stock, conns int) (err error) {
 	if err != nil {
 		return err
 	}
-	// The one that is measured makes none itself before the last is taken.
-	cfg.Warm, cfg.WarmConns, cfg.Interval, cfg.WarmInterval = min(1, conns), conns, 0, 0
-	if sh.Provisioner, err = provision.New(cfg); err != nil || conns == 0 {
+	// The one that is measured makes none itself before the last is taken. It runs as it does in a service.
+	cfg.Warm, cfg.WarmConns, cfg.Interval, cfg.WarmInterval = min(1, stock), conns, 0, 0
+	if sh.Provisioner, err = provision.New(cfg); err != nil {
 		return err
 	}
 	sh.stop = runs(ctx, sh.Provisioner)
+	if conns == 0 {
+		return nil
+	}
 	return sh.until(ctx, func() (bool, error) {
 		var n int
 		err := sh.admins.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity

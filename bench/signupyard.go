@@ -18,12 +18,13 @@ import (
 // yard is a server on which sign-ups are measured.
 type yard struct {
 	server  *devpg.Server
+	fsync   string
 	version string
 	prefix  string // of everything on it
 	shops   atomic.Int64
 }
 
-func newYard(ctx context.Context, fsync string, ballast int) (*yard, error) {
+func newYard(ctx context.Context, fsync string) (*yard, error) {
 	server, err := devpg.Start(ctx, devpg.Config{Settings: map[string]string{
 		"fsync": fsync, "synchronous_commit": fsync, "full_page_writes": fsync,
 		"max_connections": "300", "max_wal_size": "8GB", "shared_buffers": "512MB", "autovacuum": "off",
@@ -31,32 +32,46 @@ func newYard(ctx context.Context, fsync string, ballast int) (*yard, error) {
 	if err != nil {
 		return nil, err
 	}
-	y := &yard{server: server, prefix: "b" + strings.ToLower(rand.Text()[:8])}
-	if err := y.fill(ctx, ballast); err != nil {
+	y := &yard{server: server, fsync: fsync, prefix: "b" + strings.ToLower(rand.Text()[:8])}
+	err = y.ask(ctx, "SELECT split_part(current_setting('server_version'), ' ', 1)", &y.version)
+	if err != nil {
 		return nil, errors.Join(err, y.close())
 	}
 	return y, nil
 }
 
-func (y *yard) fill(ctx context.Context, ballast int) error {
+func (y *yard) ask(ctx context.Context, sql string, answer any) error {
 	conn, err := pgx.ConnectConfig(ctx, y.server.Config())
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	if err := conn.QueryRow(ctx, "SELECT split_part(current_setting('server_version'), ' ', 1)").Scan(&y.version); err != nil {
+	return conn.QueryRow(ctx, sql).Scan(answer)
+}
+
+// fill makes databases, two at a time, until there are n; those of the sign-ups before count.
+func (y *yard) fill(ctx context.Context, n int) error {
+	var there int
+	if err := y.ask(ctx, "SELECT count(*) FROM pg_database", &there); err != nil {
 		return err
 	}
-	for i := range ballast {
-		if _, err := conn.Exec(ctx, "CREATE DATABASE "+quote(fmt.Sprintf("%s_ballast_%d", y.prefix, i))); err != nil {
-			return err
-		}
+	pool, err := poolOf(ctx, y.server.Config(), y.server.Config().Database)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer pool.Close()
+	return atOnce(ctx, 2, n-there, func(ctx context.Context) error {
+		name := fmt.Sprintf("%s_ballast_%d", y.prefix, y.shops.Add(1))
+		_, err := pool.Exec(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE template0")
+		return err
+	})
 }
 
 // close stops the server, or drops what was made on one that was found.
 func (y *yard) close() error {
+	if y == nil {
+		return nil
+	}
 	if y.server.Started() {
 		return y.server.Stop()
 	}
