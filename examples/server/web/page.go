@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/middleware"
@@ -89,21 +86,9 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "2")
 		s.show(w, r, status, "message", notice{Title: "One moment", Text: "The church's database is not ready. Please try again."})
-	case status == http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(err)))
-		s.show(w, r, status, "message", notice{Title: "One moment", Text: "There were too many attempts. Please try again later."})
 	default:
 		s.fail(w, r, err)
 	}
-}
-
-// retryAfter returns whole seconds, at least one.
-func retryAfter(err error) int {
-	var own interface{ RetryAfter() time.Duration }
-	if !errors.As(err, &own) {
-		return 1
-	}
-	return max(int(math.Ceil(own.RetryAfter().Seconds())), 1)
 }
 
 // fail answers what should not have happened.
