@@ -67,7 +67,7 @@ func (f *fixture) kill(t *testing.T, after time.Duration, tokens ...string) {
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestRefreshProcess$") //nolint:gosec // this test
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestRefreshProcess$")
 	cmd.Env = append(os.Environ(), refreshVar+"="+string(told))
 	out, err := cmd.StdoutPipe()
 	must(t, err)
