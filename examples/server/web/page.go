@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/middleware"
