@@ -62,6 +62,45 @@ func TestRehashNeverBringsAnOldPasswordBack(t *testing.T) {
 	}
 }
 
+// late is a Table that holds a write up until it is let go.
+type late struct {
+	accounts.Table
+	at, on chan struct{}
+}
+
+func (l late) SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHash, newHash string) error {
+	close(l.at)
+	<-l.on
+	return l.Table.SetPassword(ctx, db, adminID, oldHash, newHash)
+}
+
+func TestRehashThatComesAfterAChangeOfThePasswordChangesNothing(t *testing.T) {
+	l := late{at: make(chan struct{}), on: make(chan struct{})}
+	h := newHouse(t)
+	s := h.signUp(t, "ada@example.org")
+	h.plant(t, s, password)
+	prompt := h.Accounts
+	h.configure(t, func(c *accounts.Config) { c.Profiles = l })
+	var signIn sync.WaitGroup
+	signIn.Go(func() {
+		if _, err := h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: password}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-l.at // the old password was right, and is about to be written anew
+	if err := prompt.ChangePassword(t.Context(), h.identity(t, s), password, "a new password"); err != nil {
+		t.Error(err)
+	}
+	close(l.on)
+	signIn.Wait()
+	admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
+	for _, hash := range []string{h.tenantHash(t, s), admin.PasswordHash} {
+		if !must(h.Hasher.Verify(t.Context(), "a new password", hash))(t).OK {
+			t.Error("the new password is not the one")
+		}
+	}
+}
+
 // change changes the password, again if a rehash came first.
 func (h *house) change(t *testing.T, id *authn.Identity, old, changed string) {
 	for {

@@ -96,7 +96,7 @@ func ofAccounts() []mutant {
 		file: "authn/accounts/table.go",
 		old:  "WHERE id = $1 AND password_hash = $2`",
 		new:  "WHERE id = $1 AND $2::text IS NOT NULL`",
-		test: "./authn/accounts TestRehashNeverBringsAnOldPasswordBack",
+		test: "./authn/accounts TestRehashThatComesAfterAChangeOfThePasswordChangesNothing",
 	}, {
 		name: "the successor for who has lost it",
 		file: "registry/session.go",
