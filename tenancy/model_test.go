@@ -159,6 +159,9 @@ func (m *model) acquire(id tenancy.ID) {
 	m.judge(id, l, err, told, start)
 }
 
+// patience is less than a resolver waits for its directory before it serves a tenant from what it knows.
+const patience = 50 * time.Millisecond
+
 // acquireWhile acquires with a directory that read its answer before f and gives it after.
 func (m *model) acquireWhile(id tenancy.ID, f func()) {
 	if m.down {
@@ -184,7 +187,9 @@ func (m *model) acquireWhile(id tenancy.ID, f func()) {
 	select {
 	case <-asked:
 		f()
-		told = m.told[id] // the answer comes after it
+		if time.Since(start) < patience { // or the lease may have been given before, from what was known
+			told = m.told[id]
+		}
 		close(answer)
 		r = <-got
 	case r = <-got: // from what is known
