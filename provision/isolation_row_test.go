@@ -53,15 +53,23 @@ func TestRowThatPointsAtAnotherTenantsDatabaseServesNobody(t *testing.T) {
 		oneRole   bool
 		want      func(error) bool
 	}{
-		{"b's role", "UPDATE pgtenancy.tenants SET database = $1 WHERE id = 'b'", false,
-			func(err error) bool { return state(err) == "42501" }},
-		{"a's role, b's password", "UPDATE pgtenancy.tenants SET role_name = $1 WHERE id = 'b'", false,
-			func(err error) bool { return state(err) == "28P01" }},
-		{"a's sealed password", `UPDATE pgtenancy.tenants SET password = (SELECT password FROM pgtenancy.tenants
+		{
+			"b's role", "UPDATE pgtenancy.tenants SET database = $1 WHERE id = 'b'", false,
+			func(err error) bool { return state(err) == "42501" },
+		},
+		{
+			"a's role, b's password", "UPDATE pgtenancy.tenants SET role_name = $1 WHERE id = 'b'", false,
+			func(err error) bool { return state(err) == "28P01" },
+		},
+		{
+			"a's sealed password", `UPDATE pgtenancy.tenants SET password = (SELECT password FROM pgtenancy.tenants
 			WHERE database = $1 AND id = 'a') WHERE id = 'b'`, false,
-			func(err error) bool { return err != nil && state(err) == "" && !errors.Is(err, tenancy.ErrFenced) }},
-		{"one role for all", "UPDATE pgtenancy.tenants SET database = $1, password = $2 WHERE id = 'b'", true,
-			func(err error) bool { return errors.Is(err, tenancy.ErrFenced) }},
+			func(err error) bool { return err != nil && state(err) == "" && !errors.Is(err, tenancy.ErrFenced) },
+		},
+		{
+			"one role for all", "UPDATE pgtenancy.tenants SET database = $1, password = $2 WHERE id = 'b'", true,
+			func(err error) bool { return errors.Is(err, tenancy.ErrFenced) },
+		},
 	} {
 		args := []any{a.Endpoint.Database}
 		if attack.oneRole { // the row is b's own again, but for the database

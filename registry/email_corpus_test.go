@@ -39,7 +39,7 @@ func TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame(t *testing.T) {
 			c.add(fmt.Sprintf(form, ascii)) // what it would be taken for
 		}
 	}
-	for r := range rune(pgtest.Size(0, unicode.MaxRune+1)) {
+	for r := range pgtest.Size(0, unicode.MaxRune+1) {
 		for _, form := range forms {
 			c.add(fmt.Sprintf(form, string(r)))
 		}
