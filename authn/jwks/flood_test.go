@@ -17,10 +17,13 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// named returns a token whose header names a key that nobody has. It is refused before its signature is looked at.
-func named(id string) string {
+// naming returns a function that returns tokens whose header names a key. They are refused before their signature is
+// looked at, if nobody has that.
+func naming() func(id string) string {
 	parts := strings.Split(sign(key("a")), ".")
-	return encode(fmt.Appendf(nil, `{"alg":"EdDSA","kid":%q,"typ":"at+jwt"}`, id)) + "." + parts[1] + "." + parts[2]
+	return func(id string) string {
+		return encode(fmt.Appendf(nil, `{"alg":"EdDSA","kid":%q,"typ":"at+jwt"}`, id)) + "." + parts[1] + "." + parts[2]
+	}
 }
 
 func TestFloodOfUnknownKeysCostsOneFetchACooldown(t *testing.T) {
@@ -33,7 +36,7 @@ func TestFloodOfUnknownKeysCostsOneFetchACooldown(t *testing.T) {
 		if err := r.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		good := sign(key("a"))
+		good, named := sign(key("a")), naming()
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
@@ -140,7 +143,8 @@ func TestRequestsThatWaitForAFetchAreBounded(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		e.hang()
-		var mu sync.Mutex
+		named := naming()
+		var mu sync.Mutex // guards atOnce and late
 		var atOnce, late int
 		start := time.Now()
 		var wg sync.WaitGroup
