@@ -64,7 +64,9 @@ soak: postgres pgbouncer compiler ## Load and faults on the resolver and the fee
 crash: postgres compiler ## Kill and hurt provisioning at every point, in its long form: docs/experiments.md
 	scripts/figures.sh 240 . ./provision ./provision/atlas
 attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack, in their long form: docs/experiments.md
-	scripts/figures.sh 120 . ./authn/... ./registry ./middleware
+	scripts/figures.sh 120 . ./authn/... ./registry ./middleware ./internal/secrecy
+	scripts/figures.sh 120 'TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
+	cd examples && ../scripts/figures.sh 30 'TestNoRequest|TestAttacker' ./server
 
 .PHONY: mutants
 mutants: postgres pgbouncer ## Take each mechanism out of a copy, and watch a named test fail: 20 min

@@ -23,7 +23,7 @@ type serverCrash struct {
 
 // TestCrashOfTheServerLeavesWholeTenantsOrNothing crashes the server of the registry and of the tenants at points of a
 // sign-up, of its failure and of a deletion, and soon after them, while another process reconciles. In the short form,
-// it does so twice.
+// it does so three times.
 func TestCrashOfTheServerLeavesWholeTenantsOrNothing(t *testing.T) {
 	cluster := newCluster(t, pgtest.Full())
 	f := cluster.fixture(t)
@@ -63,10 +63,12 @@ func TestCrashOfTheServerLeavesWholeTenantsOrNothing(t *testing.T) {
 		len(crashes), len(said["made"]), lost, len(c.active), len(c.flaws), cluster.orphans(t, f))
 }
 
-// serverCrashes are all there are, four times, or two.
+// serverCrashes are all there are, four times, or three.
 func serverCrashes() []serverCrash {
 	if !pgtest.Full() {
-		return []serverCrash{{"before database", "killed", true}, {"after activate", "killed", false}}
+		return []serverCrash{
+			{"before database", "killed", true}, {"after activate", "killed", false}, {"before drop database", "killed", false},
+		}
 	}
 	var all []serverCrash
 	for range 4 {

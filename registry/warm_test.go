@@ -129,6 +129,23 @@ func TestReserveTakesNoWarmDatabaseThatIsNotItsOwn(t *testing.T) {
 	}
 }
 
+// TestWarmDatabaseThatIsNotReadyIsNotTaken has one that is being made, and one that is going.
+func TestWarmDatabaseThatIsNotReadyIsNotTaken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.plan(t, "making")
+	for i, name := range []string{"first", "second"} {
+		c, err := f.Reserve(t.Context(), warmReservation(t, name))
+		must(t, err)
+		if c.Warm || string(c.Tenant.ID) != name {
+			t.Errorf("got %q, warm %t", c.Tenant.ID, c.Warm)
+		}
+		if i == 0 {
+			f.exec(t, "UPDATE pgtenancy.warm_databases SET state = 'retiring'")
+		}
+	}
+}
+
 func TestWarmDatabaseIsNeverTakenTwice(t *testing.T) {
 	t.Parallel()
 	for isolation, configure := range isolations() {

@@ -32,11 +32,29 @@ func ofProvision() []mutant {
 		new:  "if diff := got.Diff(want); diff != nil && false {",
 		test: "./provision TestUpgradeThatMissesTheSchemaIsRolledBack",
 	}, {
+		name: "the lock that a dead process's CREATE DATABASE holds",
+		file: "provision/engine.go",
+		old:  "if err := pglock.Seize(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {",
+		new:  "if err := ctx.Err(); err != nil && pglock.Seize(ctx, conn, \"\") != nil {",
+		test: "./provision TestProcessKilledWhileItsDatabaseIsMade",
+	}, {
+		name: "the keys of sign-ups that failed and are gone",
+		file: "registry/reserve.go",
+		old:  "\t\t\tUNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids\n\t\t\t\tWHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'\n",
+		new:  "",
+		test: "./provision TestSameKeyHasOneAnswer",
+	}, {
 		name: "the fence of a keeper that gives a warm database away",
 		file: "registry/warm.go",
 		old:  "WHERE `+fence+` AND state = 'making'`, c)",
 		new:  "WHERE id = $1 AND ($2::int IS NOT NULL) AND ($3::text IS NOT NULL) AND state = 'making'`, c)",
 		test: "./registry TestWarmDatabaseOfADeadMakerIsFinishedOrRetired",
+	}, {
+		name: "only a warm database that is whole is taken",
+		file: "registry/warm.go",
+		old:  "AND state = 'ready'\n\t\tORDER BY (id",
+		new:  "\n\t\tORDER BY (id",
+		test: "./registry TestWarmDatabaseThatIsNotReadyIsNotTaken",
 	}, {
 		name: "the proof that a role is ours",
 		file: "provision/database.go",
@@ -61,6 +79,18 @@ func ofProvision() []mutant {
 		old:  "\tif f.database && !f.broken {\n",
 		new:  "\tif f.database {\n",
 		test: "./provision TestInterruptedDropKeepsItsNamesUntilItIsEnded",
+	}, {
+		name: "sign-ups do not wait for drops that wait",
+		file: "provision/reconcile.go",
+		old:  "claim.Tenant.State != tenancy.Provisioning})",
+		new:  "false})",
+		test: "./provision TestStoppedBackendHoldsUpNothingButDrops",
+	}, {
+		name: "a pass that looks for others while drops wait",
+		file: "provision/reconcile.go",
+		old:  "case <-time.After(r.p.cfg.Interval): //",
+		new:  "case <-time.After(time.Hour): //",
+		test: "./provision TestStoppedBackendHoldsUpNothingButDrops",
 	}, {
 		name: "tenants are listed by the page",
 		file: "provision/survey.go",
