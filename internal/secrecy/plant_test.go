@@ -2,6 +2,7 @@ package secrecy_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"maps"
 	"reflect"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/authn/jwks"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -116,7 +118,7 @@ func made(t *testing.T) map[string]any {
 	must(t, err)
 	r, err := tenancy.New(tenancy.Config{Directory: reg, Base: base(t)})
 	must(t, err)
-	t.Cleanup(func() { must(t, r.Close(context.WithoutCancel(t.Context()))) })
+	must(t, r.Close(t.Context())) // or it would go on working while it is printed
 	p, err := provision.New(provision.Config{Registry: reg, Admin: base(t).ConnConfig, Schema: schema{}})
 	must(t, err)
 	key, err := authn.NewHMACKey("k", []byte(secret))
@@ -131,11 +133,16 @@ func made(t *testing.T) map[string]any {
 	must(t, err)
 	acc, err := accounts.New(accounts.Config{Registry: reg, Provisioner: p, Resolver: r, Hasher: hasher, Issuer: issuer})
 	must(t, err)
+	signer, err := authn.NewEd25519Key("k", ed25519.NewKeyFromSeed([]byte(secret)))
+	must(t, err)
+	published, err := jwks.NewHandler(jwks.HandlerConfig{Keys: []authn.Key{signer}})
+	must(t, err)
 	mw, err := middleware.New(middleware.Config{Resolver: r, Verifier: verifier})
 	must(t, err)
 	return map[string]any{
 		"tenancy.Resolver": r, "registry.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p, "authn.Issuer": issuer,
 		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc, "middleware.Middleware": mw,
+		"authn/jwks.Handler": published,
 	}
 }
 

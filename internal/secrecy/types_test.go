@@ -3,6 +3,7 @@ package secrecy_test
 import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/authn/jwks"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
@@ -27,6 +28,8 @@ func types() map[string]any {
 		"registry.RekeyResult": registry.RekeyResult{}, "registry.ReplayError": registry.ReplayError{},
 		"registry.Reservation": registry.Reservation{}, "registry.Server": registry.Server{}, "registry.Session": registry.Session{},
 		"registry.Share": registry.Share{}, "registry.Step": registry.Step{}, "registry.Tenant": registry.Tenant{},
+		"registry.Admission": registry.Admission{}, "registry.Attempt": registry.Attempt{}, "registry.Count": registry.Count{},
+		"registry.Pace": registry.Pace{}, "registry.Subject": registry.Subject{},
 		"registry.Warm": registry.Warm{}, "registry.WarmChoice": registry.WarmChoice{}, "registry.WarmWork": registry.WarmWork{},
 
 		"provision.Change": provision.Change{}, "provision.Config": provision.Config{},
@@ -52,6 +55,10 @@ func types() map[string]any {
 		"authn/accounts.InputError": accounts.InputError{}, "authn/accounts.Profile": accounts.Profile{},
 		"authn/accounts.Session": accounts.Session{}, "authn/accounts.SignIn": accounts.SignIn{},
 		"authn/accounts.SignUp": accounts.SignUp{}, "authn/accounts.Table": accounts.Table{},
+		"authn/accounts.Throttle": accounts.Throttle{}, "authn/accounts.ThrottledError": accounts.ThrottledError{},
+
+		"authn/jwks.Handler": opaque{"authn/jwks.Handler"}, "authn/jwks.HandlerConfig": jwks.HandlerConfig{},
+		"authn/jwks.Remote": jwks.Remote{}, "authn/jwks.RemoteConfig": jwks.RemoteConfig{},
 
 		"middleware.Config": middleware.Config{}, "middleware.Middleware": opaque{"middleware.Middleware"},
 		"middleware.Problem": middleware.Problem{},
