@@ -124,6 +124,9 @@ func count(scope, name string, p registry.Pace) registry.Count {
 
 // network is what one subscriber has of the address space; empty for no address.
 func network(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
 	a = a.Unmap().WithZone("")
 	bits := 32
 	if a.Is6() {

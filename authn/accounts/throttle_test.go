@@ -137,6 +137,10 @@ func TestAddressIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
 	if n := h.tries(t, mapped); n != 0 {
 		t.Error("an IPv4 address in IPv6 is another one")
 	}
+	nowhere := func(i int) accounts.SignIn { return wrong(fmt.Sprintf("nowhere%d@example.org", i)) }
+	if n := h.tries(t, times(6, nowhere)...); n != 6 {
+		t.Errorf("without an address: %d attempts of 6, though they have none in common", n)
+	}
 }
 
 func TestTenantsOwnPageIsThrottled(t *testing.T) {

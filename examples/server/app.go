@@ -207,7 +207,7 @@ func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/.well-known/jwks.json", a.publicKeys)
+	mux.Handle("GET /.well-known/jwks.json", a.publicKeys)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	return logged(a.log, recovered(a.log, mux)), nil

@@ -66,7 +66,7 @@ func startBuilt(t *testing.T, stripe *stripeDouble) (*running, *exec.Cmd) {
 	admin, stdout := pgtest.Admin(t), &buffer{}
 	r := &running{admin: admin, logs: &buffer{}}
 	// Not CommandContext: that would kill what must end by itself.
-	program := exec.Command(bin, "-addr=localhost:0", "-prefix=stop_", "-registry="+registry.ConnConfig.Database) //nolint:noctx // see above
+	program := exec.Command(bin, "-addr=localhost:0", "-prefix=stop_", "-warm=0", "-registry="+registry.ConnConfig.Database) //nolint:noctx // see above
 	program.Stdout, program.Stderr = stdout, r.logs
 	program.Env = []string{
 		"DATABASE_URL=" + connectionString(admin), "PGTENANCY_KEYS_FILE=" + filepath.Join(t.TempDir(), "keys.json"),
