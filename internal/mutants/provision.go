@@ -39,10 +39,10 @@ func ofProvision() []mutant {
 		test: "./provision TestProcessKilledWhileItsDatabaseIsMade",
 	}, {
 		name: "the keys of sign-ups that failed and are gone",
-		file: "registry/reserve.go",
-		old:  "\t\t\tUNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids\n\t\t\t\tWHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'\n",
+		file: "registry/intent.go",
+		old:  "\t\t\t\tUNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids\n\t\t\t\t\tWHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'\n",
 		new:  "",
-		test: "./provision TestSameKeyHasOneAnswer",
+		test: "./registry TestAForgottenSignUpsKeyIsKnownForADay",
 	}, {
 		name: "the fence of a keeper that gives a warm database away",
 		file: "registry/warm.go",
@@ -51,9 +51,9 @@ func ofProvision() []mutant {
 		test: "./registry TestWarmDatabaseOfADeadMakerIsFinishedOrRetired",
 	}, {
 		name: "only a warm database that is whole is taken",
-		file: "registry/warm.go",
-		old:  "AND state = 'ready'\n\t\tORDER BY (id",
-		new:  "\n\t\tORDER BY (id",
+		file: "registry/intent.go",
+		old:  "AND state = 'ready'\n\t\t\t\tORDER BY (id",
+		new:  "\n\t\t\t\tORDER BY (id",
 		test: "./registry TestWarmDatabaseThatIsNotReadyIsNotTaken",
 	}, {
 		name: "the proof that a role is ours",
