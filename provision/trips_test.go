@@ -101,8 +101,8 @@ func TestWarmSignUpTakesSixRoundTrips(t *testing.T) {
 	f := newFixture(t)
 	ids := f.warmed(t, 2)
 	registry, server, counted := f.counted(t)
-	p := f.provisioner(t, counted, warm(1), func(c *provision.Config) {
-		c.WarmConns = 2
+	p := f.provisioner(t, counted, func(c *provision.Config) {
+		c.Warm, c.WarmConns, c.WarmInterval = 1, 2, time.Hour // or a round that the sign-up calls for would be counted
 		c.Rehearse = func(ctx context.Context, tx pgx.Tx) error {
 			return seedAdmin(ctx, tx, provision.Seed{})
 		}
