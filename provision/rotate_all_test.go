@@ -18,7 +18,7 @@ import (
 )
 
 // Every tenant's password is rotated while a router that follows the registry and one that hears of nothing are at work,
-// both on connections that live for a moment.
+// both on connections that serve one request.
 func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -78,13 +78,13 @@ func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 		n, rounds, (took / time.Duration(n*rounds)).Round(time.Millisecond), failed.Load(), good.Load())
 }
 
-// restless is a resolver that makes a new connection every few requests.
+// restless is a resolver that makes a new connection for each request.
 func (f *fixture) restless(t *testing.T) *tenancy.Resolver {
 	t.Helper()
 	base, err := pgxpool.ParseConfig("")
 	must(t, err)
 	base.ConnConfig = f.admin.Copy()
-	base.MaxConnLifetime = 50 * time.Millisecond
+	base.AfterRelease = func(*pgx.Conn) bool { return false }
 	r, err := tenancy.New(tenancy.Config{Directory: f.reg, Base: base, Fence: true, TTL: -1, MaxConnsPerTenant: 2})
 	must(t, err)
 	t.Cleanup(func() { must(t, r.Close(context.WithoutCancel(t.Context()))) })
