@@ -24,7 +24,7 @@ type Config struct {
 	Registry *registry.Registry
 
 	// Admin is how to log in to the servers, made with pgx.ParseConfig: a role with CREATEDB and CREATEROLE, which
-	// need not be a superuser. Its database is the maintenance database, the same for all processes: the locks that
+	// need not be a superuser; with SharedRole, CREATEDB can be enough (docs/operations.md). Its database is the maintenance database, the same for all processes: the locks that
 	// keep them apart live in it. Host and port are taken from the tenant's server, which must not be a pooler.
 	Admin *pgx.ConnConfig
 
@@ -42,6 +42,12 @@ type Config struct {
 	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of
 	// all processes, and the pooler. It must leave room for their pools. Negative: no limit. Default: 64.
 	TenantConnLimit int
+
+	// SharedRole is a login role, made by the operator on every server, that all new tenants use in place of roles of
+	// their own. The walls between tenants inside PostgreSQL are gone then: one stolen log-in opens every database, and
+	// TenantConnLimit does not apply. docs/security.md says what is left. The resolvers' Base has its password; give all
+	// processes the same name. A tenant keeps the role that it was made with. Default: a role for each tenant.
+	SharedRole string
 
 	// Steps are done in this order after the seed, and undone in reverse. Do not take one out while a tenant that began
 	// it exists: its deletion would wait for the step's Undo.
@@ -145,6 +151,8 @@ func (c Config) validate() error {
 		"Schema: Hash must be 32 lower-case hexadecimal digits")
 	check(prefixPattern.MatchString(c.Prefix) && !strings.HasPrefix(c.Prefix, "pg_"),
 		`Prefix: must be a lower-case letter and up to 20 letters, digits or "_", and not begin with "pg_"`)
+	check(c.validSharedRole(),
+		`SharedRole: must be a role's name of at most 63 bytes, not Admin's, and not begin with Prefix or "pg_"`)
 	check(c.ClaimTTL > 0, "ClaimTTL: must not be negative")
 	check(c.Attempts > 0, "Attempts: must not be negative")
 	check(c.Interval > 0, "Interval: must not be negative")

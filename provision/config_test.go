@@ -15,7 +15,7 @@ func TestNewReportsEveryViolation(t *testing.T) {
 	t.Parallel()
 	step := provision.Step{Name: "a", Do: func(context.Context, provision.StepInput) (string, error) { return "", nil }}
 	_, err := provision.New(provision.Config{
-		Prefix: "Tenant-", ClaimTTL: -time.Second, Attempts: -1, Interval: -1,
+		Prefix: "Tenant-", SharedRole: "public", ClaimTTL: -time.Second, Attempts: -1, Interval: -1,
 		Steps: []provision.Step{step, step, {Name: "b"}},
 	})
 	if err == nil {
@@ -26,6 +26,7 @@ func TestNewReportsEveryViolation(t *testing.T) {
 		"provision: Config.Admin: required",
 		"provision: Config.Schema: required",
 		`provision: Config.Prefix: must be a lower-case letter and up to 20 letters, digits or "_", and not begin with "pg_"`,
+		`provision: Config.SharedRole: must be a role's name of at most 63 bytes, not Admin's, and not begin with Prefix or "pg_"`,
 		"provision: Config.ClaimTTL: must not be negative",
 		"provision: Config.Attempts: must not be negative",
 		"provision: Config.Interval: must not be negative",

@@ -96,6 +96,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
+	role, password := p.login(name)
 	var warm *registry.WarmChoice
 	if mayTake {
 		warm = &registry.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
@@ -103,8 +104,8 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	return p.intend(ctx, registry.Reservation{
 		ID:             req.ID,
 		Database:       name,
-		Role:           name,
-		Password:       newPassword(),
+		Role:           role,
+		Password:       password,
 		SchemaHash:     p.hash,
 		Server:         req.Server,
 		Place:          p.cfg.Place,

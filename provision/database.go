@@ -19,6 +19,7 @@ type found struct {
 	comment  string
 	role     bool
 	roleNote string // the role's comment
+	enters   bool   // the role may connect to the database
 }
 
 func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error) {
@@ -26,12 +27,13 @@ func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error
 	err := conn.QueryRow(ctx, `
 		SELECT d.oid IS NOT NULL, coalesce(o.rolname, ''), coalesce(d.datconnlimit = -2, false),
 		       coalesce(shobj_description(d.oid, 'pg_database'), ''),
-		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), '')
+		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), ''),
+		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), false)
 		FROM (SELECT $1::text AS database, $2::text AS role) n
 		LEFT JOIN pg_database d ON d.datname = n.database
 		LEFT JOIN pg_roles o ON o.oid = d.datdba
 		LEFT JOIN pg_roles r ON r.rolname = n.role`, e.Database, e.User,
-	).Scan(&f.database, &f.owner, &f.broken, &f.comment, &f.role, &f.roleNote)
+	).Scan(&f.database, &f.owner, &f.broken, &f.comment, &f.role, &f.roleNote, &f.enters)
 	return f, err
 }
 
@@ -60,7 +62,7 @@ func (j *job) database(ctx context.Context) error {
 		return err
 	}
 	j.seen = &f
-	if f.database && !j.p.ownsDatabase(f, t.ID) || f.role && !ownsRole(f, t.ID) {
+	if f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t) {
 		return ErrNotOurs
 	}
 	if f.broken {

@@ -3,7 +3,8 @@
 //
 // A sign-up is [Provisioner.Create]. The registry's row comes first, and holds the name and the e-mail; the database,
 // cloned from a template that has the schema already, comes second; activation is the one commit point. Each tenant has
-// a role of its own that can connect to its database only, and that can neither drop nor alter it.
+// a role of its own, unless Config.SharedRole is set, that can connect to its database only, and that can neither drop
+// nor alter it.
 //
 // [Provisioner.Upgrade] brings a tenant to the schema of a later release, and [Provisioner.Drop] deletes it. Undoing a
 // failed sign-up is not left to the process that has just failed; it is the work of [Provisioner.Run]: let it run in at
@@ -17,6 +18,7 @@
 // Config.Admin logs in to each server's direct endpoint with CREATEDB and CREATEROLE; it need not be a superuser. Of
 // the databases it owns none: the NOLOGIN role "<prefix>_owner" does, of which it becomes a member. It must be the same
 // role in all processes, because the privileges that later upgrades grant are those of objects that this role makes.
+// With Config.SharedRole it needs CREATEROLE only if the roles that all tenants share are to be made by it.
 //
 // # The maintenance database
 //

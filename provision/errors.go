@@ -15,6 +15,10 @@ var (
 	// not this tenant's. It is left alone.
 	ErrNotOurs = errors.New("provision: a database or role of that name exists and is not this tenant's")
 
+	// ErrSharedRole is returned by RotatePassword for a tenant that uses Config.SharedRole: change that role's password
+	// yourself, and with it what the resolvers' Base has.
+	ErrSharedRole = errors.New("provision: the tenant has no role of its own")
+
 	// ErrNotVerified is returned by Upgrade when the Schema came to its end without calling Verify: the database may
 	// have the schema, but is not stamped.
 	ErrNotVerified = errors.New("provision: schema was not verified")

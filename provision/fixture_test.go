@@ -68,6 +68,7 @@ func (s *sqlSchema) Upgrade(ctx context.Context, u provision.Upgrade) (*provisio
 // fixture is a registry, a server and the configuration of provisioners that share them under a prefix of their own.
 type fixture struct {
 	admin  *pgx.ConnConfig
+	base   *pgx.ConnConfig // what resolvers start from
 	regCfg *pgxpool.Config
 	pool   *pgxpool.Pool // of the registry's database
 	reg    *registry.Registry
@@ -87,6 +88,7 @@ func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *
 	t.Helper()
 	f := &fixture{
 		admin:  admin,
+		base:   admin,
 		regCfg: regCfg,
 		prefix: "p" + strings.ToLower(rand.Text()[:8]) + "_",
 		schema: &sqlSchema{build: members},

@@ -14,7 +14,8 @@ import (
 )
 
 // gate is the way into one tenant's database: the role's right to log in and to connect, and the mark. It is held by
-// one process at a time, under the lock of the tenant's name.
+// one process at a time, under the lock of the tenant's name. Of a shared role nothing is touched but the right to
+// connect to this database, and its sessions there.
 type gate struct {
 	p    *Provisioner
 	conn *pgx.Conn        // on the maintenance database of the tenant's server; holds the lock
@@ -43,42 +44,81 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 	if g.f, err = look(ctx, conn, g.t.Endpoint); err != nil {
 		return err
 	}
-	if !p.ownsDatabase(g.f, id) || !ownsRole(g.f, id) {
+	if !p.ownsDatabase(g.f, id) || !g.f.role || p.foreignRole(g.f, g.t) {
 		return ErrNotOurs
 	}
 	return f(ctx, g)
 }
 
 // shut keeps everybody but the administrator out of the database. When it returns nil, no session of the tenant's role
-// is left, so that nothing more can be written in its name.
+// is left in it, so that nothing more can be written in its name.
 //
-// The mark on the role comes last and says that all of it was done; a process that dies before is noticed by it.
+// The last statement's mark, on the role or, if that is shared, on the database, says that all of it was done; a process
+// that dies before is noticed by it.
 func (g *gate) shut(ctx context.Context) error {
 	// The administrator must have the role's rights to end its sessions.
 	if err := joinRole(ctx, g.conn, g.t.Endpoint.User); err != nil {
 		return fmt.Errorf("join role: %w", err)
 	}
-	err := g.run(ctx, true, `
-		ALTER ROLE $role NOLOGIN;
-		REVOKE CONNECT ON DATABASE $database FROM $role;
-		COMMENT ON DATABASE $database IS $mark`)
-	if err != nil {
+	sql := g.sql()
+	if err := g.run(ctx, true, sql.shutting); err != nil {
+		return err
+	}
+	if err := g.checkShut(ctx); err != nil {
 		return err
 	}
 	if err := g.endSessions(ctx); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
-	return g.run(ctx, true, "COMMENT ON ROLE $role IS $mark")
+	return g.run(ctx, true, sql.shut)
 }
 
 // open takes back what shut did, in one transaction. The mark keeps the epoch that the tenant was suspended with: a
 // router that knows an older one must ask the registry first.
 func (g *gate) open(ctx context.Context) error {
-	return g.run(ctx, false, `
-		COMMENT ON ROLE $role IS $mark;
-		COMMENT ON DATABASE $database IS $mark;
-		GRANT CONNECT ON DATABASE $database TO $role;
-		ALTER ROLE $role LOGIN`)
+	return g.run(ctx, false, g.sql().open)
+}
+
+// gateSQL has the statements that move a gate.
+type gateSQL struct{ shutting, shut, open string }
+
+func (g *gate) sql() gateSQL {
+	if g.shared() {
+		return gateSQL{
+			shutting: "REVOKE CONNECT ON DATABASE $database FROM $role, PUBLIC",
+			shut:     "COMMENT ON DATABASE $database IS $mark",
+			open: `
+				COMMENT ON DATABASE $database IS $mark;
+				GRANT CONNECT ON DATABASE $database TO $role`,
+		}
+	}
+	return gateSQL{
+		shutting: `
+			ALTER ROLE $role NOLOGIN;
+			REVOKE CONNECT ON DATABASE $database FROM $role;
+			COMMENT ON DATABASE $database IS $mark`,
+		shut: "COMMENT ON ROLE $role IS $mark",
+		open: `
+			COMMENT ON ROLE $role IS $mark;
+			COMMENT ON DATABASE $database IS $mark;
+			GRANT CONNECT ON DATABASE $database TO $role;
+			ALTER ROLE $role LOGIN`,
+	}
+}
+
+func (g *gate) shared() bool { return g.p.shares(g.t.Endpoint) }
+
+// checkShut finds the right to connect that a shared role has by another way: it is a superuser by now, or a member of a
+// role that has the right. A role of the tenant's own cannot log in with one.
+func (g *gate) checkShut(ctx context.Context) error {
+	if !g.shared() {
+		return nil
+	}
+	f, err := look(ctx, g.conn, g.t.Endpoint)
+	if err == nil && f.enters {
+		err = fmt.Errorf("role %q can still connect to database %q", g.t.Endpoint.User, g.t.Endpoint.Database)
+	}
+	return err
 }
 
 func (g *gate) run(ctx context.Context, fenced bool, sql string) error {
@@ -89,7 +129,8 @@ func (g *gate) run(ctx context.Context, fenced bool, sql string) error {
 	return retryRaced(ctx, func() error { return run(ctx, g.conn, sql) })
 }
 
-// endSessions ends the sessions of the tenant's role, and waits until there are none.
+// endSessions ends the sessions of the tenant's role, those of a shared one in this database only, and waits until there
+// are none.
 //
 // A session that is just beginning is not in pg_stat_activity yet. From before it checks the right to connect until it
 // is there, it holds a lock on the database (InitPostgres of PostgreSQL's postinit.c). So once the right is gone and
@@ -107,7 +148,8 @@ func (g *gate) endSessions(ctx context.Context) error {
 		}
 		err = g.conn.QueryRow(ctx, `
 			SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-			WHERE r.rolname = $1`, g.t.Endpoint.User).Scan(&ended)
+			WHERE r.rolname = $1 AND (NOT $2 OR a.datname = $3)`,
+			g.t.Endpoint.User, g.shared(), g.t.Endpoint.Database).Scan(&ended)
 		if err != nil || beginning+ended == 0 {
 			return err
 		}
@@ -125,11 +167,4 @@ func (g *gate) settle(ctx context.Context) error {
 		return g.shut(ctx)
 	}
 	return g.open(ctx)
-}
-
-// position is where the gate was found.
-func (g *gate) position() listed {
-	database, _ := tenancy.ParseMark(g.f.comment)
-	role, _ := tenancy.ParseMark(g.f.roleNote)
-	return listed{shutting: database.Fenced, shut: role.Fenced}
 }

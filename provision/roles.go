@@ -11,7 +11,7 @@ import (
 )
 
 // ensureRoles makes the roles that all tenants of a server share, and makes the administrator a member of the owner,
-// without which it could neither give databases to it nor drop them.
+// without which it could neither give databases to it nor drop them. What is there already needs no CREATEROLE.
 func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 	owner, group := p.names.ownerRole(), p.names.groupRole()
 	if err := pglock.Lock(ctx, conn, owner); err != nil {
@@ -25,6 +25,11 @@ func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, owner) }); err != nil {
 		return fmt.Errorf("join role %q: %w", owner, err)
+	}
+	if p.cfg.SharedRole != "" {
+		if err := p.admitShared(ctx, conn); err != nil {
+			return err
+		}
 	}
 	return pglock.Unlock(ctx, conn, owner)
 }

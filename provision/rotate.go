@@ -16,9 +16,15 @@ import (
 //
 // ctx governs all of it. If it ends between the commits, the registry has a password that the role has not yet: another
 // RotatePassword mends that. It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state,
-// [ErrNotOurs], or what the server refused with.
+// [ErrNotOurs], [ErrSharedRole], or what the server refused with.
 func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
-	if err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error { return g.rotate(ctx, newPassword()) }); err != nil {
+	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+		if p.shares(g.t.Endpoint) {
+			return ErrSharedRole
+		}
+		return g.rotate(ctx, newPassword())
+	})
+	if err != nil {
 		return fmt.Errorf("provision: rotate password of tenant %q: %w", string(id), redact(err))
 	}
 	return nil

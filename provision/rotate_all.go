@@ -31,7 +31,7 @@ type RotateConfig struct {
 type RotateProgress struct {
 	Through tenancy.ID // no tenant up to this one, in order of id, is left to be looked at
 	Rotated int        // tenants that have a new password
-	Skipped int        // whose sign-up or deletion is under way; a new tenant has a new password anyway
+	Skipped int        // that use Config.SharedRole, or come or go: a new tenant has a new password anyway
 	Failed  int
 }
 
@@ -105,6 +105,12 @@ func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant
 		if ctx.Err() != nil {
 			break
 		}
+		if p.shares(t.Endpoint) { // costs no connection
+			mu.Lock()
+			result.count(t.ID, ErrSharedRole)
+			mu.Unlock()
+			continue
+		}
 		turns <- t.ID
 	}
 	close(turns)
@@ -115,7 +121,7 @@ func (r *RotateResult) count(id tenancy.ID, err error) {
 	switch {
 	case err == nil:
 		r.Rotated++
-	case errors.Is(err, registry.ErrConflict), errors.Is(err, tenancy.ErrNotFound):
+	case errors.Is(err, registry.ErrConflict), errors.Is(err, tenancy.ErrNotFound), errors.Is(err, ErrSharedRole):
 		r.Skipped++
 	default:
 		r.Failed++

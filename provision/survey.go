@@ -66,17 +66,6 @@ func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
 // listing has the databases with our prefix on one server.
 type listing map[string]listed
 
-// listed is what the marks on a database and on the role of the same name say of the tenant's gate.
-type listed struct {
-	shutting bool // somebody began to shut it
-	shut     bool // and came to the end
-}
-
-// crooked reports whether the gate is not where the tenant's state wants it.
-func (l listed) crooked(state tenancy.State) bool {
-	return state == tenancy.Suspended && !l.shut || state == tenancy.Active && l.shutting
-}
-
 // list returns a session on s and the databases there that have the prefix.
 func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
 	conn, err := r.p.session(ctx, s)
@@ -85,18 +74,18 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 	}
 	rows, _ := conn.Query(ctx, `
 		SELECT d.datname::text, coalesce(o.rolname, ''), coalesce(shobj_description(d.oid, 'pg_database'), ''),
-		       coalesce(shobj_description(r.oid, 'pg_authid'), '')
+		       coalesce(shobj_description(r.oid, 'pg_authid'), ''), coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false)
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
-		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix)
+			LEFT JOIN pg_roles s ON s.rolname = $2
+		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix, r.p.cfg.SharedRole)
 	names := listing{}
 	var name, owner, comment, roleNote string
-	_, err = pgx.ForEachRow(rows, []any{&name, &owner, &comment, &roleNote}, func() error {
+	var enters bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &owner, &comment, &roleNote, &enters}, func() error {
 		if r.p.names.isTemplate(name) && owner == r.p.names.ownerRole() {
 			return nil // of this release or another one's
 		}
-		database, _ := tenancy.ParseMark(comment)
-		role, _ := tenancy.ParseMark(roleNote)
-		names[name] = listed{shutting: database.Fenced, shut: role.Fenced}
+		names[name] = listed{fenced: isFenced(comment), roleFenced: isFenced(roleNote), enters: enters}
 		return nil
 	})
 	if err != nil {
@@ -122,7 +111,7 @@ func (r *pass) match(ctx context.Context, databases map[string]listing) (missing
 			switch {
 			case listed && !there && t.State == tenancy.Active:
 				missing = append(missing, t.ID)
-			case there && found.crooked(t.State):
+			case there && found.position(r.p.shares(t.Endpoint)).crooked(t.State):
 				crooked = append(crooked, t.ID)
 			}
 			delete(names, t.Endpoint.Database)

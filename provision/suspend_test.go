@@ -21,7 +21,7 @@ func (f *fixture) resolver(t *testing.T, dir tenancy.Directory) *tenancy.Resolve
 	t.Helper()
 	base, err := pgxpool.ParseConfig("")
 	must(t, err)
-	base.ConnConfig = f.admin.Copy()
+	base.ConnConfig = f.base.Copy()
 	r, err := tenancy.New(tenancy.Config{Directory: dir, Base: base, Fence: true, TTL: -1})
 	must(t, err)
 	t.Cleanup(func() { must(t, r.Close(context.WithoutCancel(t.Context()))) })

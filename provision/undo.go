@@ -18,7 +18,7 @@ func (j *job) undoing() []phase {
 	return []phase{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}
 }
 
-// drop drops the tenant's database and role. The lock makes it wait for a CREATE DATABASE that a dead process left
+// drop drops the tenant's database, and its role if it has one of its own. The lock makes it wait for a CREATE DATABASE that a dead process left
 // running.
 func (j *job) drop(ctx context.Context) error {
 	conn, err := j.session(ctx)
@@ -34,7 +34,7 @@ func (j *job) drop(ctx context.Context) error {
 	if err := j.checkOurs(ctx, f); err != nil {
 		return err
 	}
-	role := f.role && ownsRole(f, t.ID)
+	role := f.role && !j.p.foreignRole(f, t)
 	if role {
 		// DROP DATABASE ends the tenant's sessions, which takes the rights of its role; so does DROP OWNED.
 		if err := joinRole(ctx, conn, t.Endpoint.User); err != nil {
@@ -46,7 +46,7 @@ func (j *job) drop(ctx context.Context) error {
 			return err
 		}
 	}
-	if role {
+	if role && !j.p.shares(t.Endpoint) {
 		return j.dropRole(ctx, conn)
 	}
 	return nil
@@ -68,7 +68,7 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 // become free while the database is there.
 func (j *job) checkOurs(ctx context.Context, f found) error {
 	t := &j.claim.Tenant
-	foreign := f.database && !j.p.ownsDatabase(f, t.ID) || f.role && !ownsRole(f, t.ID)
+	foreign := f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t)
 	if !foreign {
 		return nil
 	}

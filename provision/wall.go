@@ -9,9 +9,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// wall makes the tenant's role and lets it, and nobody else, into the database; then opens it. It is one transaction:
-// there is no moment in which a role of another tenant could connect. The role owns nothing, so it can neither drop nor
-// alter the database.
+// wall makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then opens
+// it. It is one transaction: there is no moment in which a role of another tenant could connect. The role owns nothing,
+// so it can neither drop nor alter the database.
 func (j *job) wall(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
@@ -25,22 +25,26 @@ func (j *job) wall(ctx context.Context) error {
 		}
 		j.seen = &f
 	}
-	if j.seen.role && !ownsRole(*j.seen, t.ID) {
+	if j.p.foreignRole(*j.seen, t) {
 		return ErrNotOurs
 	}
-	verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
-	if err != nil {
-		return err
-	}
-	sql := wallSQL(wallInput{
+	in := wallInput{
 		database: quote(t.Endpoint.Database),
 		role:     quote(t.Endpoint.User),
 		group:    quote(j.p.names.groupRole()),
-		verifier: "'" + verifier + "'",
 		mark:     literal(tenancy.Mark{Tenant: t.ID, Epoch: t.Epoch}),
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
-	})
+		shared:   j.p.shares(t.Endpoint),
+	}
+	if !in.shared {
+		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
+		if err != nil {
+			return err
+		}
+		in.verifier = "'" + verifier + "'"
+	}
+	sql := wallSQL(in)
 	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
 		return err
 	}
@@ -57,6 +61,7 @@ type wallInput struct {
 	verifier, mark        string // literals
 	limit                 int    // of connections; -1: none
 	roleIs                bool   // an earlier try made it
+	shared                bool   // the role is to be used as it is
 }
 
 func wallSQL(in wallInput) string {
@@ -65,11 +70,14 @@ func wallSQL(in wallInput) string {
 	if in.roleIs {
 		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier; GRANT $group TO $role;"
 	}
+	role += "COMMENT ON ROLE $role IS $mark;"
+	if in.shared {
+		role = ""
+	}
 	return strings.NewReplacer(
 		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$mark", in.mark,
 		"$limit", strconv.Itoa(in.limit),
 	).Replace(role + `
-		COMMENT ON ROLE $role IS $mark;
 		REVOKE ALL ON DATABASE $database FROM PUBLIC;
 		GRANT CONNECT ON DATABASE $database TO $role;
 		COMMENT ON DATABASE $database IS $mark;

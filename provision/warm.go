@@ -37,8 +37,9 @@ func (p *Provisioner) restock(ctx context.Context, server string) (bool, error) 
 	}
 	id := tenancy.ID(cuid2.Generate())
 	name := p.names.tenant(id)
+	role, password := p.login(name)
 	claim, err := p.cfg.Registry.PlanWarm(ctx, registry.Warm{
-		ID: id, Database: name, Role: name, Password: newPassword(), Server: server, SchemaHash: p.hash,
+		ID: id, Database: name, Role: role, Password: password, Server: server, SchemaHash: p.hash,
 		Most: p.cfg.Warm, Owner: p.owner, TTL: p.cfg.ClaimTTL,
 	})
 	if errors.Is(err, registry.ErrNotWanted) {

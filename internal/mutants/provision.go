@@ -22,7 +22,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "the proof that a database is ours",
 		file: "provision/undo.go",
-		old:  "foreign := f.database && !j.p.ownsDatabase(f, t.ID) || f.role && !ownsRole(f, t.ID)",
+		old:  "foreign := f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t)",
 		new:  "foreign := false",
 		test: "./provision TestDropOfADatabaseThatIsNotOursStopsBeforeTheNameIsFree",
 	}, {
@@ -103,5 +103,23 @@ func ofProvision() []mutant {
 		old:  "case f.database && !r.looks:",
 		new:  "case f.database:",
 		test: "./provision TestInspectReportsWhatReconcileDoesAndDoesNothing",
+	}, {
+		name: "a shared role's sessions in other databases go on when a tenant is suspended",
+		file: "provision/gate.go",
+		old:  "(NOT $2 OR a.datname = $3)",
+		new:  "(NOT $2 OR $2 OR a.datname = $3)",
+		test: "./provision TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne",
+	}, {
+		name: "a shared role is not dropped with a tenant",
+		file: "provision/undo.go",
+		old:  "if role && !j.p.shares(t.Endpoint) {",
+		new:  "if role {",
+		test: "./provision TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne",
+	}, {
+		name: "the proof that a shared role is kept out",
+		file: "provision/gate.go",
+		old:  "if err == nil && f.enters {",
+		new:  "if err == nil && f.enters && false {",
+		test: "./provision TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut",
 	}}
 }
