@@ -63,7 +63,7 @@ func TestCrashOfTheServerLeavesWholeTenantsOrNothing(t *testing.T) {
 		len(crashes), len(said["made"]), lost, len(c.active), len(c.flaws), cluster.orphans(t, f))
 }
 
-// serverCrashes are all there are, four times, or three.
+// serverCrashes are all there are, twice, or three.
 func serverCrashes() []serverCrash {
 	if !pgtest.Full() {
 		return []serverCrash{
@@ -71,7 +71,7 @@ func serverCrashes() []serverCrash {
 		}
 	}
 	var all []serverCrash
-	for range 4 {
+	for range 2 {
 		for _, point := range slices.Concat(signUpPoints, failPoints, dropPoints) {
 			all = append(all, serverCrash{point, "killed", false}, serverCrash{point, "immediate", false},
 				serverCrash{point, "killed", true})
