@@ -68,6 +68,10 @@ attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack
 	scripts/figures.sh 120 'TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
 	cd examples && ../scripts/figures.sh 30 'TestNoRequest|TestAttacker' ./server
 
+.PHONY: versions
+versions: pgbouncer ## Run the short tests on PostgreSQL 14, 16, 17 and 18, on Linux on x86-64: half an hour
+	scripts/versions.sh
+
 .PHONY: mutants
 mutants: postgres pgbouncer ## Take each mechanism out of a copy, and watch a named test fail: 20 min
 	go run ./internal/mutants

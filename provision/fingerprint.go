@@ -14,8 +14,8 @@ import (
 )
 
 // Fingerprint describes the schema of one database: everything in it that pg_dump --schema-only would print, but
-// owners, tablespaces, subscriptions and the order of a table's columns. Of privileges and user mappings it holds those of
-// PUBLIC and of roles that cannot log in.
+// owners, tablespaces, subscriptions, the order of a table's columns and the names that PostgreSQL makes up for NOT NULL. Of
+// privileges and user mappings it holds those of PUBLIC and of roles that cannot log in.
 //
 // Fingerprints can be compared within one major version of PostgreSQL: versions print the same definition differently.
 type Fingerprint struct {

@@ -71,13 +71,15 @@ LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
   AND relpersistence <> 't' AND attrelid NOT IN $extension(pg_class);
 
--- From 18 on (of a domain: from 17 on) NOT NULL has a row too. Its name is of no consequence, so only those that say
--- more than attnotnull (NOT VALID, NO INHERIT) have a line.
+-- From 18 on (of a domain: from 17 on) NOT NULL has a row too. One has a line if it says more than attnotnull: NOT VALID, NO
+-- INHERIT, or a name that somebody gave it. A name that PostgreSQL made up is of no consequence: it keeps the name that
+-- a table or column once had, but not through an upgrade from an older version.
 SELECT 'constraint', CASE conrelid WHEN 0 THEN contypid::regtype::text ELSE conrelid::regclass::text END || '.' || quote_ident(conname),
        pg_get_constraintdef(oid), CASE WHEN contype = 'c' AND coninhcount > 0 AND conislocal THEN '(also its own)' END
 FROM pg_constraint
 WHERE oid >= 16384 AND NOT $temporary(connamespace)
-  AND NOT (contype = 'n' AND convalidated AND (contypid <> 0 OR NOT connoinherit))
+  AND NOT (contype = 'n' AND convalidated AND (contypid <> 0 OR NOT connoinherit)
+           AND (conname ~ '_not_null[0-9]*$' OR coninhcount > 0 AND NOT conislocal))
   AND conrelid NOT IN $extension(pg_class) AND contypid NOT IN $extension(pg_type);
 
 SELECT 'index', indexrelid::regclass, CASE WHEN NOT indisvalid THEN '(invalid)' END,
@@ -223,7 +225,7 @@ LEFT JOIN pg_init_privs ON objoid = id AND classoid = class AND objsubid = sub
 LEFT JOIN LATERAL (
   SELECT * FROM aclexplode(acl) WHERE grantee <> owner AND (grantee = 0 OR grantee IN (SELECT oid FROM pg_roles WHERE NOT rolcanlogin))
 ) x ON true
-WHERE initprivs IS DISTINCT FROM acl AND (grantee IS NOT NULL OR id < 16384 AND class <> 'pg_namespace'::regclass)
+WHERE initprivs IS DISTINCT FROM acl AND (grantee IS NOT NULL OR id < 16384)
 GROUP BY class, id, attribute, grantee;
 
 SELECT 'default grant', concat_ws(' ', nullif(defaclnamespace, 0)::regnamespace, defaclobjtype, 'to',

@@ -241,8 +241,9 @@ func (f *fixture) sweep(t *testing.T) {
 		must(t, execute(ctx, f.admin, "ALTER DATABASE "+name+" IS_TEMPLATE false"))
 		must(t, execute(ctx, f.admin, "DROP DATABASE "+name+" WITH (FORCE)"))
 	}
+	// An administrator's last: from version 16 on, memberships depend on the role that granted them.
 	for _, role := range strings.Fields(f.list(t, f.admin,
-		"SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)", f.prefix)) {
+		"SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1) ORDER BY rolcreaterole", f.prefix)) {
 		must(t, execute(ctx, f.admin, "DROP ROLE "+pgx.Identifier{role}.Sanitize()))
 	}
 }

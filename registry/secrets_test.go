@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -61,24 +59,6 @@ func TestTheDumpGivesNothingAway(t *testing.T) {
 func mac(token tenancy.Secret) string {
 	s := token.Reveal()
 	return s[strings.LastIndex(s, ".")+1:]
-}
-
-// dump returns what pg_dump prints of the registry.
-func (f *fixture) dump(t *testing.T) []byte {
-	t.Helper()
-	cfg := f.pool.Config().ConnConfig
-	path := "/usr/lib/postgresql/15/bin/pg_dump"
-	if found, err := exec.LookPath("pg_dump"); err == nil {
-		path = found
-	}
-	cmd := exec.CommandContext(t.Context(), path, "--inserts")
-	cmd.Env = append(os.Environ(), "PGHOST="+cfg.Host, fmt.Sprintf("PGPORT=%d", cfg.Port), "PGUSER="+cfg.User,
-		"PGPASSWORD="+cfg.Password, "PGDATABASE="+cfg.Database)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("pg_dump: %v", err)
-	}
-	return out
 }
 
 func TestNoErrorHoldsASecret(t *testing.T) {

@@ -53,6 +53,9 @@ func TestMigrateShutsTheDatabaseToEverybodyElse(t *testing.T) {
 	database := pgx.Identifier{super.Config().ConnConfig.Database}.Sanitize()
 	_, err := super.Exec(t.Context(), "ALTER DATABASE "+database+" OWNER TO "+name)
 	must(t, err)
+	// As it is from version 15 on. Before, the schema is a superuser's, who alone can take anything from PUBLIC.
+	_, err = super.Exec(t.Context(), "ALTER SCHEMA public OWNER TO pg_database_owner")
+	must(t, err)
 	must(t, registry.Migrate(t.Context(), owner))
 	if may := whatPublicMay(t, super); may != (publicMay{}) {
 		t.Errorf("PUBLIC still may: %+v", may)

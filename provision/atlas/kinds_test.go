@@ -1,11 +1,13 @@
 package atlas_test
 
-// objectKinds is one change for each kind of object, and for the ways in which an object can be what it is. The first
-// column tells whether the library makes it; if not, it must say so. Migrations make them all.
-var objectKinds = []struct {
+type objectKind struct {
 	made bool
 	sql  string
-}{
+}
+
+// objectKinds is one change for each kind of object, and for the ways in which an object can be what it is. The first
+// column tells whether the library makes it; if not, it must say so. Migrations make them all.
+var objectKinds = []objectKind{
 	{true, "CREATE TABLE note (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"},
 	{true, "CREATE TABLE note (team bigint REFERENCES team ON UPDATE CASCADE, self bigint UNIQUE REFERENCES note (self))"},
 	{true, "ALTER TABLE team ADD COLUMN motto varchar(20)"},
@@ -85,4 +87,27 @@ var objectKinds = []struct {
 	{false, "COMMENT ON CONSTRAINT member_team ON member IS 'x'"},
 	{false, "COMMENT ON TYPE status IS 'x'"},
 	{false, "COMMENT ON VIEW roster IS 'x'"},
+}
+
+// objectKindsSince are those that there are from a major version of PostgreSQL on.
+var objectKindsSince = map[int][]objectKind{
+	15: {
+		{true, "ALTER TABLE team ADD CONSTRAINT team_name UNIQUE NULLS NOT DISTINCT (name)"},
+		{false, "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) REFERENCES team ON DELETE SET NULL (team_id)"},
+		{false, "ALTER VIEW roster SET (security_invoker = true)"},
+	},
+	17: {
+		{false, "GRANT MAINTAIN ON team TO PUBLIC"},
+		{false, "CREATE COLLATION c (provider = builtin, locale = 'C.UTF-8')"},
+	},
+	18: {
+		{false, "CREATE TABLE note (a integer, b integer GENERATED ALWAYS AS (a + 1) VIRTUAL)"},
+		{false, "ALTER TABLE team ADD CONSTRAINT team_ok CHECK (name <> '') NOT ENFORCED"},
+		{false, "ALTER TABLE member ALTER CONSTRAINT member_team NOT ENFORCED"},
+		{false, "ALTER TABLE member ADD CONSTRAINT given NOT NULL age NOT VALID"},
+		{false, "CREATE TABLE note (a integer CONSTRAINT given NOT NULL NO INHERIT)"},
+		{false, "CREATE TABLE note (a integer CONSTRAINT given NOT NULL)"},
+		{false, "CREATE TABLE note (a int4range, b daterange, PRIMARY KEY (a, b WITHOUT OVERLAPS))"},
+		{false, "CREATE TABLE note (a int4range, b daterange, UNIQUE (a, b WITHOUT OVERLAPS))"},
+	},
 }
