@@ -19,6 +19,10 @@ var (
 	// yourself, and with it what the resolvers' Base has.
 	ErrSharedRole = errors.New("provision: the tenant has no role of its own")
 
+	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet:
+	// before PostgreSQL 15, only a superuser can take that right from PUBLIC. docs/operations.md says what to do.
+	ErrPublicSchema = errors.New("provision: the administrator cannot keep tenants from creating objects in schema public")
+
 	// ErrNotVerified is returned by Upgrade when the Schema came to its end without calling Verify: the database may
 	// have the schema, but is not stamped.
 	ErrNotVerified = errors.New("provision: schema was not verified")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
@@ -16,8 +17,8 @@ func Redact(err error) error { return redact(err) }
 // Redirect is redirect.
 func Redirect(cfg *pgconn.Config, host string, port uint16) { redirect(cfg, host, port) }
 
-// Grants is grants.
-func Grants(role string) string { return grants(role) }
+// Grant is grant.
+func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }
 
 // FingerprintQueries is fingerprintQueries.
 func FingerprintQueries(major int) []string { return fingerprintQueries(major) }

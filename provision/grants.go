@@ -1,6 +1,31 @@
 package provision
 
-import "strings"
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// grant does what grants says in cfg's database, and makes sure of it. Before version 15, schema public is the first
+// superuser's, and whoever else takes a right on it from PUBLIC is only warned: a tenant's role could plant functions that
+// later upgrades call as the administrator.
+func grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
+	conn, err := connect(ctx, pinned(cfg))
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	if err := run(ctx, conn, grants(role)); err != nil {
+		return err
+	}
+	var open bool
+	err = conn.QueryRow(ctx, "SELECT has_schema_privilege('public', 'public', 'CREATE')").Scan(&open)
+	if err == nil && open {
+		err = ErrPublicSchema
+	}
+	return err
+}
 
 // grants gives role the use of what the connected role will make in the connected database, now and in upgrades. It
 // comes before the schema, so that a REVOKE in the schema holds. Functions need no grant: PUBLIC may call them.

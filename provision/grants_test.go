@@ -1,7 +1,10 @@
 package provision_test
 
 import (
+	"errors"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
@@ -70,9 +73,23 @@ func TestTenantsMayNotCreateInPublicWhateverTheVersion(t *testing.T) {
 	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one")) // makes the role
 	cfg, group := pgtest.Database(t).ConnConfig, f.prefix+"_tenant"
 	must(t, execute(t.Context(), cfg, "GRANT CREATE ON SCHEMA public TO PUBLIC"))
-	must(t, execute(t.Context(), cfg, provision.Grants(group)))
+	must(t, provision.Grant(t.Context(), cfg, group))
 	if got := f.list(t, cfg, "SELECT has_schema_privilege($1, 'public', 'CREATE')::text", group); got != "false" {
 		t.Error("tenants may create in schema public")
+	}
+}
+
+// Before version 15, schema public is a superuser's, and PostgreSQL only warns an administrator that is none.
+func TestAdministratorThatCannotClosePublicMakesNoTemplate(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one")) // makes the role
+	admin, cfg := f.administrator(t), pgtest.Database(t).ConnConfig
+	must(t, execute(t.Context(), f.admin, "ALTER ROLE "+pgx.Identifier{admin.User}.Sanitize()+" NOSUPERUSER"))
+	must(t, execute(t.Context(), cfg, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO PUBLIC"))
+	admin.Database = cfg.Database
+	if err := provision.Grant(t.Context(), admin, f.prefix+"_tenant"); !errors.Is(err, provision.ErrPublicSchema) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -65,6 +65,9 @@ func (s *shared) plainAdmin(t *testing.T) *pgx.ConnConfig {
 		CREATE ROLE $admin LOGIN CREATEDB PASSWORD 'pw';
 		GRANT $group TO $app;
 		GRANT $owner, $app TO $admin`)))
+	if s.before15(t) {
+		must(t, execute(t.Context(), s.admin, names.Replace("ALTER ROLE $admin SUPERUSER")))
+	}
 	cfg := s.maintained(t)
 	cfg.User, cfg.Password = s.prefix+"_plain", "pw"
 	return cfg

@@ -35,15 +35,23 @@ func write(ctx context.Context, r *tenancy.Resolver, id tenancy.ID) error {
 	})
 }
 
-// administrator is how to log in as a role that is no superuser, with a maintenance database that it may enter.
+// administrator is how to log in as a role that is no superuser, with a maintenance database that it may enter. Before
+// version 15 no other may make templates: it is one there.
 func (f *fixture) administrator(t *testing.T) *pgx.ConnConfig {
 	t.Helper()
-	name := f.prefix + "_admin"
-	must(t, execute(t.Context(), f.admin,
-		"CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE PASSWORD 'pw'"))
+	name, rights := f.prefix+"_admin", " LOGIN CREATEDB CREATEROLE PASSWORD 'pw'"
+	if f.before15(t) {
+		rights += " SUPERUSER"
+	}
+	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+rights))
 	cfg := f.maintained(t)
 	cfg.User, cfg.Password = name, "pw"
 	return cfg
+}
+
+func (f *fixture) before15(t *testing.T) bool {
+	t.Helper()
+	return f.list(t, f.admin, "SELECT 'yes' WHERE current_setting('server_version_num')::int < 150000") != ""
 }
 
 // The promise: a process that missed the suspension writes nothing after it.

@@ -110,7 +110,7 @@ func openToOwner(name string) string {
 // would otherwise have to make for itself.
 func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	group := p.names.groupRole()
-	if err := runIn(ctx, pinned(cfg), grants(group)); err != nil {
+	if err := grant(ctx, cfg, group); err != nil {
 		return fmt.Errorf("grant: %w", err)
 	}
 	err := guard(func() error { return p.cfg.Schema.Build(ctx, cfg.Copy()) })
