@@ -79,7 +79,7 @@ func TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne(t *testing.T) {
 	admin := f.plainAdmin(t)
 	p := f.provisioner(t, f.share, func(c *provision.Config) { c.Admin = admin })
 	must(t, execute(t.Context(), f.admin, "REVOKE "+quoted(f.role)+" FROM "+quoted(admin.User)))
-	if err := p.PrepareTemplate(t.Context(), "one"); state(err) != "42501" {
+	if err := p.PrepareTemplate(t.Context(), "one"); state(err) != "42501" && !f.before15(t) { // a superuser can
 		t.Errorf("an administrator who can suspend nobody is let in: %v", err)
 	}
 	must(t, execute(t.Context(), f.admin, "GRANT "+quoted(f.role)+" TO "+quoted(admin.User)))
