@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
@@ -37,17 +38,18 @@ func (f *fixture) rescuer(t *testing.T, change ...func(*provision.Config)) *prov
 	return p
 }
 
-// wake measures how long what dead processes left takes to come to its end.
+// wake measures how long what dead processes left takes to come to its end, from the death of the last that worked on it.
 type wake struct {
 	f       *fixture
 	mu      sync.Mutex // guards what follows; no I/O while it is held
-	died    map[string]time.Time
+	deaths  map[int]time.Time
+	died    map[string]time.Time // when the last process died that had the tenant
 	slowest time.Duration
 }
 
 // watch looks at the registry until the end of the test.
 func (f *fixture) watch(t *testing.T) *wake {
-	w := &wake{f: f, died: map[string]time.Time{}}
+	w := &wake{f: f, deaths: map[int]time.Time{}, died: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -55,8 +57,8 @@ func (f *fixture) watch(t *testing.T) *wake {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			if ids, err := f.unsettled(ctx); err == nil {
-				w.look(ids)
+			if owners, err := f.owners(ctx); err == nil {
+				w.look(owners)
 			}
 			select {
 			case <-tick.C:
@@ -68,24 +70,51 @@ func (f *fixture) watch(t *testing.T) *wake {
 	return w
 }
 
-// die notes the time at which the process that worked on these tenants has died.
-func (w *wake) die(ids ...string) {
+// owners returns the processes that have, or had last, the claims on tenants that are not at their end; 0 is nobody.
+func (f *fixture) owners(ctx context.Context) (map[string]int, error) {
+	rows, err := f.pool.Query(ctx, `SELECT id, coalesce(nullif(split_part(claim_owner, '/', 2), ''), '0')::int
+		FROM pgtenancy.tenants WHERE state IN ('provisioning', 'failing', 'deleting')`)
+	if err != nil {
+		return nil, err
+	}
+	owners := map[string]int{}
+	var id string
+	var pid int
+	_, err = pgx.ForEachRow(rows, []any{&id, &pid}, func() error { owners[id] = pid; return nil })
+	return owners, err
+}
+
+// die notes the time at which a process that worked on these tenants, and perhaps on others, has died.
+func (w *wake) die(pid int, ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.deaths[pid] = time.Now()
 	for _, id := range ids {
-		w.died[id] = time.Now()
+		w.died[id] = w.deaths[pid]
 	}
 }
 
-func (w *wake) look(unsettled []string) {
+func (w *wake) look(owners map[string]int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for id, pid := range owners {
+		if at, dead := w.deaths[pid]; dead {
+			w.died[id] = at
+		}
+	}
 	for id, at := range w.died {
-		if !slices.Contains(unsettled, id) {
+		if _, unsettled := owners[id]; !unsettled {
 			w.slowest = max(w.slowest, time.Since(at))
 			delete(w.died, id)
 		}
 	}
+}
+
+// pending is how many have not come to their end.
+func (w *wake) pending() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.died)
 }
 
 // end waits until all have come to their end, and returns how long the slowest of them took. A long run has the machine
@@ -93,11 +122,7 @@ func (w *wake) look(unsettled []string) {
 func (w *wake) end(t *testing.T) time.Duration {
 	t.Helper()
 	w.f.settle(t)
-	eventually(t, "seen to be settled", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return len(w.died) == 0
-	})
+	eventually(t, "seen to be settled", func() bool { return w.pending() == 0 })
 	if pgtest.Full() && w.slowest > 10*time.Second {
 		t.Errorf("the slowest took %v to come to its end", w.slowest)
 	}
@@ -131,7 +156,7 @@ func TestKilledProcessLeavesWholeTenantsOrNothing(t *testing.T) {
 			if !killed(cmd) {
 				t.Errorf("%s: the process lived: %v", c.Point, err)
 			}
-			w.die(c.ID)
+			w.die(cmd.Process.Pid, c.ID)
 			mu.Lock()
 			defer mu.Unlock()
 			said.hear(out.Bytes())

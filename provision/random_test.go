@@ -28,6 +28,7 @@ func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 	seed := uint64(start.UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
+	const most = 16 // left to be ended at a time: what a small machine can do within the promised time
 	kills, children := pgtest.Size(6, 1000), pgtest.Size(2, 4)
 	var (
 		mu   sync.Mutex // guards said
@@ -39,11 +40,13 @@ func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 	for i := range kills {
 		after := time.Duration(random.Int64N(int64(3 * usual)))
 		slot <- struct{}{}
+		eventually(t, "room for another", func() bool { return w.pending() < most })
 		wg.Go(func() {
 			defer func() { <-slot }()
+			pid, out := f.killAfter(t, fmt.Sprintf("r%d", i), after)
 			heard := answers{}
-			heard.hear(f.killAfter(t, fmt.Sprintf("r%d", i), after))
-			w.die(heard["begun"]...)
+			heard.hear(out)
+			w.die(pid, heard["begun"]...)
 			mu.Lock()
 			defer mu.Unlock()
 			for what, ids := range heard {
@@ -59,25 +62,25 @@ func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 		kills, len(said["begun"]), len(said["dropping"]), len(said["made"]), lost, len(c.active), len(c.flaws), slowest)
 }
 
-// killAfter kills a process some time after it began its first sign-up, and returns what it said.
-func (f *fixture) killAfter(t *testing.T, id string, after time.Duration) []byte {
+// killAfter kills a process some time after it began its first sign-up, and returns its id and what it said.
+func (f *fixture) killAfter(t *testing.T, id string, after time.Duration) (pid int, said []byte) {
 	cmd, _ := f.command(t, child{ID: id, Loops: true, TTL: 6 * time.Second})
 	out, into, err := os.Pipe()
 	if err != nil {
 		t.Error(err)
-		return nil
+		return 0, nil
 	}
 	defer out.Close()
 	cmd.Stdout = into
 	if err := cmd.Start(); err != nil {
 		t.Error(err)
-		return nil
+		return 0, nil
 	}
 	_ = into.Close()
-	var said bytes.Buffer
+	var heard bytes.Buffer
 	for lines := bufio.NewReader(out); ; {
 		line, err := lines.ReadBytes('\n')
-		said.Write(line)
+		heard.Write(line)
 		if err != nil {
 			break
 		}
@@ -86,10 +89,10 @@ func (f *fixture) killAfter(t *testing.T, id string, after time.Duration) []byte
 			after = 0
 		}
 	}
-	_, _ = io.Copy(&said, out)
+	_, _ = io.Copy(&heard, out)
 	_ = cmd.Wait()
 	if !killed(cmd) {
-		t.Errorf("the process ended by itself: %s", &said)
+		t.Errorf("the process ended by itself: %s", &heard)
 	}
-	return said.Bytes()
+	return cmd.Process.Pid, heard.Bytes()
 }
