@@ -23,6 +23,7 @@ demo: postgres ## Run the example server on http://localhost:8080
 
 .PHONY: test
 test: postgres pgbouncer chromium compiler build vet lint tidy cover vuln ## Run every check: what CI runs
+	@scripts/summary.sh $(MODULES)
 
 .PHONY: build
 build: ## Build every module
@@ -55,7 +56,7 @@ cover: postgres pgbouncer chromium compiler ## Run the tests, with the race dete
 		go -C $$m test $(PARALLEL) -race -shuffle=on -timeout=15m -covermode=atomic -coverprofile=$$profile ./... || exit; \
 	done
 	@awk '!/^mode:/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
-		.bin/coverage-*
+		.bin/coverage-* | tee .bin/coverage
 
 # The long forms take the machine for themselves: half an hour to a few hours. Each prints its figures as a table.
 .PHONY: soak crash attack

@@ -1,17 +1,41 @@
 #!/usr/bin/env bash
-# Runs govulncheck in each module named. A finding fails the run. A machine that cannot reach the vulnerability database
-# (no network, or one that answers nothing) gets one line instead: that is no fault of the code.
+# Runs govulncheck in each module named, with the toolchain of go.work: the standard library that is looked at is the
+# one that is developed with, however old the Go is that runs here. A finding fails the run.
+# Where vuln.go.dev cannot be reached, the same entries come from the Go module proxy, whose golang.org/x/vulndb they are
+# made of. A machine that can reach neither gets one line instead: that is no fault of the code.
 set -euo pipefail
 
-govulncheck=$PWD/.bin/govulncheck
+module=golang.org/x/vulndb@latest
+
+# The outcome, for scripts/summary.sh.
+outcome() { echo "$*" >.bin/vuln; }
+
+skip() { echo "govulncheck: skipped: $1 cannot be reached" && outcome SKIPPED "$1 cannot be reached" && exit; }
+
 bound=$(command -v timeout >/dev/null && echo "timeout 300" || true) # macOS has no timeout
-for module in "$@"; do
+
+# scan MODULE [FLAG...]
+scan() { GOTOOLCHAIN=$toolchain $bound "$PWD/.bin/govulncheck" "${@:2}" -C "$1" ./... 2>&1; }
+
+toolchain=$(awk '$1 == "toolchain" {print $2}' go.work)
+GOTOOLCHAIN=$toolchain go version >/dev/null 2>&1 || skip "$toolchain"
+
+database=() source=${GOVULNDB:-vuln.go.dev}
+for dir in "$@"; do
   status=0
-  output=$($bound "$govulncheck" -C "$module" ./... 2>&1) || status=$?
-  if [[ $status == 124 || $output == *"fetching vulnerabilities"* ]]; then
-    echo "govulncheck: skipped: the vulnerability database (${GOVULNDB:-https://vuln.go.dev}) cannot be reached"
-    exit
+  output=$(scan "$dir" ${database[@]+"${database[@]}"}) || status=$?
+  if [[ $output == *"fetching vulnerabilities"* && -z ${GOVULNDB:-} && ${#database[@]} == 0 ]]; then
+    entries=$(cd / && $bound go mod download -json $module 2>/dev/null | awk -F '"' '$2 == "Dir" {print $4}') || true
+    [[ -d $entries/data/osv ]] || skip "the vulnerability database"
+    database=(-db "file://$entries/data/osv")
+    source=${entries##*/}
+    status=0
+    output=$(scan "$dir" "${database[@]}") || status=$?
   fi
-  echo "govulncheck: $module: $output"
+  if [[ $status == 124 || $output == *"fetching vulnerabilities"* ]]; then
+    skip "the vulnerability database"
+  fi
+  echo "govulncheck: $dir with $toolchain and ${source}: $output"
   [[ $status == 0 ]] || exit "$status"
 done
+outcome clean "$toolchain, entries of $source"
