@@ -1,9 +1,10 @@
 // Package middleware gives each HTTP request the database of the tenant that it is for.
 //
+//	identify, err := middleware.FromSubdomain("example.com") // acme.example.com is tenant acme
 //	m, err := middleware.New(middleware.Config{
-//		Resolver: resolver,                                 // *tenancy.Resolver
-//		Verifier: verifier,                                 // *authn.Verifier
-//		Identify: middleware.FromSubdomain("example.com"),  // acme.example.com is tenant acme
+//		Resolver: resolver, // *tenancy.Resolver
+//		Verifier: verifier, // *authn.Verifier
+//		Identify: identify,
 //	})
 //	mux.Handle("GET /members", m.Handler(members))
 //

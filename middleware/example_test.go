@@ -33,11 +33,15 @@ func Example() {
 	}
 	defer resolver.Close(context.Background())
 
+	identify, err := middleware.FromSubdomain("example.com")
+	if err != nil {
+		log.Fatal(err)
+	}
 	issuer, verifier := keys()
 	m, err := middleware.New(middleware.Config{
 		Resolver: resolver,
 		Verifier: verifier,
-		Identify: middleware.FromSubdomain("example.com"),
+		Identify: identify,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -98,13 +98,22 @@ func newMiddleware(t testing.TB, cfg middleware.Config) *middleware.Middleware {
 		cfg.Verifier = newVerifier(t)
 	}
 	if cfg.Identify == nil {
-		cfg.Identify = middleware.FromSubdomain("example.com")
+		cfg.Identify = subdomain(t, "example.com")
 	}
 	m, err := middleware.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func subdomain(tb testing.TB, base string) middleware.Identifier {
+	tb.Helper()
+	identify, err := middleware.FromSubdomain(base)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return identify
 }
 
 // request addresses host, with a token for the tenant unless that is empty.

@@ -14,7 +14,7 @@ import (
 func TestNewReportsEveryViolation(t *testing.T) {
 	t.Parallel()
 	resolver := newResolver(t, undialled(t), directory{})
-	sub := middleware.FromSubdomain("example.com")
+	sub := subdomain(t, "example.com")
 	for _, c := range []struct {
 		cfg  middleware.Config
 		want []string

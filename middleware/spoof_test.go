@@ -34,14 +34,14 @@ func TestForwardingHeadersAreNeverRead(t *testing.T) {
 	t.Parallel()
 	const own, victim = "acme", "globex"
 	proxies := middleware.FromTrustedHeader("X-Tenant-ID", netip.MustParsePrefix("10.1.2.3/32"))
-	subdomain := middleware.FromSubdomain("example.com")
+	host := subdomain(t, "example.com")
 	combinations, honoured := 0, 0
 	defer func() {
 		pgtest.Figure(t, "S3", "%d combinations of header, value, peer and way to identify: %d spoofs honoured", combinations, honoured)
 	}()
 	good := "Bearer " + token(t, own)
 	for how, identify := range map[string]middleware.Identifier{
-		"subdomain": subdomain, "header or subdomain": middleware.FirstOf(proxies, subdomain), "token alone": nil,
+		"subdomain": host, "header or subdomain": middleware.FirstOf(proxies, host), "token alone": nil,
 	} {
 		cfg := middleware.Config{Identify: identify}
 		if identify == nil {
@@ -74,7 +74,7 @@ func TestForwardingHeadersAreNeverRead(t *testing.T) {
 		}
 	}
 	// From the proxy itself the one header counts, and no other.
-	h := newMiddleware(t, middleware.Config{Identify: middleware.FirstOf(proxies, subdomain)}).Handler(http.HandlerFunc(served))
+	h := newMiddleware(t, middleware.Config{Identify: middleware.FirstOf(proxies, host)}).Handler(http.HandlerFunc(served))
 	for _, name := range spoofedHeaders() {
 		r := request(t, own+".example.com", own)
 		r.RemoteAddr = "10.1.2.3:1234"

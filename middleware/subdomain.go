@@ -25,11 +25,11 @@ const maxHost = 253 + len(".:65535")
 // [FromTrustedHeader]. A name of your own under base, such as "www", is a tenant's name as any other; keep it from being
 // given to one.
 //
-// FromSubdomain panics if base is not a domain name in ASCII without a port.
-func FromSubdomain(base string) Identifier {
+// A base that is not a domain name in ASCII without a port is an error.
+func FromSubdomain(base string) (Identifier, error) {
 	name := hostname(base)
 	if name == "" || strings.Contains(base, ":") {
-		panic(fmt.Sprintf("middleware: FromSubdomain: %q is not a domain name", base))
+		return nil, fmt.Errorf("middleware: FromSubdomain: %q is not a domain name", base)
 	}
 	return func(r *http.Request) (tenancy.ID, error) {
 		for _, host := range r.Header["Host"] { // net/http takes it out of HTTP/1 requests
@@ -41,7 +41,7 @@ func FromSubdomain(base string) Identifier {
 			return "", ErrMisaddressed
 		}
 		return underBase(r.Host, name)
-	}
+	}, nil
 }
 
 func underBase(host, base string) (tenancy.ID, error) {

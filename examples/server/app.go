@@ -185,12 +185,8 @@ func (a *app) close(ctx context.Context) error {
 
 // handler returns everything that the program serves.
 func (a *app) handler(o options, h hooks) (http.Handler, error) {
-	var identify middleware.Identifier
-	if o.domain != "" {
-		identify = middleware.FromSubdomain(o.domain)
-	}
 	mw, err := middleware.New(middleware.Config{
-		Resolver: a.resolver, Verifier: a.verifier, Identify: identify, Logger: a.log,
+		Resolver: a.resolver, Verifier: a.verifier, Identify: o.identify, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
@@ -202,7 +198,7 @@ func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	})
 	err = web.Register(mux, web.Config{
 		Accounts: a.accounts, Profiles: a.profiles, Registry: a.registry, Resolver: a.resolver,
-		Verifier: a.verifier, Identify: identify, Logger: a.log,
+		Verifier: a.verifier, Identify: o.identify, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err

@@ -155,6 +155,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		{[]string{"-addr", ":0"}, map[string]string{"STRIPE_API_KEY": "k", "STRIPE_API_BASE": "b"}, true},
 		{[]string{"extra"}, nil, false},
 		{[]string{"-nothing"}, nil, false},
+		{[]string{"-domain", "example.com"}, nil, true},
+		{[]string{"-domain", "https://example.com"}, nil, false},
 		{nil, map[string]string{"STRIPE_API_BASE": "b"}, false},
 	} {
 		p := process{env: func(name string) string { return test.env[name] }, stdout: &buffer{}, stderr: &buffer{}}

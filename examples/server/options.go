@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -27,9 +28,9 @@ type hooks struct {
 // options is what the command line and the environment say.
 type options struct {
 	addr        string
-	registry    string // database of the registry
-	prefix      string // of tenants' databases
-	domain      string // churches' hosts are under it; empty: the token alone says which church
+	registry    string                // database of the registry
+	prefix      string                // of tenants' databases
+	identify    middleware.Identifier // by the church's host; nil: the token alone says which church
 	data        string
 	maxPools    int
 	maxConns    int // to the server, of all processes together
@@ -47,7 +48,7 @@ func parseOptions(args []string, p process) (options, error) {
 	f.StringVar(&o.addr, "addr", "localhost:8080", "address to listen on")
 	f.StringVar(&o.registry, "registry", "pgtenancy_registry", "name of the registry's database")
 	f.StringVar(&o.prefix, "prefix", "tenant_", "beginning of the names of churches' databases")
-	f.StringVar(&o.domain, "domain", "", "domain under which each church has a host, ID.domain (default: churches have none)")
+	domain := f.String("domain", "", "domain under which each church has a host, ID.domain (default: churches have none)")
 	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
 	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")
@@ -57,6 +58,12 @@ func parseOptions(args []string, p process) (options, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	if *domain != "" {
+		var err error
+		if o.identify, err = middleware.FromSubdomain(*domain); err != nil {
+			return o, fmt.Errorf("-domain: %w", err)
+		}
 	}
 	o.databaseURL = p.env("DATABASE_URL")
 	o.keysFile = p.env("PGTENANCY_KEYS_FILE")
