@@ -53,4 +53,7 @@ func (g *gate) enter(ctx context.Context) error {
 	}
 }
 
+// full reports whether enter would refuse at once.
+func (g *gate) full() bool { return len(g.permits) == cap(g.permits) && len(g.queue) == cap(g.queue) }
+
 func (g *gate) leave() { <-g.permits }

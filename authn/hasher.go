@@ -22,7 +22,8 @@ type HasherConfig struct {
 	// Threads is argon2id's parallelism, at most 4. Default: 1.
 	Threads uint8
 
-	// Concurrency is how many hashes run at once; each takes MemoryKiB and a CPU. Default: GOMAXPROCS.
+	// Concurrency is how many hashes run at once; each takes MemoryKiB and a CPU. Default: half of GOMAXPROCS, at least 1,
+	// so that a flood of sign-ins leaves CPUs to everything else (experiment S5 of docs/experiments.md).
 	Concurrency int
 
 	// Queue is how many callers may wait for a hash to end. Default: 64. Negative: none.
@@ -77,7 +78,7 @@ func (cfg HasherConfig) withDefaults() HasherConfig {
 		cfg.Threads = 1
 	}
 	if cfg.Concurrency == 0 {
-		cfg.Concurrency = runtime.GOMAXPROCS(0)
+		cfg.Concurrency = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if cfg.Queue == 0 {
 		cfg.Queue = 64
@@ -143,6 +144,10 @@ func (h *Hasher) Spend(ctx context.Context, password string) error {
 	hash := argon2Hash{params: h.params, salt: h.salt}
 	return h.run(ctx, func() { hash.derive(password) })
 }
+
+// Full reports whether a hash would be refused with ErrBusy now, as many callers wait as may. A moment later it may be
+// otherwise: it is for turning requests away before they cost anything, and does not stand in for the error.
+func (h *Hasher) Full() bool { return h.gate.full() }
 
 // Runs returns how many key derivations were begun; cumulative. That Verify and Spend each add one, on every path, is
 // what keeps a sign-in from telling which accounts exist.

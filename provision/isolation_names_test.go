@@ -23,7 +23,7 @@ import (
 func TestNamesAreOneForEachTenantAndKeptWhole(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	count, trips := pgtest.Size(10_000, 1_000_000), pgtest.Size(3, 500)
+	count, trips := pgtest.Size(10_000, 10_000_000), pgtest.Size(3, 500)
 	made := madeIDs(count)
 	legal := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	wrong, longest := 0, 0

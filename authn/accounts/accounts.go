@@ -48,7 +48,8 @@ type Config struct {
 
 // Accounts signs people up and in. It is safe for concurrent use and owns none of what its Config names.
 type Accounts struct {
-	cfg Config
+	cfg     Config
+	lookUps chan struct{} // one element for each sign-in that is at the registry
 }
 
 // New returns Accounts for cfg, or an error that names every field that is missing.
@@ -84,5 +85,5 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Accounts{cfg: cfg}, nil
+	return &Accounts{cfg: cfg, lookUps: make(chan struct{}, maxLookUps)}, nil
 }

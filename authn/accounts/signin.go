@@ -44,12 +44,11 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 	floor := time.NewTimer(max(a.cfg.MinRefusal, 0))
 	defer floor.Stop()
-	email, _ := registry.ParseEmail(s.Email) // one that is malformed leads nowhere
-	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))
+	member, admission, err := a.lookUp(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	session, err := a.signIn(ctx, s, email, admission)
+	session, err := a.signIn(ctx, s, member, admission)
 	switch {
 	case errors.Is(err, ErrBadCredentials):
 		select {
@@ -62,11 +61,33 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 	return session, err
 }
 
-func (a *Accounts) signIn(ctx context.Context, s SignIn, email registry.Email, adm *registry.Admission) (*Session, error) {
-	member, err := a.membership(ctx, email, s.Tenant)
-	if err != nil {
-		return nil, err
+// maxLookUps is how many sign-ins are at the registry at once: about as many as may wait for their hash.
+const maxLookUps = 64
+
+// lookUp counts the attempt and finds out whose e-mail it is. A flood is turned away here rather than at its hashes, so that
+// it does not fill the registry's pool, which every other request may need.
+func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, *registry.Admission, error) {
+	if a.cfg.Hasher.Full() {
+		return nil, nil, authn.ErrBusy
 	}
+	select {
+	case a.lookUps <- struct{}{}:
+		defer func() { <-a.lookUps }()
+	default:
+		return nil, nil, authn.ErrBusy
+	}
+	email, _ := registry.ParseEmail(s.Email) // one that is malformed leads nowhere
+	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))
+	if err != nil {
+		return nil, nil, err
+	}
+	member, err := a.membership(ctx, email, s.Tenant)
+	return member, admission, err
+}
+
+func (a *Accounts) signIn(
+	ctx context.Context, s SignIn, member *registry.Membership, adm *registry.Admission,
+) (*Session, error) {
 	if member == nil {
 		if err := a.cfg.Hasher.Spend(ctx, s.Password); err != nil {
 			return nil, err

@@ -38,6 +38,18 @@ func ofAuthn() []mutant {
 		new:  "\th.gate.leave()\n",
 		test: "./authn TestHashesAreBoundedAndTheQueueToo|TestPermitBelongsToTheHashNotToTheRequest",
 	}, {
+		name: "the CPUs that hashes leave to others",
+		file: "authn/hasher.go",
+		old:  "max(1, runtime.GOMAXPROCS(0)/2)",
+		new:  "runtime.GOMAXPROCS(0)",
+		test: "./authn TestHashesLeaveHalfOfTheCPUs",
+	}, {
+		name: "the refusal of a flood before it reaches the registry",
+		file: "authn/accounts/signin.go",
+		old:  "if a.cfg.Hasher.Full() {",
+		new:  "if false {",
+		test: "./authn/accounts TestFloodOfSignInsStaysOffTheRegistry",
+	}, {
 		name: "the look for a revocation after a verification",
 		file: "authn/cache.go",
 		old:  "\tif _, gone := c.revoked[id.Session]; gone {\n\t\treturn nil, ErrTokenInvalid\n\t}\n\tc.tokens.Add",
