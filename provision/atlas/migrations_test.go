@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -236,6 +237,7 @@ func TestMigrationsOfOneDatabaseTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := history(t, "1.sql", first, "2.sql", third)
 	u := task(t, built(t, history(t, "1.sql", first)), built(t, s))
+	u.Policy.LockTimeout = time.Minute // two wait for a third, on a machine that may be busy
 	results := make(chan error)
 	for range 3 { // the second would fail: the indexes are there
 		go func() {

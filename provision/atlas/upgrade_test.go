@@ -284,6 +284,7 @@ func TestUpgradesOfOneDatabaseTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := text(t, before+"CREATE TABLE note (id bigint PRIMARY KEY)")
 	u := task(t, built(t, text(t, before)), built(t, s))
+	u.Policy.LockTimeout = time.Minute // three of them wait for a fourth, on a machine that may be busy
 	var group errgroup.Group
 	reports := make([]*provision.Report, 4)
 	for i := range reports {
