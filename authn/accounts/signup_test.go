@@ -48,8 +48,9 @@ func TestSignUpMakesTenantAndBothAdminRows(t *testing.T) {
 
 func TestSignUpNamesEveryFieldThatIsWrong(t *testing.T) {
 	h := newHouse(t)
-	_, err := h.SignUp(t.Context(), accounts.SignUp{Email: "no address", Password: "short", FirstName: "\x00",
-		IdempotencyKey: strings.Repeat("k", 256)})
+	_, err := h.SignUp(t.Context(), accounts.SignUp{
+		Email: "no address", Password: "short", FirstName: "\x00", IdempotencyKey: strings.Repeat("k", 256),
+	})
 	var input *accounts.InputError
 	if !errors.As(err, &input) {
 		t.Fatalf("got %v, want *InputError", err)
