@@ -57,8 +57,8 @@ func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 type follower struct {
 	registry *Registry
 	inv      Invalidator
-	last     int64 // version of the newest change that inv was told of
-	purged   time.Time
+	last     int64     // version of the newest change that inv was told of
+	purged   time.Time // zero: there is more to purge
 	outage   outage
 }
 

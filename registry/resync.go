@@ -121,7 +121,7 @@ func (f *follower) everything(ctx context.Context, conn *pgx.Conn, newest int64)
 }
 
 // purge deletes a batch of changes that are older than a day, and of sessions that ended as long ago. Every process
-// that follows does so now and then; two at once do no harm.
+// that follows does so now and then, and after each read while there is more than a batch; two at once do no harm.
 func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
 	if time.Since(f.purged) < purgeInterval {
 		return nil
@@ -129,15 +129,21 @@ func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
 	f.purged = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
+	more := false
 	for _, sql := range []string{
 		`DELETE FROM pgtenancy.changes WHERE version IN (SELECT version FROM pgtenancy.changes
 			WHERE changed_at < now() - interval '24 hours' ORDER BY changed_at LIMIT $1)`,
 		`DELETE FROM pgtenancy.sessions WHERE id IN (SELECT id FROM pgtenancy.sessions
 			WHERE expires_at < now() - interval '24 hours' ORDER BY expires_at LIMIT $1)`,
 	} {
-		if _, err := conn.Exec(ctx, sql, batch); err != nil {
+		deleted, err := conn.Exec(ctx, sql, batch)
+		if err != nil {
 			return err
 		}
+		more = more || deleted.RowsAffected() == batch
+	}
+	if more {
+		f.purged = time.Time{}
 	}
 	return nil
 }
