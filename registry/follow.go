@@ -72,7 +72,7 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	defer hangUp(ctx, conn)
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+	if err := f.hear(ctx, conn); err != nil {
 		return false, err
 	}
 	for {
@@ -85,6 +85,14 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 			return worked, err
 		}
 	}
+}
+
+// hear has the connection hear of notifications from now on.
+func (f *follower) hear(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, f.patience())
+	defer cancel()
+	_, err := conn.Exec(ctx, "LISTEN "+channel)
+	return err
 }
 
 // listen returns when it is time to read: after a notification, or when the poll interval is over. It takes all

@@ -100,24 +100,29 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]line, error) {
 	})
 }
 
-// everything tells the Invalidator of every tenant there is or was, in place of the changes up to newest. It may take
-// longer than a poll interval: a million tenants are a second or two.
+// everything tells the Invalidator of every tenant there is or was, in place of the changes up to newest. It may take longer than patience, as a million tenants are a second or two;
+// but none of them may.
 func (f *follower) everything(ctx context.Context, conn *pgx.Conn, newest int64) error {
-	rows, err := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(f.patience(), func() { cancel(context.DeadlineExceeded) })
+	defer late.Stop()
+	rows, _ := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants
 		UNION ALL SELECT id, epoch FROM pgtenancy.retired_ids`)
-	if err != nil {
-		return err
-	}
 	var id tenancy.ID
 	var epoch int64
-	if _, err = pgx.ForEachRow(rows, []any{&id, &epoch}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&id, &epoch}, func() error {
+		late.Reset(f.patience())
 		f.inv.Invalidate(id, epoch)
 		return nil
-	}); err != nil {
-		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	f.last = newest
-	return nil
+	if err == nil {
+		f.last = newest
+	}
+	return err
 }
 
 // purge deletes a batch of changes that are older than a day, and of sessions that ended as long ago. Every process
