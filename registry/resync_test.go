@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,68 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
+
+// revoking is a cache that is told of closed sessions too.
+type revoking struct {
+	cache
+	closed chan string
+}
+
+func (r revoking) Revoke(session string) { r.closed <- session }
+
+// Guards: a registry that had lost changes was told with the epochs that it went back to, which evict nothing, and one
+// that had as many others in their place was not noticed at all. A resolver served what was lost until it failed.
+func TestARegistryThatLostChangesIsServedAsItIs(t *testing.T) {
+	t.Parallel()
+	const lost = 3
+	for how, others := range map[string]int{"went back": 0, "as many others": lost, "more others": lost + 2} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, pollEvery(10*time.Millisecond))
+			id := f.active(t, "acme")
+			resolver, err := tenancy.New(tenancy.Config{Directory: f, Base: f.pool.Config(), TTL: -1, IdleTimeout: -1})
+			must(t, err)
+			t.Cleanup(func() { must(t, resolver.Close(context.WithoutCancel(t.Context()))) })
+			told := revoking{cache{newRecorder(), resolver}, make(chan string, 100)}
+			f.tell(t, told)
+			for range lost {
+				must(t, f.SetPassword(t.Context(), id, tenancy.NewSecret("new")))
+			}
+			told.wait(t, id, 2+lost)
+			if got := epochOf(t, resolver, id); got != 2+lost {
+				t.Fatalf("epoch %d before", got)
+			}
+			// In one transaction, so that it is seen at once.
+			must(t, pgx.BeginFunc(t.Context(), f.pool, func(tx pgx.Tx) error {
+				var b pgx.Batch
+				b.Queue(`UPDATE pgtenancy.tenants SET epoch = 2 WHERE id = $1`, id)
+				b.Queue(`UPDATE pgtenancy.feed SET version = version - $1`, lost)
+				b.Queue(`DELETE FROM pgtenancy.changes c USING pgtenancy.feed f WHERE c.version > f.version`)
+				for range others {
+					b.Queue(`WITH f AS (UPDATE pgtenancy.feed SET version = version + 1 RETURNING version)
+						INSERT INTO pgtenancy.changes (version, tenant_id, epoch, session) SELECT version, 'acme', 0, 'theirs' FROM f`)
+				}
+				return tx.SendBatch(t.Context(), &b).Close()
+			}))
+			eventually(t, "served as it is", func() bool { return epochOf(t, resolver, id) == 2 })
+			for range others {
+				select {
+				case <-told.closed:
+				case <-time.After(time.Minute):
+					t.Fatal("never told of a session that was closed meanwhile")
+				}
+			}
+			must(t, f.Suspend(t.Context(), id))
+			eventually(t, "suspended", func() bool {
+				l, err := resolver.Acquire(t.Context(), id)
+				if err == nil {
+					l.Release()
+				}
+				return errors.Is(err, tenancy.ErrSuspended)
+			})
+		})
+	}
+}
 
 // deadEnd makes a link a black hole for the first statement that has the given text in it.
 type deadEnd struct {
