@@ -89,7 +89,8 @@ func retryAfter(err error) int {
 	return int((after + time.Second - 1) / time.Second)
 }
 
-// detail helps where the client may know: these states are only told to who has a token for the tenant.
+// detail helps where the client may know: these states are told to who has a token for the tenant, and with Config.Public to
+// everybody, as it is to everybody that an active tenant serves.
 func detail(err error) string {
 	switch {
 	case errors.Is(err, tenancy.ErrSuspended):

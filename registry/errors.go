@@ -33,6 +33,9 @@ var (
 	// ErrAdminNotFound is returned when there is no such admin.
 	ErrAdminNotFound = errors.New("registry: admin not found")
 
+	// ErrWrongKeys is returned by CheckKeys when the keyring is not the one that the registry was written with.
+	ErrWrongKeys = errors.New("registry: keys are not those of this registry")
+
 	// ErrServerNotFound is returned when there is no such server.
 	ErrServerNotFound = errors.New("registry: server not found")
 

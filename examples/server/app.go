@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -72,6 +73,9 @@ func (a *app) openRegistry(ctx context.Context, o options, admin *pgx.ConnConfig
 	a.registry, err = registry.New(registry.Config{Pool: a.pool, Keyring: k.ring})
 	if err != nil {
 		return err
+	}
+	if err := a.registry.CheckKeys(ctx); err != nil {
+		return fmt.Errorf("keys file %s: %w", o.keysFile, err)
 	}
 	return a.registry.PutServer(ctx, registry.Server{
 		Name: serverName, Host: admin.Host, Port: admin.Port, MaxConns: o.maxConns,
