@@ -28,7 +28,7 @@ func TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn(t *testing.T) {
 		t.Fatalf("lines of the page:\n%s", lines)
 	}
 	hba := filepath.Join(c.dir, "data", "pg_hba.conf")
-	rest, err := os.ReadFile(hba) //nolint:gosec // the test's own server
+	rest, err := os.ReadFile(hba)
 	must(t, err)
 	must(t, os.WriteFile(hba, append([]byte(lines), rest...), 0o600))
 	must(t, execute(t.Context(), c.admin, "SELECT pg_reload_conf()"))
