@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ const (
 	undefinedTable       = "42P01"
 	invalidSchemaName    = "3F000"
 	divisionByZero       = "22012"
+	silentTooLong        = "25P03"
 )
 
 // Statuses of HTTP. clientGone is middleware's for context.Canceled, and is never sent.
@@ -97,12 +99,13 @@ func (e *driverError) Error() string {
 func (e *driverError) SQLState() string { return e.code }
 
 // HTTPStatus is 503 when the registry cannot serve now and a later try may work: no answer, or an SQLSTATE of class 08,
-// 53, 55 or 57 or of a standby, which takes no writes. It is 500 for any other.
+// 53, 55 or 57, of a standby, which takes no writes, or of a transaction that was ended because this process was silent
+// in it. It is 500 for any other.
 func (e *driverError) HTTPStatus() int {
 	switch {
 	case errors.Is(e.cause, context.Canceled):
 		return clientGone
-	case e.code == "", e.code == readOnlyTransaction, errors.Is(e.cause, context.DeadlineExceeded):
+	case e.code == "", e.code == readOnlyTransaction, e.code == silentTooLong, errors.Is(e.cause, context.DeadlineExceeded):
 		return unavailable
 	}
 	switch e.code[:min(2, len(e.code))] {
@@ -133,9 +136,20 @@ func retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// inTx runs f in a transaction, again if it must, and redacts its error unless f refused. An error of f rolls back.
+// maxSilence is how long PostgreSQL waits for the next word of a transaction before it ends the session. Others wait for
+// the rows that it has locked: a process that was stopped, or whose host is gone, must not hold them up for longer.
+const maxSilence = 10 * time.Second
+
+// limitSilence is the statement that makes it so for a transaction.
+func (r *Registry) limitSilence() string {
+	return fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", r.silence.Milliseconds())
+}
+
+// inTx runs f in a transaction, again if it must, and redacts its error unless f refused. An error of f rolls back. f
+// should not wait for anything but the transaction.
 func (r *Registry) inTx(ctx context.Context, op string, f func(tx pgx.Tx) error) error {
-	return driverErr(op, retry(ctx, func() error { return pgx.BeginFunc(ctx, r.pool, f) }))
+	begin := pgx.TxOptions{BeginQuery: "BEGIN; " + r.limitSilence()}
+	return driverErr(op, retry(ctx, func() error { return pgx.BeginTxFunc(ctx, r.pool, begin, f) }))
 }
 
 // queryRow runs one statement, again if it must, and scans its row. It returns pgx.ErrNoRows if there is none; any

@@ -60,6 +60,7 @@ func (r *Registry) intend(ctx context.Context, res *Reservation, f func(in *inte
 func (in *intent) read(ctx context.Context) error {
 	b := new(pgx.Batch)
 	b.BeginTx(pgx.TxOptions{})
+	b.Queue(in.r.limitSilence())
 	if in.res.IdempotencyKey != "" {
 		b.Queue(`
 			SELECT id, state, request_hash FROM (
@@ -69,7 +70,7 @@ func (in *intent) read(ctx context.Context) error {
 			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
 	}
 	b.Queue(`SELECT `+serverColumns+` FROM pgtenancy.servers s
-		WHERE s.state = 'open' AND (s.name = $1 OR $1 = '') ORDER BY s.name FOR UPDATE`, in.res.Server,
+		WHERE s.state = 'open' AND (s.name = $1 OR $1 = '') ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server,
 	).Query(func(rows pgx.Rows) (err error) {
 		in.servers, err = pgx.CollectRows(rows, scanServer)
 		return err

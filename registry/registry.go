@@ -22,6 +22,7 @@ type Registry struct {
 	secrets   map[string]SecretSource // by scheme
 	poll      time.Duration
 	heartbeat time.Duration
+	silence   time.Duration // see maxSilence
 	logger    *slog.Logger
 	born      time.Time
 }
@@ -40,6 +41,7 @@ func New(cfg Config) (*Registry, error) {
 		secrets:   maps.Clone(cfg.Secrets),
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
+		silence:   maxSilence,
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		born:      time.Now(),
 	}, nil

@@ -60,7 +60,7 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	}
 	return r.inTx(ctx, fmt.Sprintf("put server %q", s.Name), func(tx pgx.Tx) error {
 		var before Server
-		err := tx.QueryRow(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s WHERE s.name = $1 FOR UPDATE`,
+		err := tx.QueryRow(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s WHERE s.name = $1 FOR NO KEY UPDATE`,
 			s.Name).Scan(before.fields()...)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
