@@ -19,13 +19,13 @@ import (
 type gate struct {
 	p    *Provisioner
 	conn *pgx.Conn        // on the maintenance database of the tenant's server; holds the lock
-	t    *registry.Tenant // as it is under the lock
+	t    *registry.Tenant // as it is under the lock, without its secrets
 	f    found
 }
 
 // atGate calls f at the gate of a tenant that has a database of its own.
 func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx context.Context, g *gate) error) error {
-	t, err := p.cfg.Registry.Tenant(ctx, id)
+	t, err := p.cfg.Registry.TenantWithoutSecrets(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 		return err
 	}
 	g := &gate{p: p, conn: conn}
-	if g.t, err = p.cfg.Registry.Tenant(ctx, id); err != nil {
+	if g.t, err = p.cfg.Registry.TenantWithoutSecrets(ctx, id); err != nil {
 		return err
 	}
 	if g.f, err = look(ctx, conn, g.t.Endpoint); err != nil {

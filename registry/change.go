@@ -11,7 +11,11 @@ const channel = "pgtenancy_changes"
 //
 // The feed's row stays locked until the transaction ends, so that versions commit in order and without gaps. It is
 // locked after the tenants' rows everywhere, and a server's row before them: no two writers can deadlock.
-const announce = `,
+const announce = publish + `
+SELECT tenant_id, epoch, ` + notify + ` FROM written`
+
+// publish is announce for a statement that returns more than the changes; notify must be among it, for each row of "written".
+const publish = `,
 feed AS (
 	UPDATE pgtenancy.feed SET version = version + (SELECT count(*) FROM changed)
 	WHERE id = 1 AND EXISTS (SELECT 1 FROM changed)
@@ -21,8 +25,7 @@ feed AS (
 	SELECT feed.version + 1 - row_number() OVER (ORDER BY changed.id DESC), changed.id, changed.epoch
 	FROM changed CROSS JOIN feed
 	RETURNING tenant_id, epoch
-)
-SELECT tenant_id, epoch, ` + notify + ` FROM written`
+)`
 
 // notify is typed, so that no function of another schema fits better than PostgreSQL's own.
 const notify = `pg_catalog.pg_notify('` + channel + `'::text, ''::text)`

@@ -10,12 +10,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/seal"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Claim is the right of one process to work on a tenant's row until it expires. Every write under a claim is fenced:
 // it changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has
 // expired but was taken by nobody still holds. Time is the database's. It prints its tenant's id and its attempt only.
+//
+// To unmake a tenant takes no secret of its. One that is failing or deleting is claimed without its password, which
+// nobody is asked for; without what is sealed under a key that is lost; and without an admin if it has none.
 type Claim struct {
 	Tenant  Tenant
 	Admin   Admin  // the first one, role PRIMARY
@@ -112,41 +116,61 @@ func (r *Registry) fenced(ctx context.Context, op, sql string, c *Claim, args ..
 	return err
 }
 
-const claimed = `SELECT ` + tenantColumns + `, t.claim_expires, t.data, ` + adminColumns + `
-	FROM ` + tenantTables + ` JOIN pgtenancy.admins a ON a.tenant_id = t.id
-	WHERE t.id = $1 ORDER BY a.role <> '` + RolePrimary + `', a.created_at, a.id LIMIT 1`
+// claimColumns are what a claim on a tenant t needs, from claimTables.
+const claimColumns = tenantColumns + `, t.claim_expires, t.data, coalesce(a.id, ''), a.email,
+	coalesce(a.password_hash, ''), coalesce(a.role, '')`
 
-// claimed returns the claim that owner has just taken on a tenant, in the same transaction.
-func (r *Registry) claimed(ctx context.Context, tx pgx.Tx, id tenancy.ID, owner string) (*Claim, error) {
-	return r.scanClaim(ctx, tx.QueryRow(ctx, claimed, id), id, owner)
+const claimTables = `JOIN pgtenancy.servers s ON s.name = t.server
+	JOIN pgtenancy.organizations o ON o.id = t.id
+	LEFT JOIN LATERAL (
+		SELECT * FROM pgtenancy.admins WHERE tenant_id = t.id
+		ORDER BY role <> '` + RolePrimary + `', created_at, id LIMIT 1
+	) a ON true`
+
+// claimed is a row of claimColumns, of a tenant that was just claimed.
+type claimed struct {
+	record
+	expires    time.Time
+	data       []byte
+	admin      Admin
+	adminEmail []byte
 }
 
-func (r *Registry) scanClaim(ctx context.Context, result pgx.Row, id tenancy.ID, owner string) (*Claim, error) {
-	var row record
-	var email, data []byte
-	c := &Claim{Owner: owner}
-	err := result.Scan(append(row.fields(),
-		&c.Expires, &data, &c.Admin.ID, &email, &c.Admin.PasswordHash, &c.Admin.Role)...)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, refuse(fmt.Errorf("%w: tenant %q has none", ErrAdminNotFound, id))
+func (row *claimed) fields() []any {
+	return append(row.record.fields(),
+		&row.expires, &row.data, &row.admin.ID, &row.adminEmail, &row.admin.PasswordHash, &row.admin.Role)
+}
+
+// open returns the owner's claim.
+func (row *claimed) open(ctx context.Context, r *Registry, owner string) (*Claim, error) {
+	c := &Claim{Tenant: row.shut(), Admin: row.admin, Owner: owner, Attempt: row.Attempt, Expires: row.expires}
+	id, signUp := c.Tenant.ID, c.Tenant.State == tenancy.Provisioning
+	if signUp && c.Admin.ID == "" {
+		return nil, fmt.Errorf("%w: tenant %q has none", ErrAdminNotFound, id)
 	}
-	if err != nil {
-		return nil, err
+	var errs [4]error
+	if signUp {
+		c.Tenant.Endpoint.Password, errs[0] = r.openPassword(ctx, row.route.password, id)
 	}
-	if c.Tenant, err = row.open(ctx, r); err != nil {
-		return nil, refuse(err)
+	if row.email != nil {
+		c.Tenant.Organization.Email, errs[1] = r.keys.openEmail(ctx, row.email, "organizations", string(id))
 	}
-	if c.Admin.Email, err = r.keys.openEmail(ctx, email, "admins", c.Admin.ID); err != nil {
-		return nil, refuse(err)
+	if row.adminEmail != nil {
+		c.Admin.Email, errs[2] = r.keys.openEmail(ctx, row.adminEmail, "admins", c.Admin.ID)
 	}
-	if data != nil {
-		if c.Data, err = r.keys.open(ctx, data, "tenants", string(id), "data"); err != nil {
-			return nil, refuse(err)
+	if row.data != nil {
+		c.Data, errs[3] = r.keys.open(ctx, row.data, "tenants", string(id), "data")
+	}
+	for _, err := range errs {
+		if err != nil && (signUp || !isLost(err)) {
+			return nil, err
 		}
 	}
-	c.Attempt = c.Tenant.Attempt
 	return c, nil
 }
+
+// isLost reports whether what was sealed will never open, or not without a key that this process has not.
+func isLost(err error) bool { return errors.Is(err, seal.ErrKey) || errors.Is(err, seal.ErrOpen) }
 
 func lost(c *Claim) error { return fmt.Errorf("%w: tenant %q", ErrClaimLost, c.Tenant.ID) }
 

@@ -157,16 +157,19 @@ func TestNoTenantHasTwoOwners(t *testing.T) {
 		f.reserve(t, name("t%d", i))
 		f.expire(t, tenancy.ID(name("t%d", i)))
 	}
-	// Every owner sees all of them as abandoned, and waits for the first row.
+	// Every owner has chosen what to claim before any of them has claimed it.
+	f.exec(t, `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'`)
+	f.exec(t, `CREATE TRIGGER wait BEFORE UPDATE ON pgtenancy.tenants FOR EACH ROW EXECUTE FUNCTION wait()`)
 	tx, err := f.pool.Begin(t.Context())
 	must(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM pgtenancy.tenants FOR UPDATE`)
+	_, err = tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(1)`)
 	must(t, err)
 	claims := make([][]*registry.Claim, owners)
 	done := make(chan error, 1)
 	go func() {
 		done <- errors.Join(concurrently(owners, func(i int) (err error) {
-			claims[i], err = f.ClaimAbandoned(t.Context(), name("owner %d", i), time.Hour, tenants)
+			claims[i], err = f.ClaimAbandoned(t.Context(), name("owner %d", i), time.Hour, tenants/owners)
 			return err
 		})...)
 	}()

@@ -13,31 +13,23 @@ import (
 
 // BeginDelete moves an active or suspended tenant to deleting, epoch raised and notified, and claims it for owner for
 // ttl. A tenant that is deleting already is claimed too if its claim has expired. It returns [tenancy.ErrNotFound],
-// or [ErrConflict] in any other state or while another process deletes it. ctx governs the transaction.
+// or [ErrConflict] in any other state or while another process deletes it. ctx governs the statement. After any other error
+// the tenant may be deleting all the same, for [Registry.ClaimAbandoned] to claim.
 func (r *Registry) BeginDelete(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
 	const sql = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET state = 'deleting', epoch = epoch + 1, attempt = attempt + 1, claim_owner = $2,
 		claim_expires = now() + $3::interval, updated_at = now()
 	WHERE id = $1 AND (state IN ('active', 'suspended') OR state = 'deleting' AND claim_expires <= now())
-	RETURNING id, epoch
-)` + announce
+	RETURNING *
+)` + publish + `
+SELECT ` + claimColumns + `, ` + notify + ` FROM written JOIN changed t ON t.id = written.tenant_id ` + claimTables
 	if err := validateClaim(owner, ttl); err != nil {
 		return nil, err
 	}
-	var c *Claim
-	err := r.inTx(ctx, fmt.Sprintf("delete tenant %q", id), func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sql, id, owner, ttl)
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return refuse(ErrConflict)
-		}
-		c, err = r.claimed(ctx, tx, id, owner)
-		return err
-	})
-	if errors.Is(err, ErrConflict) {
+	var row claimed
+	err := r.queryRow(ctx, fmt.Sprintf("delete tenant %q", id), sql, []any{id, owner, ttl}, append(row.fields(), nil)...)
+	if errors.Is(err, pgx.ErrNoRows) {
 		state, err := r.state(ctx, id)
 		if err == nil {
 			err = conflict(id, state)
@@ -47,70 +39,66 @@ WITH changed AS (
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return row.open(ctx, r, owner)
 }
 
 // ClaimAbandoned claims for owner up to limit tenants that are provisioning, failing or deleting and whose claim has
 // expired, oldest first, each with its attempt raised by one. Two processes never get the same one. ctx governs the
-// transaction.
+// statement.
 //
-// A tenant that cannot be read, because a sealed value is broken, its key is not in the ring or there is no admin, keeps
+// A sign-up that cannot be read, because a sealed value is broken, its key is not in the ring or there is no admin, keeps
 // nobody from the others: it is not claimed, is offered again after ttl, and its error is in the one returned, beside
-// the claims.
+// the claims. The same is true of any tenant that a Sealer cannot open.
 func (r *Registry) ClaimAbandoned(ctx context.Context, owner string, ttl time.Duration, limit int) ([]*Claim, error) {
 	if err := validateClaim(owner, ttl); err != nil {
 		return nil, err
 	}
-	var claims []*Claim
-	var broken []tenancy.ID
-	var errs []error
-	err := r.inTx(ctx, "claim abandoned tenants", func(tx pgx.Tx) error {
-		claims, broken, errs = nil, nil, nil
-		rows, _ := tx.Query(ctx, claimAbandoned, owner, ttl, limit)
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[tenancy.ID])
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			c, err := r.claimed(ctx, tx, id, owner)
-			var unreadable refusal
-			switch {
-			case errors.As(err, &unreadable):
-				broken, errs = append(broken, id), append(errs, unreadable.error)
-			case err != nil:
-				return err
-			default:
-				claims = append(claims, c)
-			}
-		}
-		if len(broken) > 0 {
-			_, err = tx.Exec(ctx, unclaim, broken)
-		}
+	var found []claimed
+	err := retry(ctx, func() (err error) {
+		rows, _ := r.pool.Query(ctx, claimAbandoned, owner, ttl, limit)
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c claimed, err error) {
+			err = row.Scan(c.fields()...)
+			return c, err
+		})
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, driverErr("claim abandoned tenants", err)
+	}
+	var claims []*Claim
+	var errs []error
+	for i := range found { // the rows are free by now: a Sealer may ask a network
+		row := &found[i]
+		c, err := row.open(ctx, r, owner)
+		if err != nil {
+			errs = append(errs, err, r.unclaim(ctx, row, owner))
+			continue
+		}
+		claims = append(claims, c)
 	}
 	return claims, errors.Join(errs...)
 }
 
 // unclaim takes a claim back that nobody was given. The time until which it would have held stays.
-const unclaim = `UPDATE pgtenancy.tenants SET attempt = attempt - 1, claim_owner = '' WHERE id = ANY($1::text[])`
+func (r *Registry) unclaim(ctx context.Context, row *claimed, owner string) error {
+	_, err := r.exec(ctx, fmt.Sprintf("give tenant %q back", row.route.ID),
+		`UPDATE pgtenancy.tenants SET attempt = attempt - 1, claim_owner = '' WHERE `+fence, row.route.ID, row.Attempt, owner)
+	return err
+}
 
-// Whoever waits for a row that another process is claiming looks at its condition again, and then skips it.
+// What another process is just claiming, or has locked for whatever else, is left to the next call.
 const claimAbandoned = `
-WITH abandoned AS (
+WITH abandoned AS MATERIALIZED (
 	SELECT id, claim_expires FROM pgtenancy.tenants
 	WHERE state IN ('provisioning', 'failing', 'deleting') AND claim_expires <= now()
-	ORDER BY claim_expires, id LIMIT $3
+	ORDER BY claim_expires, id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
 	UPDATE pgtenancy.tenants AS t SET attempt = t.attempt + 1, claim_owner = $1,
 		claim_expires = now() + $2::interval, updated_at = now()
-	FROM abandoned AS a
-	WHERE t.id = a.id AND t.state IN ('provisioning', 'failing', 'deleting') AND t.claim_expires <= now()
-	RETURNING t.id, a.claim_expires AS expired
+	FROM abandoned AS a WHERE t.id = a.id
+	RETURNING t.*, a.claim_expires AS expired
 )
-SELECT id FROM claimed ORDER BY expired, id`
+SELECT ` + claimColumns + ` FROM claimed t ` + claimTables + ` ORDER BY t.expired, t.id`
 
 // Forget deletes every row of a failing or deleting tenant: its name and e-mails are free again, its id is remembered so
 // that it is never given out twice. The idempotency key of one that failed is remembered for a day, as Reserve says.

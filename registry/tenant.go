@@ -105,22 +105,52 @@ func (r *record) fields() []any {
 
 // open returns the tenant; without those sealed values that do not open, of which the error tells.
 func (r *record) open(ctx context.Context, reg *Registry) (Tenant, error) {
+	t := r.shut()
 	var errs [2]error
-	r.Tenant.Tenant, errs[0] = r.route.open(ctx, reg)
+	t.Tenant, errs[0] = r.route.open(ctx, reg)
 	if r.email != nil {
-		r.Organization.Email, errs[1] = reg.keys.openEmail(ctx, r.email, "organizations", string(r.ID))
+		t.Organization.Email, errs[1] = reg.keys.openEmail(ctx, r.email, "organizations", string(t.ID))
 	}
+	return t, errors.Join(errs[:]...)
+}
+
+// shut returns the tenant without what is sealed.
+func (r *record) shut() Tenant {
+	r.Tenant.Tenant = r.route.Tenant
 	if r.trialEndsAt != nil {
 		r.Organization.TrialEndsAt = *r.trialEndsAt
 	}
 	if r.activatedAt != nil {
 		r.ActivatedAt = *r.activatedAt
 	}
-	return r.Tenant, errors.Join(errs[:]...)
+	return r.Tenant
 }
 
 // Tenant returns all that is known of a tenant, or [tenancy.ErrNotFound]. ctx governs the query.
 func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
+	row, err := r.record(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	t, err := row.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// TenantWithoutSecrets returns what Tenant does, but no password and no e-mail. It needs no key and asks no Sealer and no
+// SecretSource, so that a tenant whose secrets are lost can still be worked on. ctx governs the query.
+func (r *Registry) TenantWithoutSecrets(ctx context.Context, id tenancy.ID) (*Tenant, error) {
+	row, err := r.record(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	t := row.shut()
+	return &t, nil
+}
+
+func (r *Registry) record(ctx context.Context, id tenancy.ID) (*record, error) {
 	if !id.Valid() {
 		return nil, notFound(id)
 	}
@@ -133,11 +163,7 @@ func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := row.open(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return &t, nil
+	return &row, nil
 }
 
 // Tenants lists tenants in whatever state, in order of id, after the given one (empty: from the first), at most limit.

@@ -153,32 +153,54 @@ const (
 	warmServer = `JOIN pgtenancy.servers s ON s.name = t.server ORDER BY t.id`
 )
 
-func (r *Registry) warmClaims(ctx context.Context, op, sql string, args ...any) (claims []*Claim, err error) {
-	err = driverErr(op, retry(ctx, func() error {
+func (r *Registry) warmClaims(ctx context.Context, op, sql string, args ...any) ([]*Claim, error) {
+	var found []stocked
+	err := retry(ctx, func() (err error) {
 		rows, _ := r.pool.Query(ctx, sql, args...)
-		claims, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Claim, error) { return r.scanWarm(ctx, row) })
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w stocked, err error) {
+			err = row.Scan(w.fields()...)
+			return w, err
+		})
 		return err
-	}))
-	return claims, err
+	})
+	if err != nil {
+		return nil, driverErr(op, err)
+	}
+	claims := make([]*Claim, len(found))
+	for i := range found { // the rows are free by now: a Sealer may ask a network
+		claims[i] = found[i].open(ctx, r)
+	}
+	return claims, nil
 }
 
-func (r *Registry) scanWarm(ctx context.Context, row pgx.CollectableRow) (*Claim, error) {
-	var t route
-	var whole bool
-	c := &Claim{stock: true}
-	fields := append(t.fields(), c.Tenant.Server.fields()...)
-	if err := row.Scan(append(fields, &c.Attempt, &c.Tenant.Step, &c.Owner, &c.Expires, &whole)...); err != nil {
-		return nil, err
-	}
-	opened, unreadable := t.open(ctx, r)
-	c.Tenant.Tenant, c.Tenant.Attempt = opened, c.Attempt
+// stocked is a row of warmColumns.
+type stocked struct {
+	Claim
+	route route
+	whole bool
+}
+
+func (w *stocked) fields() []any {
+	fields := append(w.route.fields(), w.Tenant.Server.fields()...)
+	return append(fields, &w.Attempt, &w.Tenant.Step, &w.Owner, &w.Expires, &w.whole)
+}
+
+// open returns the claim. One that is to be dropped is without its password, which is of no use any more.
+func (w *stocked) open(ctx context.Context, r *Registry) *Claim {
+	c := w.Claim
+	c.stock = true
+	c.Tenant.Tenant, c.Tenant.Attempt = w.route.Tenant, c.Attempt
 	switch {
-	case whole:
+	case w.whole:
 		c.Tenant.State = tenancy.Deleting
-	case t.State == "making" && unreadable == nil:
+	case w.route.State == "making":
 		c.Tenant.State = tenancy.Provisioning
+		var err error
+		if c.Tenant.Endpoint.Password, err = r.openPassword(ctx, w.route.password, c.Tenant.ID); err != nil {
+			c.Tenant.State = tenancy.Failing
+		}
 	default:
 		c.Tenant.State = tenancy.Failing
 	}
-	return c, nil
+	return &c
 }
