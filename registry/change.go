@@ -55,6 +55,7 @@ type change struct {
 	tenant  tenancy.ID
 	epoch   int64
 	session string // not empty: this session was closed
+	at      int64  // Unix time, in µs
 }
 
 // tell passes c on to whom it concerns.

@@ -28,7 +28,8 @@ type Config struct {
 	Secrets map[string]SecretSource
 
 	// PollInterval is how often Follow looks for changes without a notification. It bounds how long a change stays
-	// unseen when a notification is lost or, from 2 s up, when the connection dies silently. Default: 5 s.
+	// unseen when a notification is lost. When the connection dies silently, the wait for the poll's answer comes on
+	// top, which is as long but 2 s at least, and then a new connection. Default: 5 s.
 	PollInterval time.Duration
 
 	// Heartbeat is how often a Share shows that its process lives. Give every process the same. Default: 1 s.

@@ -56,8 +56,8 @@ func SealedColumns() (names []string) {
 }
 
 // SignRefreshToken is a token of a session whose secret is known.
-func SignRefreshToken(secret []byte, session string, counter int64) tenancy.Secret {
-	return signRefreshToken(secret, session, counter)
+func SignRefreshToken(secret []byte, s Session, counter int64) tenancy.Secret {
+	return signRefreshToken(secret, s, counter)
 }
 
 // MaxThrottles is how many counts a sweep leaves.
@@ -65,3 +65,6 @@ const MaxThrottles = maxThrottles
 
 // SweepThrottles is what one attempt of many does.
 func (r *Registry) SweepThrottles(ctx context.Context) error { return r.sweepThrottlesNow(ctx) }
+
+// MaxSessions is how many sessions an admin has.
+const MaxSessions = maxSessions

@@ -12,6 +12,8 @@ import (
 
 // Invalidator is told of every change; *tenancy.Resolver is one.
 type Invalidator interface {
+	// Invalidate is told that tenant id has the given epoch now. Epoch 0 says that whatever was known of it, of whatever
+	// epoch, is out of date.
 	Invalidate(id tenancy.ID, epoch int64)
 }
 
@@ -40,6 +42,10 @@ const (
 // a hint and no more: what changed is read from the table alone, so that a forged one costs a query and tells inv
 // nothing, and a burst of them costs one. When the connection fails, Follow makes a new one, with backoff, and goes on
 // after the last change that inv was told of. Config.Logger hears of the first failure in a row, and of its end.
+//
+// A registry that was restored from a backup, or failed over to a server that had not received everything, has lost
+// changes that inv was told of, and may have others in their place. When Follow sees that, it tells inv of every tenant,
+// with epoch 0, and begins anew.
 func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 	f := &follower{registry: r, inv: inv, last: unknown, outage: outage{logger: r.logger, what: "follow"}}
 	for failures := 0; ctx.Err() == nil; failures++ {
@@ -57,8 +63,9 @@ func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 type follower struct {
 	registry *Registry
 	inv      Invalidator
-	last     int64 // version of the newest change that inv was told of
-	purged   time.Time
+	last     int64     // version of the newest change that inv was told of
+	seen     change    // that change, if its version is last; it may not have been read
+	purged   time.Time // zero: there is more to purge
 	outage   outage
 }
 
@@ -72,7 +79,7 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	defer hangUp(ctx, conn)
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+	if err := f.hear(ctx, conn); err != nil {
 		return false, err
 	}
 	for {
@@ -85,6 +92,14 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 			return worked, err
 		}
 	}
+}
+
+// hear has the connection hear of notifications from now on.
+func (f *follower) hear(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, f.patience())
+	defer cancel()
+	_, err := conn.Exec(ctx, "LISTEN "+channel)
+	return err
 }
 
 // listen returns when it is time to read: after a notification, or when the poll interval is over. It takes all

@@ -298,6 +298,27 @@ func TestFollowPurgesWhatIsOlderThanADay(t *testing.T) {
 	f.rotate(t, live)
 }
 
+// Guards: of more than a batch, a thousand went every ten minutes, so that the tables grew for ever.
+func TestFollowPurgesBatchAfterBatch(t *testing.T) {
+	t.Parallel()
+	for table, fill := range map[string]string{
+		"changes": `INSERT INTO pgtenancy.changes (version, tenant_id, epoch, changed_at)
+			SELECT n - 5000, 'old', 1, now() - interval '25 hours' FROM generate_series(1, 2500) n`,
+		"sessions": `INSERT INTO pgtenancy.sessions (id, tenant_id, admin_id, secret, counter, expires_at)
+			SELECT n::text, 'acme', 'admin-acme', '', 1, now() - interval '25 hours' FROM generate_series(1, 2500) n`,
+	} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, pollEvery(10*time.Millisecond))
+			f.active(t, "acme")
+			before := f.count(t, "pgtenancy."+table)
+			f.exec(t, fill)
+			f.follow(t)
+			eventually(t, "purged", func() bool { return f.count(t, "pgtenancy."+table) == before })
+		})
+	}
+}
+
 // revoker is a recorder that is told of closed sessions too.
 type revoker struct {
 	*recorder

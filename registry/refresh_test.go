@@ -140,14 +140,14 @@ func TestTheDumpYieldsNoToken(t *testing.T) {
 		sum := sha256.Sum256(secret)
 		for _, counter := range []int64{0, 1, 2, 3} {
 			for _, key := range [][]byte{secret, sum[:], bytes.Repeat(secret, 2)} {
-				forged := registry.SignRefreshToken(key, s.ID, counter)
+				forged := registry.SignRefreshToken(key, s, counter)
 				if forged == live {
 					t.Fatal("the registry keeps what a token is made of")
 				}
 				tried++
 			}
 		}
-		f.wantInvalid(t, "made of the dump: "+strconv.Itoa(len(secret))+" bytes", registry.SignRefreshToken(secret, s.ID, 2))
+		f.wantInvalid(t, "made of the dump: "+strconv.Itoa(len(secret))+" bytes", registry.SignRefreshToken(secret, s, 2))
 	}
 	f.rotate(t, live)
 	pgtest.Figure(t, "S10", "%d tokens made of a session's row: 0 are good, and the session lives", tried)

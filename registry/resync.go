@@ -30,20 +30,18 @@ func (f *follower) patience() time.Duration { return max(f.registry.poll, minPat
 
 // catchUp tells the Invalidator of every change that it was not told of.
 func (f *follower) catchUp(ctx context.Context, conn *pgx.Conn) error {
-	if f.last == unknown {
-		if err := f.start(ctx, conn); err != nil {
+	for more := true; more; {
+		var err error
+		if f.last == unknown {
+			if err = f.start(ctx, conn); err != nil {
+				return err
+			}
+		}
+		if more, err = f.read(ctx, conn); err != nil {
 			return err
 		}
 	}
-	for {
-		more, err := f.read(ctx, conn)
-		if err != nil {
-			return err
-		}
-		if !more {
-			return f.purge(ctx, conn)
-		}
-	}
+	return f.purge(ctx, conn)
 }
 
 // start finds the version to begin after: the newest, or what came before the changes since New.
@@ -54,74 +52,103 @@ func (f *follower) start(ctx context.Context, conn *pgx.Conn) error {
 	if _, ok := f.inv.(Revoker); ok {
 		age += revokerSlack
 	}
-	return conn.QueryRow(ctx, `SELECT coalesce(
-		(SELECT min(version) - 1 FROM pgtenancy.changes WHERE changed_at > now() - $1::interval),
-		(SELECT version FROM pgtenancy.feed WHERE id = 1))`, age).Scan(&f.last)
-}
-
-// line is the feed's newest version beside a change that was not seen yet; nil if there is none.
-type line struct {
-	newest  int64
-	version *int64
-	tenant  *tenancy.ID
-	epoch   *int64
-	session *string
+	return conn.QueryRow(ctx, `SELECT least(version,
+		(SELECT min(version) - 1 FROM pgtenancy.changes WHERE changed_at > now() - $1::interval))
+		FROM pgtenancy.feed WHERE id = 1`, age).Scan(&f.last)
 }
 
 // read tells the Invalidator of one batch of changes and reports whether there may be more.
 func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
-	lines, err := f.query(ctx, conn)
-	if err != nil || len(lines) == 0 || lines[0].newest == f.last {
+	newest, changes, err := f.query(ctx, conn)
+	if err != nil {
 		return false, err
 	}
-	// Versions have no gaps. If the next one is missing, it was purged while this process was away; if the feed went
-	// back, the registry was restored from a backup.
-	first := lines[0]
-	if first.version == nil || *first.version != f.last+1 {
-		return true, f.everything(ctx, conn, first.newest)
+	known := f.seen.version == f.last
+	if len(changes) > 0 && changes[0].version == f.last {
+		if known && changes[0] != f.seen {
+			return true, f.forget(ctx, conn)
+		}
+		f.seen, changes = changes[0], changes[1:]
 	}
-	for _, l := range lines {
-		c := change{version: *l.version, tenant: *l.tenant, epoch: *l.epoch, session: *l.session}
+	switch {
+	case newest < f.last:
+		return true, f.forget(ctx, conn)
+	case newest == f.last:
+		return false, nil
+	case len(changes) == 0 || changes[0].version != f.last+1:
+		// Versions have no gaps: the next one was purged while this process was away.
+		err := f.everything(ctx, conn, false)
+		if err == nil {
+			f.last = newest
+		}
+		return true, err
+	}
+	for _, c := range changes {
 		c.tell(f.inv)
-		f.last = c.version
+		f.last, f.seen = c.version, c
 	}
-	return f.last < first.newest, nil
+	return f.last < newest, nil
 }
 
-func (f *follower) query(ctx context.Context, conn *pgx.Conn) ([]line, error) {
+// query returns the feed's newest version and a batch of changes: the last one that was told of, if it is still there, and
+// those that follow.
+func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, changes []change, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
-	rows, _ := conn.Query(ctx, `SELECT f.version, c.version, c.tenant_id, c.epoch, c.session
-		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version > $1
-		WHERE f.id = 1 ORDER BY c.version LIMIT $2`, f.last, batch)
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l line, err error) {
-		err = row.Scan(&l.newest, &l.version, &l.tenant, &l.epoch, &l.session)
-		return l, err
+	rows, _ := conn.Query(ctx, `SELECT f.version, coalesce(c.version, 0), coalesce(c.tenant_id, ''), coalesce(c.epoch, 0),
+		coalesce(c.session, ''), coalesce(c.changed_at, 'epoch')
+		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version BETWEEN $1 AND least(f.version, $1 + $2)
+		WHERE f.id = 1 ORDER BY c.version`, f.last, batch)
+	var c change
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&newest, &c.version, &c.tenant, &c.epoch, &c.session, &at}, func() error {
+		if c.at = at.UnixMicro(); c.version > 0 { // else there is none
+			changes = append(changes, c)
+		}
+		return nil
 	})
+	return newest, changes, err
 }
 
-// everything tells the Invalidator of every tenant there is or was, in place of the changes up to newest. It may take
-// longer than a poll interval: a million tenants are a second or two.
-func (f *follower) everything(ctx context.Context, conn *pgx.Conn, newest int64) error {
-	rows, err := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants
-		UNION ALL SELECT id, epoch FROM pgtenancy.retired_ids`)
-	if err != nil {
+// forget is for a registry that has lost what was told of: after a restore, or a failover to a server that had not received
+// everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The changes that
+// took the place of the lost ones were not told of, so that all are told again.
+func (f *follower) forget(ctx context.Context, conn *pgx.Conn) error {
+	if err := f.everything(ctx, conn, true); err != nil {
 		return err
 	}
-	var id tenancy.ID
-	var epoch int64
-	if _, err = pgx.ForEachRow(rows, []any{&id, &epoch}, func() error {
-		f.inv.Invalidate(id, epoch)
-		return nil
-	}); err != nil {
-		return err
-	}
-	f.last = newest
+	f.last, f.seen = unknown, change{}
 	return nil
 }
 
+// everything tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its epoch
+// or as out of date whatever its epoch is. It may take longer than patience, as a million tenants are a second or two;
+// but none of them may.
+func (f *follower) everything(ctx context.Context, conn *pgx.Conn, whatever bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(f.patience(), func() { cancel(context.DeadlineExceeded) })
+	defer late.Stop()
+	rows, _ := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants
+		UNION ALL SELECT id, epoch FROM pgtenancy.retired_ids`)
+	var id tenancy.ID
+	var epoch int64
+	_, err := pgx.ForEachRow(rows, []any{&id, &epoch}, func() error {
+		late.Reset(f.patience())
+		if whatever {
+			epoch = 0
+		}
+		f.inv.Invalidate(id, epoch)
+		return nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
 // purge deletes a batch of changes that are older than a day, and of sessions that ended as long ago. Every process
-// that follows does so now and then; two at once do no harm.
+// that follows does so now and then, and after each read while there is more than a batch; two at once do no harm.
 func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
 	if time.Since(f.purged) < purgeInterval {
 		return nil
@@ -129,15 +156,21 @@ func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
 	f.purged = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
+	more := false
 	for _, sql := range []string{
 		`DELETE FROM pgtenancy.changes WHERE version IN (SELECT version FROM pgtenancy.changes
 			WHERE changed_at < now() - interval '24 hours' ORDER BY changed_at LIMIT $1)`,
 		`DELETE FROM pgtenancy.sessions WHERE id IN (SELECT id FROM pgtenancy.sessions
 			WHERE expires_at < now() - interval '24 hours' ORDER BY expires_at LIMIT $1)`,
 	} {
-		if _, err := conn.Exec(ctx, sql, batch); err != nil {
+		deleted, err := conn.Exec(ctx, sql, batch)
+		if err != nil {
 			return err
 		}
+		more = more || deleted.RowsAffected() == batch
+	}
+	if more {
+		f.purged = time.Time{}
 	}
 	return nil
 }

@@ -22,9 +22,12 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-// OpenSession makes a session of an admin of an active tenant that lives for ttl at most, and its first refresh token.
-// It returns [ErrAdminNotFound] if the tenant has no such admin, and a *[tenancy.StateError] if it is not active. ctx
-// governs the statement.
+// maxSessions is how many sessions an admin has at once.
+const maxSessions = 100
+
+// OpenSession makes a session of an admin of an active tenant that lives for ttl at most, and its first refresh token. Of
+// more than a hundred sessions of one admin the oldest are closed. It returns [ErrAdminNotFound] if the tenant has no such admin, and a *[tenancy.StateError] if it is not active. ctx
+// governs the whole of it.
 func (r *Registry) OpenSession(ctx context.Context, id tenancy.ID, adminID string, ttl time.Duration) (
 	Session, tenancy.Secret, error,
 ) {
@@ -36,7 +39,7 @@ WITH opened AS (
 	WHERE t.id = $1 AND a.id = $2 AND t.state = 'active'
 	RETURNING created_at, expires_at
 )
-SELECT t.state, o.created_at, o.expires_at
+SELECT t.state, o.created_at, o.expires_at, (SELECT count(*) FROM pgtenancy.sessions WHERE admin_id = $2)
 FROM pgtenancy.tenants t JOIN pgtenancy.admins a ON a.tenant_id = t.id LEFT JOIN opened o ON true
 WHERE t.id = $1 AND a.id = $2`
 	s := Session{ID: strings.ToLower(rand.Text()), TenantID: id, AdminID: adminID}
@@ -47,8 +50,9 @@ WHERE t.id = $1 AND a.id = $2`
 	}
 	var state tenancy.State
 	var created, expires *time.Time
+	var others int
 	err = r.queryRow(ctx, fmt.Sprintf("open session of tenant %q", id), sql,
-		[]any{id, adminID, s.ID, sealed, ttl}, &state, &created, &expires)
+		[]any{id, adminID, s.ID, sealed, ttl}, &state, &created, &expires, &others)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Session{}, tenancy.Secret{}, fmt.Errorf("%w: %q of tenant %q", ErrAdminNotFound, adminID, id)
@@ -57,8 +61,15 @@ WHERE t.id = $1 AND a.id = $2`
 	case created == nil:
 		return Session{}, tenancy.Secret{}, &tenancy.StateError{ID: id, State: state}
 	}
+	if others >= maxSessions {
+		_, err = r.exec(ctx, fmt.Sprintf("close old sessions of tenant %q", id), closeSessions(`id IN (
+			SELECT id FROM pgtenancy.sessions WHERE admin_id = $1 ORDER BY created_at DESC, id OFFSET $2)`), adminID, maxSessions)
+		if err != nil {
+			return Session{}, tenancy.Secret{}, err
+		}
+	}
 	s.CreatedAt, s.ExpiresAt = *created, *expires
-	return s, signRefreshToken(secret, s.ID, 1), nil
+	return s, signRefreshToken(secret, s, 1), nil
 }
 
 // RotateSession exchanges a refresh token for its successor, in one transaction that ctx governs. Within grace of a
@@ -84,11 +95,11 @@ func (r *Registry) RotateSession(ctx context.Context, token tenancy.Secret, grac
 		reused = false
 		switch {
 		case t.counter == row.counter:
-			next = signRefreshToken(row.secret, s.ID, row.counter+1)
+			next = signRefreshToken(row.secret, s, row.counter+1)
 			_, err = tx.Exec(ctx, `UPDATE pgtenancy.sessions SET counter = counter + 1, rotated_at = now()
 				WHERE id = $1`, s.ID)
 		case t.counter == row.counter-1 && row.inGrace:
-			next = signRefreshToken(row.secret, s.ID, row.counter)
+			next = signRefreshToken(row.secret, s, row.counter)
 		default:
 			// No error from here: it would roll the revocation back.
 			reused = true
@@ -137,7 +148,7 @@ func (r *Registry) lockSession(ctx context.Context, tx pgx.Tx, t refreshToken, g
 	}
 	// Whoever only knows a session's id cannot end it: an older counter counts as a reuse only if the MAC is right. A
 	// newer one comes from before a restore of the registry.
-	if !t.signedBy(row.secret) || t.counter > row.counter {
+	if !t.signedBy(row.secret, row.Session) || t.counter > row.counter {
 		return nil, refuse(ErrInvalidSession)
 	}
 	row.inGrace = row.inGrace && grace > 0

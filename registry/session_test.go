@@ -222,3 +222,35 @@ func TestOpenSessionIsForAdminsOfActiveTenants(t *testing.T) {
 		t.Errorf("admin of another tenant: %v, want ErrAdminNotFound", err)
 	}
 }
+
+// TestSessionThatWasMadeAnothersIsInvalid guards against who can write to the registry: a session of their own, with another
+// tenant's ids in its row, gave that tenant's tokens.
+func TestSessionThatWasMadeAnothersIsInvalid(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.active(t, "acme")
+	f.active(t, "globex")
+	s, token := f.open(t, "acme")
+	for _, row := range [][2]string{{"globex", "admin-globex"}, {"acme", "admin-globex"}, {"globex", "admin-acme"}} {
+		f.exec(t, `UPDATE pgtenancy.sessions SET tenant_id = $2, admin_id = $3 WHERE id = $1`, s.ID, row[0], row[1])
+		f.wantInvalid(t, strings.Join(row[:], " "), token)
+	}
+	f.exec(t, `UPDATE pgtenancy.sessions SET tenant_id = 'acme', admin_id = 'admin-acme' WHERE id = $1`, s.ID)
+	f.rotate(t, token)
+}
+
+func TestOldestOfTooManySessionsIsClosed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.active(t, "acme")
+	f.active(t, "globex")
+	_, foreign := f.open(t, "globex")
+	_, oldest := f.open(t, "acme")
+	_, second := f.open(t, "acme")
+	for range registry.MaxSessions - 1 {
+		f.open(t, "acme")
+	}
+	f.wantInvalid(t, "the oldest of too many", oldest)
+	f.rotate(t, second)
+	f.rotate(t, foreign)
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -28,9 +29,9 @@ func newSessionSecret() []byte {
 	return secret
 }
 
-func signRefreshToken(secret []byte, session string, counter int64) tenancy.Secret {
-	mac := base64.RawURLEncoding.EncodeToString(sessionMAC(secret, session, counter))
-	return tenancy.NewSecret(session + "." + strconv.FormatInt(counter, 10) + "." + mac)
+func signRefreshToken(secret []byte, s Session, counter int64) tenancy.Secret {
+	mac := base64.RawURLEncoding.EncodeToString(sessionMAC(secret, s, counter))
+	return tenancy.NewSecret(s.ID + "." + strconv.FormatInt(counter, 10) + "." + mac)
 }
 
 // parseRefreshToken accepts the one spelling that signRefreshToken gives a token.
@@ -50,13 +51,14 @@ func parseRefreshToken(s string) (refreshToken, bool) {
 	return refreshToken{session: parts[0], counter: counter, mac: mac}, true
 }
 
-func (t refreshToken) signedBy(secret []byte) bool {
-	return hmac.Equal(t.mac, sessionMAC(secret, t.session, t.counter))
+func (t refreshToken) signedBy(secret []byte, s Session) bool {
+	return hmac.Equal(t.mac, sessionMAC(secret, s, t.counter))
 }
 
-func sessionMAC(secret []byte, session string, counter int64) []byte {
+// sessionMAC covers whose session it is: who can write to the registry cannot make it another's.
+func sessionMAC(secret []byte, s Session, counter int64) []byte {
 	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("v1|" + session + "|" + strconv.FormatInt(counter, 10)))
+	_, _ = fmt.Fprintf(mac, "v2|%s|%d|%s|%d:%s", s.ID, counter, s.TenantID, len(s.AdminID), s.AdminID)
 	return mac.Sum(nil)
 }
 

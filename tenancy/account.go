@@ -33,7 +33,7 @@ type account struct {
 	uses  atomic.Int32 // releases since the sieve's hand passed, up to two: one is the use that it was dialled for
 	used  atomic.Int64 // Unix time, in ns, of the last release
 	gated atomic.Int32 // length of gate's queue, for those who only need to know whether it is empty
-	lent  atomic.Int32 // idle connections that steal looks at and puts back, which is no use of them
+	lent  atomic.Int32 // idle connections that longestIdle looks at and puts back, which is no use of them
 
 	// server.mu guards the rest.
 	gate    gate

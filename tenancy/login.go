@@ -15,6 +15,10 @@ const (
 	reloginPause = 20 * time.Millisecond
 	pauseGrowth  = 8
 
+	// reloginPatience is how long the directory may take for all look-ups of one such connect together. With the pauses
+	// it keeps its place among the server's dials for 3 s, so that nobody waits for that until defaultBudgetWait is over.
+	reloginPatience = 1500 * time.Millisecond
+
 	invalidPassword = "28P01"
 	invalidLogin    = "28000" // invalid_authorization_specification
 )
@@ -34,6 +38,7 @@ type login struct {
 	lookup    pgconn.LookupFunc
 	dials     map[string]int // of each address
 	refused   []*pgconn.PgError
+	patience  time.Duration // what is left of it
 	ended     bool
 }
 
@@ -44,7 +49,7 @@ func (l *login) begin(cc *pgx.ConnConfig) {
 	if own.IsZero() || cc.Password != own.Reveal() || g.lockedOut.Load() {
 		return
 	}
-	l.config, l.fallbacks, l.dials = cc, cc.Fallbacks, make(map[string]int)
+	l.config, l.fallbacks, l.dials, l.patience = cc, cc.Fallbacks, make(map[string]int), reloginPatience
 	cc.Fallbacks = nil
 	for range relogins {
 		cc.Fallbacks = append(cc.Fallbacks, &pgconn.FallbackConfig{Host: cc.Host, Port: cc.Port, TLSConfig: cc.TLSConfig})
@@ -115,7 +120,9 @@ func (l *login) renew(ctx context.Context) error {
 		return ctx.Err()
 	}
 	known := l.guard.tenant
-	rec := l.guard.r.load(&opening{id: known.ID})
+	asked := time.Now()
+	rec := l.guard.r.load(ctx, &opening{id: known.ID}, l.patience)
+	l.patience -= time.Since(asked)
 	if rec.err != nil {
 		return nil //nolint:nilerr // see above
 	}

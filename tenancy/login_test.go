@@ -3,9 +3,13 @@ package tenancy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -145,4 +149,47 @@ func TestAddressThatDoesNotAnswerIsLookedUpAndDialledOnce(t *testing.T) {
 	if lookups.Load() != 1 || dials.Load() != 4 { // two addresses, with TLS and without
 		t.Errorf("%d look-ups, %d dials", lookups.Load(), dials.Load())
 	}
+}
+
+// Guards: a connect that was refused for its password waited for a directory that hangs until OpenTimeout, three times, and
+// kept its place among the dials. As many of them as there are places had the server's other tenants get ErrAtCapacity.
+func TestDirectoryThatHangsKeepsNoOtherTenantFromDialling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const places = 4
+		n := &network{mode: map[string]string{well: "28P01"}, dials: map[string]int{}}
+		dir, base := newTenants(), undialled()
+		base.ConnConfig.DialFunc = n.dial
+		r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxDialsPerServer: places})
+		defer closeNow(t, r)
+		var leases [places + 1]*tenancy.Lease
+		for i := range leases {
+			record := tenant(tenancy.ID(fmt.Sprintf("t%d", i)), 1)
+			record.Endpoint.Host = "10.0.0.2"
+			if i < places {
+				record.Endpoint.Password = tenancy.NewSecret("pw")
+			}
+			dir.put(record)
+			leases[i] = acquire(t, r, record.ID)
+			defer leases[i].Release()
+		}
+		dir.hook(func(ctx context.Context, _ tenancy.ID) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		start := time.Now()
+		ping := func(l *tenancy.Lease) {
+			err := l.Pool().Ping(t.Context())
+			var pg *pgconn.PgError
+			if took := time.Since(start); !errors.As(err, &pg) || took > 3*time.Second {
+				t.Errorf("tenant %q: error %v after %v", l.Tenant().ID, err, took)
+			}
+		}
+		var others sync.WaitGroup
+		for _, l := range leases[:places] {
+			others.Go(func() { ping(l) })
+		}
+		synctest.Wait()
+		ping(leases[places])
+		others.Wait()
+	})
 }

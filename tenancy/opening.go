@@ -90,7 +90,7 @@ func (r *Resolver) run(o *opening) {
 		if n > 0 && !o.pause(reloadPause<<(n-1)) {
 			return
 		}
-		rec := r.load(o)
+		rec := r.load(r.ctx, o, r.cfg.OpenTimeout)
 		switch r.judge(o, rec) {
 		case settled:
 			return
@@ -122,15 +122,16 @@ func (o *opening) pause(d time.Duration) bool {
 	}
 }
 
-// load asks the directory. A panic there is an error for those who wait, and not the end of the process.
-func (r *Resolver) load(o *opening) (rec record) {
+// load asks the directory, for as long as patience lasts. A panic there is an error for those who wait, and not the end of
+// the process.
+func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration) (rec record) {
 	r.mu.Lock()
 	o.changed, o.all = false, false
 	r.count.lookups++
 	rec.at = r.now()
 	r.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.OpenTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,7 +14,7 @@ const closeTimeout = time.Second
 // victimTries is how often another victim is looked for if one is in use again before it could be closed.
 const victimTries = 4
 
-// stealing marks the context of steal, which must not run the hooks that prepare a connection for use.
+// stealing marks the context of longestIdle, which must not run the hooks that prepare a connection for use.
 type stealing struct{}
 
 // makeRoom closes one idle connection for w, unless w has been served or a connection that is closing serves it. It
@@ -38,15 +39,17 @@ func (s *server) makeRoom(w *waiter) bool {
 		}
 		s.coming++
 		s.mu.Unlock()
-		if s.steal(victim) {
+		conn := victim.longestIdle()
+		if s.discard(conn); conn != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// shrink closes idle connections until the server is within its budget, or none is idle.
-func (s *server) shrink() {
+// shrink closes idle connections until the server is within its budget, or none is idle. Each is closed by a goroutine of
+// wg's: a server that does not answer makes every one last a second.
+func (s *server) shrink(wg *sync.WaitGroup) {
 	for {
 		s.mu.Lock()
 		if s.held-s.coming <= s.limit {
@@ -60,7 +63,8 @@ func (s *server) shrink() {
 		}
 		s.coming++
 		s.mu.Unlock()
-		s.steal(victim)
+		conn := victim.longestIdle()
+		wg.Go(func() { s.discard(conn) })
 	}
 }
 
@@ -79,31 +83,34 @@ func (s *server) victimLocked(w *waiter) *account {
 	return victim
 }
 
-// steal closes one idle connection of a: the one that was idle longest. The others are put back in the order in which
-// they were. It returns false if none is idle any more. Caller has added to s.coming, and holds no lock.
-func (s *server) steal(a *account) bool {
+// longestIdle acquires the idle connection of a's that was idle longest, for it to be closed, or returns nil if none is
+// idle any more. The others are put back in the order in which they were. Caller holds no lock.
+func (a *account) longestIdle() *pgxpool.Conn {
 	conns := a.pool.AcquireAllIdle(context.WithValue(context.Background(), stealing{}, true))
-	closing := len(conns) - 1
-	for i := closing - 1; i >= 0; i-- {
+	if len(conns) == 0 {
+		return nil
+	}
+	last := len(conns) - 1
+	for i := last - 1; i >= 0; i-- {
 		a.lent.Add(1)
 		conns[i].Release()
 	}
-	if closing >= 0 {
-		hangUp(conns[closing])
+	return conns[last]
+}
+
+// discard closes a connection that longestIdle found, if it did, and gives it back, for the pool to throw away. Caller
+// has added to s.coming, and holds no lock.
+func (s *server) discard(conn *pgxpool.Conn) {
+	if conn != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		_ = conn.Conn().Close(ctx)
+		conn.Release()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.coming--
-	if closing >= 0 {
+	if conn != nil {
 		s.count.steals++
 	}
-	return closing >= 0
-}
-
-// hangUp closes a connection and gives it back, for the pool to throw away.
-func hangUp(c *pgxpool.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = c.Conn().Close(ctx)
-	c.Release()
 }

@@ -23,14 +23,18 @@ func (r *Resolver) server(name string) *server {
 // connections to it are open. Zero allows none, a negative n any number. server is the name in the tenants' Endpoints,
 // or host:port. It need not have been used yet.
 //
-// If more than n are open, SetMaxConns closes idle ones, which takes a moment for each; a connection that is in use is
-// closed when its user gives it back, and no new one is opened until there are fewer than n. [ServerStat.OpenConns]
-// tells when that is so.
+// It does not wait. If more than n are open, idle ones are closed in the background, which takes a moment, or a second if
+// the server does not answer; a connection that is in use is closed when its user gives it back, and no new one is opened
+// until there are fewer than n. [ServerStat.OpenConns] tells when that is so, and so does the next call.
 func (r *Resolver) SetMaxConns(server string, n int) (open int) {
 	s := r.server(server)
-	s.setLimit(n)
-	s.shrink()
-	return s.stat().open
+	open = s.setLimit(n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed { // else every pool is being closed
+		r.wg.Go(func() { s.shrink(&r.wg) })
+	}
+	return open
 }
 
 // serverStats returns a snapshot of every server, in the order of their names.

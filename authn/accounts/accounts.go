@@ -35,8 +35,9 @@ type Config struct {
 	Grace time.Duration
 
 	// MinRefusal is how long a refused sign-in takes at least. A known e-mail costs a query in the tenant's database,
-	// which may have to be connected to first; without the floor, the time would tell who has an account. Default:
-	// 150 ms. Negative: none.
+	// which may have to be connected to first; without the floor, the time would tell who has an account. The query has half
+	// of it; a database that takes longer keeps nobody waiting but who knows the password. Make it longer than a hash that
+	// is stored takes to verify: bcrypt of cost 12 takes 250 ms. Default: 150 ms. Negative: none, and no bound of the query.
 	MinRefusal time.Duration
 
 	// Throttle is how fast passwords may be tried and accounts be made.
@@ -48,8 +49,8 @@ type Config struct {
 
 // Accounts signs people up and in. It is safe for concurrent use and owns none of what its Config names.
 type Accounts struct {
-	cfg     Config
-	lookUps chan struct{} // one element for each sign-in that is at the registry
+	cfg                         Config
+	signIns, signUps, refreshes entrance
 }
 
 // New returns Accounts for cfg, or an error that names every field that is missing.
@@ -85,5 +86,10 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Accounts{cfg: cfg, lookUps: make(chan struct{}, maxLookUps)}, nil
+	return &Accounts{
+		cfg:       cfg,
+		signIns:   make(entrance, entranceSize),
+		signUps:   make(entrance, entranceSize),
+		refreshes: make(entrance, entranceSize),
+	}, nil
 }

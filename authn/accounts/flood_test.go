@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // TestFloodOfSignInsIsShedAndOthersAreServed hashes with the parameters of production. Each hash takes 19 MiB: without the
@@ -112,9 +115,9 @@ func (*house) heap() uint64 {
 	return m.HeapInuse
 }
 
-// TestFloodOfSignInsStaysOffTheRegistry guards the registry's pool, which other requests need too: of five hundred sign-ins
+// TestFloodStaysOffTheRegistry guards the registry's pool, which other requests need too: of five hundred sign-ins
 // at once each took a connection of it, and those that were shed took it twice.
-func TestFloodOfSignInsStaysOffTheRegistry(t *testing.T) {
+func TestFloodStaysOffTheRegistry(t *testing.T) {
 	t.Run("while as many are at it as may wait", func(t *testing.T) {
 		h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })
 		tx := must(h.Catalog.Begin(t.Context()))(t)
@@ -144,6 +147,37 @@ func TestFloodOfSignInsStaysOffTheRegistry(t *testing.T) {
 			}
 		}
 	})
+	t.Run("of refresh tokens that are none", func(t *testing.T) {
+		h := newHouse(t)
+		token := h.signUp(t, "ada@example.org").RefreshToken.Reveal()
+		tx := must(h.Catalog.Begin(t.Context()))(t)
+		defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+		if _, err := tx.Exec(t.Context(), `LOCK TABLE pgtenancy.sessions`); err != nil {
+			t.Fatal(err)
+		}
+		const flood, most = 200, 64
+		answers := make(chan error, flood)
+		for range flood {
+			go func() {
+				_, err := h.Refresh(t.Context(), strings.Repeat("a", 26)+token[26:])
+				answers <- err
+			}()
+		}
+		for range flood - most {
+			if err := <-answers; !errors.Is(err, authn.ErrBusy) {
+				t.Errorf("with %d at the registry: %v, want ErrBusy", most, err)
+			}
+		}
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range most {
+			if err := <-answers; !errors.Is(err, registry.ErrInvalidSession) {
+				t.Errorf("after it answered: %v, want ErrInvalidSession", err)
+			}
+		}
+		_ = must(h.Refresh(t.Context(), token))(t)
+	})
 	t.Run("while no hash may wait", func(t *testing.T) {
 		hasher := must(authn.NewHasher(authn.HasherConfig{MemoryKiB: 64 << 10, Time: 10, Concurrency: 1, Queue: -1}))(t)
 		h := newHouse(t, func(c *accounts.Config) { c.Hasher = hasher })
@@ -156,9 +190,13 @@ func TestFloodOfSignInsStaysOffTheRegistry(t *testing.T) {
 			runtime.Gosched()
 		}
 		before := h.Catalog.Stat().AcquireCount()
-		_, err := h.SignIn(t.Context(), wrong("nobody@example.org"))
-		if took := h.Catalog.Stat().AcquireCount() - before; !errors.Is(err, authn.ErrBusy) || took != 0 {
-			t.Errorf("%v after %d connections of the registry, want ErrBusy after none", err, took)
+		_, signIn := h.SignIn(t.Context(), wrong("nobody@example.org"))
+		up := form("ada@example.org")
+		up.Addr = netip.MustParseAddr("192.0.2.1") // counted, in the registry
+		_, signUp := h.SignUp(t.Context(), up)
+		took := h.Catalog.Stat().AcquireCount() - before
+		if !errors.Is(signIn, authn.ErrBusy) || !errors.Is(signUp, authn.ErrBusy) || took != 0 {
+			t.Errorf("sign-in %v, sign-up %v, after %d connections of the registry, want ErrBusy after none", signIn, signUp, took)
 		}
 		<-hashed
 	})

@@ -12,6 +12,7 @@ const (
 	minPassword  = 8    // OWASP ASVS 5.0, 6.2.1
 	maxPassword  = 1024 // bytes; bounds what is hashed
 	maxNameRunes = 100
+	maxKey       = 255 // bytes; what the registry keeps
 )
 
 // check returns the e-mail, or an *InputError that names every field that is wrong at once.
@@ -23,6 +24,9 @@ func (s *SignUp) check() (registry.Email, error) {
 	}
 	if problem := checkPassword(s.Password); problem != "" {
 		fields["password"] = problem
+	}
+	if len(s.IdempotencyKey) > maxKey || !utf8.ValidString(s.IdempotencyKey) || strings.ContainsRune(s.IdempotencyKey, 0) {
+		fields["idempotencyKey"] = "must be text of at most 255 bytes"
 	}
 	for name, value := range map[string]*string{
 		"firstName": &s.FirstName, "lastName": &s.LastName, "organization": &s.Organization,

@@ -97,20 +97,24 @@ func (a *Accounts) setPassword(ctx context.Context, m registry.Membership, oldHa
 
 // rehash replaces a hash that is weaker than today's, now that the password is at hand. It is best effort: a failure
 // must not fail the sign-in. The tenant's row goes first and each write is a compare-and-set from the old hash, so that
-// a password change that came meanwhile wins in both rows.
-func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, password string) {
+// a password change that came meanwhile wins in both rows. It returns the hash that the tenant's row has after it, as far
+// as this sign-in knows.
+func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, password string) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rehashTimeout)
 	defer cancel()
+	kept := oldHash
 	hash, err := a.cfg.Hasher.Hash(ctx, password)
 	if err == nil {
 		err = a.setTenantPassword(ctx, m, oldHash, hash)
 	}
 	if err == nil {
+		kept = hash
 		err = a.cfg.Registry.SetAdminPassword(ctx, m.AdminID, oldHash, hash)
 	}
 	if err != nil {
 		a.log(ctx, slog.LevelWarn, "password not rehashed", m)
 	}
+	return kept
 }
 
 func (a *Accounts) setTenantPassword(ctx context.Context, m registry.Membership, oldHash, newHash string) error {

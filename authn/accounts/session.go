@@ -54,11 +54,12 @@ func (a *Accounts) issue(
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
 // registry.ErrInvalidSession for a token that opens no session, and for an admin whom the tenant's database no longer
-// has; the person has to sign in again.
+// has; the person has to sign in again. authn.ErrBusy means that too many tokens are being exchanged; this one is good still.
 //
-// While the tenant's database does not answer, the Profile has only what the registry knows: id, e-mail and role.
+// While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the token
+// no role: that database decides who may do what.
 func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) {
-	session, next, err := a.cfg.Registry.RotateSession(ctx, tenancy.NewSecret(token), a.cfg.Grace)
+	session, next, err := a.rotate(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +82,18 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 			return nil, copyErr
 		}
 		a.log(ctx, slog.LevelWarn, "refreshed without the tenant's database", member)
-		profile = Profile{ID: admin.ID, Email: admin.Email.Reveal(), Role: admin.Role}
+		profile = Profile{ID: admin.ID, Email: admin.Email.Reveal()}
 	}
 	return a.issue(session, next, tenant.Tenant, tenant.Organization, profile)
+}
+
+func (a *Accounts) rotate(ctx context.Context, token string) (registry.Session, tenancy.Secret, error) {
+	leave, err := a.refreshes.enter()
+	if err != nil {
+		return registry.Session{}, tenancy.Secret{}, err
+	}
+	defer leave()
+	return a.cfg.Registry.RotateSession(ctx, tenancy.NewSecret(token), a.cfg.Grace)
 }
 
 // SignOut ends the session of id: its refresh token is worth nothing from now on. An access token that was issued stays

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -61,21 +59,13 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 	return session, err
 }
 
-// maxLookUps is how many sign-ins are at the registry at once: about as many as may wait for their hash.
-const maxLookUps = 64
-
-// lookUp counts the attempt and finds out whose e-mail it is. A flood is turned away here rather than at its hashes, so that
-// it does not fill the registry's pool, which every other request may need.
+// lookUp counts the attempt and finds out whose e-mail it is. A flood is turned away here rather than at its hashes.
 func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, *registry.Admission, error) {
-	if a.cfg.Hasher.Full() {
-		return nil, nil, authn.ErrBusy
+	leave, err := a.enter(a.signIns)
+	if err != nil {
+		return nil, nil, err
 	}
-	select {
-	case a.lookUps <- struct{}{}:
-		defer func() { <-a.lookUps }()
-	default:
-		return nil, nil, authn.ErrBusy
-	}
+	defer leave()
 	email, _ := registry.ParseEmail(s.Email) // one that is malformed leads nowhere
 	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))
 	if err != nil {
@@ -94,11 +84,7 @@ func (a *Accounts) signIn(
 		}
 		return nil, ErrBadCredentials
 	}
-	profile, unreachable := a.find(ctx, *member)
-	if unreachable != nil {
-		return nil, a.explain(ctx, *member, s.Password, unreachable, adm)
-	}
-	match, err := a.match(ctx, *member, s.Password, profile.PasswordHash)
+	profile, match, err := a.authenticate(ctx, *member, s.Password, adm)
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +94,21 @@ func (a *Accounts) signIn(
 	}
 	a.succeeded(ctx, adm)
 	if match.Rehash {
-		a.rehash(ctx, *member, profile.PasswordHash, s.Password)
+		profile.PasswordHash = a.rehash(ctx, *member, profile.PasswordHash, s.Password)
 	}
-	a.log(ctx, slog.LevelInfo, "signed in", *member)
 	tenant, err := a.cfg.Registry.Tenant(ctx, member.TenantID)
 	if err != nil {
 		return nil, err
 	}
-	return a.open(ctx, tenant.Tenant, tenant.Organization, profile)
+	session, err := a.open(ctx, tenant.Tenant, tenant.Organization, profile)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.confirm(ctx, *member, profile.PasswordHash, s.Password); err != nil {
+		return nil, err // nobody was told the tokens: the session is worth nothing
+	}
+	a.log(ctx, slog.LevelInfo, "signed in", *member)
+	return session, nil
 }
 
 // membership returns nil for an e-mail that leads nowhere. One that leads to several tenants leads nowhere either
@@ -139,54 +132,6 @@ func (a *Accounts) membership(ctx context.Context, email registry.Email, tenant 
 		found = &m
 	}
 	return found, nil
-}
-
-// find reads the admin's row in the tenant's database. The lease goes back before the password is checked, which
-// takes longer than the query.
-func (a *Accounts) find(ctx context.Context, m registry.Membership) (Profile, error) {
-	var p Profile
-	err := a.cfg.Resolver.AcquireFunc(ctx, m.TenantID, func(ctx context.Context, db *pgxpool.Pool) (err error) {
-		p, err = a.cfg.Profiles.Find(ctx, db, m.AdminID)
-		return err
-	})
-	return p, err
-}
-
-// match verifies a password with one key derivation. No password is right for an admin who has none that can be verified:
-// an error of its own would tell that there is such an admin.
-func (a *Accounts) match(ctx context.Context, m registry.Membership, password, hash string) (authn.Match, error) {
-	match, err := a.cfg.Hasher.Verify(ctx, password, hash)
-	if errors.Is(err, authn.ErrInvalidHash) {
-		a.log(ctx, slog.LevelWarn, "admin has no password hash that can be verified", m)
-		return authn.Match{}, nil
-	}
-	return match, err
-}
-
-// explain checks the password against the registry's copy, because the tenant's database could not be asked, and
-// tells why only to who knows it.
-func (a *Accounts) explain(
-	ctx context.Context, m registry.Membership, password string, why error, adm *registry.Admission,
-) error {
-	admin, err := a.cfg.Registry.Admin(ctx, m.AdminID)
-	if err != nil && !errors.Is(err, registry.ErrAdminNotFound) {
-		return err
-	}
-	if err != nil || errors.Is(why, ErrProfileNotFound) { // deleted here or there: nobody
-		if err := a.cfg.Hasher.Spend(ctx, password); err != nil {
-			return err
-		}
-		return ErrBadCredentials
-	}
-	match, err := a.match(ctx, m, password, admin.PasswordHash)
-	if err != nil {
-		return err
-	}
-	if !match.OK {
-		return ErrBadCredentials
-	}
-	a.succeeded(ctx, adm)
-	return why
 }
 
 func (a *Accounts) log(ctx context.Context, level slog.Level, msg string, m registry.Membership) {

@@ -56,7 +56,7 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	admission, err := a.admit(ctx, a.cfg.Throttle.forSignUp(s))
+	admission, err := a.admitSignUp(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,15 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotSignedIn, err)
 	}
 	return session, nil
+}
+
+func (a *Accounts) admitSignUp(ctx context.Context, s SignUp) (*registry.Admission, error) {
+	leave, err := a.enter(a.signUps)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return a.admit(ctx, a.cfg.Throttle.forSignUp(s))
 }
 
 func (a *Accounts) request(s SignUp, email registry.Email, hash string) provision.Request {

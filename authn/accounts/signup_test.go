@@ -48,7 +48,9 @@ func TestSignUpMakesTenantAndBothAdminRows(t *testing.T) {
 
 func TestSignUpNamesEveryFieldThatIsWrong(t *testing.T) {
 	h := newHouse(t)
-	_, err := h.SignUp(t.Context(), accounts.SignUp{Email: "no address", Password: "short", FirstName: "\x00"})
+	_, err := h.SignUp(t.Context(), accounts.SignUp{
+		Email: "no address", Password: "short", FirstName: "\x00", IdempotencyKey: strings.Repeat("k", 256),
+	})
 	var input *accounts.InputError
 	if !errors.As(err, &input) {
 		t.Fatalf("got %v, want *InputError", err)
@@ -59,6 +61,8 @@ func TestSignUpNamesEveryFieldThatIsWrong(t *testing.T) {
 		"firstName":    "must not have control characters",
 		"lastName":     "is required",
 		"organization": "is required",
+
+		"idempotencyKey": "must be text of at most 255 bytes",
 	}
 	if diff := cmp.Diff(want, input.Fields); diff != "" {
 		t.Error(diff)

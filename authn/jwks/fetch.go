@@ -3,6 +3,7 @@ package jwks
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,31 +36,47 @@ func fetcher(address string, client *http.Client) func(context.Context) (map[str
 	}
 }
 
-// fetch leaves it to jwkset to ask and to read the answer. When to ask, and how long an answer is good, is decided by
-// set: jwkset's own refresh lets go of good keys for an empty answer, and ends with the request that it began with.
+// fetch asks once. When to ask, and how long an answer is good, is decided by set.
 func fetch(ctx context.Context, address string, client *http.Client) (map[string]authn.Key, error) {
-	storage, err := jwkset.NewStorageFromHTTP(address, jwkset.HTTPClientStorageOptions{
-		Client: client, Ctx: ctx, HTTPTimeout: fetchTimeout,
-	})
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
-	all, err := storage.KeyReadAll(ctx)
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
-	return usable(all)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", res.StatusCode)
+	}
+	var body struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
+		return nil, err
+	}
+	return usable(body.Keys)
 }
 
-// usable returns the keys that tokens may be signed with. Others are ignored: of another kind, for another use or
-// algorithm, without an id as ours are, or with the private half beside the public one. A set without one usable key
-// is none, so that an empty answer does not take good keys away.
-func usable(all []jwkset.JWK) (map[string]authn.Key, error) {
+// usable returns the keys that tokens may be signed with. Others are ignored, also those that no library can read: of
+// another kind, for another use or algorithm, without an id as ours are, or with the private half beside the public one. A
+// set without one usable key is none, so that an empty answer does not take good keys away.
+func usable(all []json.RawMessage) (map[string]authn.Key, error) {
 	keys := make(map[string]authn.Key, len(all))
-	for _, jwk := range all {
-		m := jwk.Marshal()
+	for _, raw := range all {
+		var m jwkset.JWKMarshal
+		if json.Unmarshal(raw, &m) != nil || m.KTY != jwkset.KtyOKP || m.ALG != jwkset.AlgEdDSA || m.USE != jwkset.UseSig {
+			continue
+		}
+		jwk, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{Private: true}, jwkset.JWKValidateOptions{})
+		if err != nil {
+			continue
+		}
 		public, ok := jwk.Key().(ed25519.PublicKey)
-		if !ok || m.ALG != jwkset.AlgEdDSA || m.USE != jwkset.UseSig {
+		if !ok {
 			continue
 		}
 		key, err := authn.NewEd25519PublicKey(m.KID, public)

@@ -1,6 +1,7 @@
 package jwks_test
 
 import (
+	"context"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -102,6 +104,38 @@ func TestOnlyEd25519KeysForSignaturesAreTaken(t *testing.T) {
 		if id, err := r.Verify(t.Context(), c.token); !errors.Is(err, authn.ErrTokenInvalid) || id != nil {
 			t.Errorf("%s: %+v, %v", name, id, err)
 		}
+		if _, err := r.Verify(t.Context(), sign(key("good"))); err != nil {
+			t.Errorf("%s: the good key beside it: %v", name, err)
+		}
+		r.Close()
+	}
+}
+
+// TestKeyThatCannotBeReadTakesNoOtherWithIt guards against a neighbour in the set: with one that the library refused, the
+// whole set was refused, and then new keys were not known and withdrawn ones not gone.
+func TestKeyThatCannotBeReadTakesNoOtherWithIt(t *testing.T) {
+	t.Parallel()
+	good := string(must(json.Marshal(ed("good", nil))))
+	for name, neighbour := range map[string]string{
+		"null": `null`, "a number": `1`, "a string": `"k"`, "an array": `[]`, "nothing": `{}`,
+		"members of other types":  `{"kty":"OKP","kid":7,"x":{}}`,
+		"a use that is not known": `{"kty":"RSA","n":"AQAB","e":"AQAB","use":"attest","kid":"k"}`,
+		"odd operations":          `{"kty":"oct","k":"AAAA","key_ops":["dance","dance"],"kid":"k"}`,
+		"a broken certificate":    `{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA=="],"kid":"k"}`,
+		"certificates by http":    `{"kty":"RSA","n":"AQAB","e":"AQAB","x5u":"http://idp.example/k","kid":"k"}`,
+		"a thumbprint of others":  `{"kty":"RSA","n":"AQAB","e":"AQAB","x5t":"AAAA","kid":"k"}`,
+		"a point off its curve":   `{"kty":"EC","crv":"P-256","x":"AQAB","y":"AQAB","kid":"k"}`,
+		"no base64":               `{"kty":"OKP","crv":"Ed25519","use":"sig","alg":"EdDSA","kid":"k","x":"=="}`,
+		"half a key":              `{"kty":"OKP","crv":"Ed25519","use":"sig","alg":"EdDSA","kid":"k","x":"AAAA"}`,
+	} {
+		e := &endpoint{}
+		e.fail(http.StatusOK, `{"keys":[`+neighbour+`,`+good+`]}`)
+		r := newRemote(t, e, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if err := r.Ready(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
 		if _, err := r.Verify(t.Context(), sign(key("good"))); err != nil {
 			t.Errorf("%s: the good key beside it: %v", name, err)
 		}

@@ -4,8 +4,8 @@ func ofAccounts() []mutant {
 	return []mutant{{
 		name: "the count of an attempt before the key derivation",
 		file: "authn/accounts/signin.go",
-		old:  "\tadmission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tsession, err := a.signIn(ctx, s, email, admission)\n",
-		new:  "\tsession, err := a.signIn(ctx, s, email, nil)\n\tadmission, refused := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))\n\tif refused != nil {\n\t\treturn nil, refused\n\t}\n",
+		old:  "\tadmission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))\n",
+		new:  "\t_ = a.cfg.Hasher.Spend(ctx, s.Password)\n\tadmission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))\n",
 		test: "./authn/accounts TestManySignInsAtOnceAreNoMoreThanOneByOne",
 	}, {
 		name: "the look at what an attempt at the same time has counted",
@@ -81,10 +81,28 @@ func ofAccounts() []mutant {
 		test: "./authn/accounts TestAttemptThatWasShedDoesNotCount",
 	}, {
 		name: "one answer for an admin without a password",
-		file: "authn/accounts/signin.go",
+		file: "authn/accounts/authenticate.go",
 		old:  "if errors.Is(err, authn.ErrInvalidHash) {",
 		new:  "if false {",
 		test: "./authn/accounts TestRefusalTakesOneKeyDerivationAndTheSameTime",
+	}, {
+		name: "whose session it is in the MAC of its tokens",
+		file: "registry/token.go",
+		old:  "s.ID, counter, s.TenantID, len(s.AdminID), s.AdminID)",
+		new:  "s.ID, counter, \"\", 0, \"\")",
+		test: "./registry TestSessionThatWasMadeAnothersIsInvalid",
+	}, {
+		name: "the look at the password after the session was opened",
+		file: "authn/accounts/authenticate.go",
+		old:  "case profile.PasswordHash == hash:",
+		new:  "case true:",
+		test: "./authn/accounts TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile",
+	}, {
+		name: "no role from the registry's copy of it",
+		file: "authn/accounts/session.go",
+		old:  "Email: admin.Email.Reveal()}",
+		new:  "Email: admin.Email.Reveal(), Role: admin.Role}",
+		test: "./authn/accounts TestRefreshWithoutTheTenantsDatabaseGivesNoRole",
 	}, {
 		name: "the least time of a refusal",
 		file: "authn/accounts/signin.go",

@@ -45,10 +45,10 @@ func ofAuthn() []mutant {
 		test: "./authn TestHashesLeaveHalfOfTheCPUs",
 	}, {
 		name: "the refusal of a flood before it reaches the registry",
-		file: "authn/accounts/signin.go",
+		file: "authn/accounts/entrance.go",
 		old:  "if a.cfg.Hasher.Full() {",
 		new:  "if false {",
-		test: "./authn/accounts TestFloodOfSignInsStaysOffTheRegistry",
+		test: "./authn/accounts TestFloodStaysOffTheRegistry",
 	}, {
 		name: "the look for a revocation after a verification",
 		file: "authn/cache.go",

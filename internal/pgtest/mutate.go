@@ -39,7 +39,7 @@ func hurt(rnd *rand.Rand, text []byte, seeds []string) []byte {
 	case 3:
 		return append(append(text[:at:at], marks[rnd.IntN(len(marks))]), text[at:]...)
 	case 4:
-		return append(append(text[:at:at], byte(rnd.IntN(256))), text[at:]...)
+		return append(append(text[:at:at], byte(rnd.Uint32())), text[at:]...) //nolint:gosec // any byte
 	case 5:
 		if at < len(text) {
 			text[at] ^= 1 << rnd.IntN(8)
