@@ -122,7 +122,7 @@ func poolOf(t *testing.T, cfg *pgxpool.Config) *pgxpool.Pool {
 	return pool
 }
 
-func openRegistryOn(t *testing.T, pool *pgxpool.Pool) *registry.Registry {
+func openRegistryOn(t *testing.T, pool *pgxpool.Pool, change ...func(*registry.Config)) *registry.Registry {
 	t.Helper()
 	key := func(name string) []registry.Key { // the same in every process of a test
 		secret := sha256.Sum256([]byte(name))
@@ -132,7 +132,11 @@ func openRegistryOn(t *testing.T, pool *pgxpool.Pool) *registry.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg, err := registry.New(registry.Config{Pool: pool, Keyring: keyring})
+	cfg := registry.Config{Pool: pool, Keyring: keyring}
+	for _, c := range change {
+		c(&cfg)
+	}
+	reg, err := registry.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

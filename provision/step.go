@@ -21,6 +21,8 @@ type Seed struct {
 // StepInput.Key. A process that was stopped for longer than its claim lives may even finish a Do after another
 // process's Undo; a service that takes idempotency keys or lists what it has by key settles that.
 //
+// Undo is told no password, and no e-mail and no Data whose key is lost.
+//
 // The text of an error that they return is logged and stored in the registry, so it should hold no secret.
 type Step struct {
 	Name string

@@ -157,17 +157,27 @@ func TestNoTenantHasTwoOwners(t *testing.T) {
 		f.reserve(t, name("t%d", i))
 		f.expire(t, tenancy.ID(name("t%d", i)))
 	}
+	// Every owner has chosen what to claim before any of them has claimed it.
+	f.exec(t, `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'`)
+	f.exec(t, `CREATE TRIGGER wait BEFORE UPDATE ON pgtenancy.tenants FOR EACH ROW EXECUTE FUNCTION wait()`)
+	tx, err := f.pool.Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(1)`)
+	must(t, err)
 	claims := make([][]*registry.Claim, owners)
-	must(t, errors.Join(concurrently(owners, func(i int) (err error) {
-		for range tenants {
-			some, err := f.ClaimAbandoned(t.Context(), name("owner %d", i), time.Hour, 3)
-			if err != nil {
-				return err
-			}
-			claims[i] = append(claims[i], some...)
-		}
-		return nil
-	})...))
+	done := make(chan error, 1)
+	go func() {
+		done <- errors.Join(concurrently(owners, func(i int) (err error) {
+			claims[i], err = f.ClaimAbandoned(t.Context(), name("owner %d", i), time.Hour, tenants/owners)
+			return err
+		})...)
+	}()
+	for waiting := 0; waiting < owners; {
+		waiting = f.count(t, `pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+	}
+	must(t, tx.Commit(t.Context()))
+	must(t, <-done)
 	owner := make(map[tenancy.ID]string)
 	for _, mine := range claims {
 		for _, c := range mine {

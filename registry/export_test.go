@@ -26,6 +26,9 @@ func (s *Share) Shrink(ctx context.Context, server string, n int) error {
 	return s.shrink(ctx, server, n)
 }
 
+// LimitSilence changes how long r's transactions may wait for this process.
+func (r *Registry) LimitSilence(d time.Duration) { r.silence = d }
+
 // ShareOf returns a Share that has not joined.
 func ShareOf(r *Registry, b Budgeted) *Share { return &Share{r: r, b: b} }
 

@@ -9,9 +9,13 @@ import (
 
 // move brings what this process may open to a server towards its part of total. Less is done first and written down
 // second, more is written down first and done second: at each moment the registry's number is at least what is open.
-func (s *Share) move(ctx context.Context, server string, total, part int) error {
-	if granted, known := s.granted[server]; part > granted || !known {
-		if err := s.grow(ctx, server, total, part); err != nil {
+//
+// It goes by what the registry has, not by what this process has heard: the answer to the last change may have been lost.
+func (s *Share) move(ctx context.Context, server string, b budget, part int) error {
+	_, known := s.granted[server]
+	s.granted[server] = b.granted
+	if part > b.granted || !known {
+		if err := s.grow(ctx, server, b.total, part); err != nil {
 			return err
 		}
 	}
@@ -57,7 +61,7 @@ func (s *Share) grow(ctx context.Context, server string, total, part int) error 
 }
 
 // abandon lifts the limit for servers whose budget is no longer declared.
-func (s *Share) abandon(ctx context.Context, budgets map[string]int) error {
+func (s *Share) abandon(ctx context.Context, budgets map[string]budget) error {
 	for server := range s.granted {
 		if _, declared := budgets[server]; declared {
 			continue

@@ -39,7 +39,7 @@ type Share struct {
 	r       *Registry
 	b       Budgeted
 	id      string
-	granted map[string]int      // by server, as the registry has it or less
+	granted map[string]int      // by server, as the registry last said
 	seen    map[string]sighting // the other processes
 	outage  outage
 }
@@ -127,8 +127,8 @@ func (s *Share) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for server, total := range budgets {
-		if err := s.move(ctx, server, total, s.part(total, living)); err != nil {
+	for server, b := range budgets {
+		if err := s.move(ctx, server, b, s.part(b.total, living)); err != nil {
 			return err
 		}
 	}
@@ -178,16 +178,24 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 	return living, nil
 }
 
-func (s *Share) budgets(ctx context.Context) (map[string]int, error) {
-	budgets := make(map[string]int)
-	err := s.r.forEach(ctx, "list budgets", `SELECT name, max_conns FROM pgtenancy.servers WHERE max_conns > 0`,
+// budget is what the registry says of the connections to a server.
+type budget struct {
+	total   int // of all processes together
+	granted int // of this one
+}
+
+// budgets returns the declared ones, by server.
+func (s *Share) budgets(ctx context.Context) (map[string]budget, error) {
+	budgets := make(map[string]budget)
+	err := s.r.forEach(ctx, "list budgets", `SELECT s.name, s.max_conns, coalesce(c.granted, 0) FROM pgtenancy.servers s
+		LEFT JOIN pgtenancy.router_conns c ON c.server = s.name AND c.router = $1 WHERE s.max_conns > 0`,
 		func(row pgx.CollectableRow) error {
 			var server string
-			var total int
-			err := row.Scan(&server, &total)
-			budgets[server] = total
+			var b budget
+			err := row.Scan(&server, &b.total, &b.granted)
+			budgets[server] = b
 			return err
-		})
+		}, s.id)
 	return budgets, err
 }
 
