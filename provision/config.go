@@ -35,8 +35,10 @@ type Config struct {
 	// share a server must not share a prefix. Default: "tenant_".
 	Prefix string
 
-	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it runs again
-	// when a process died after its commit. What is said of the errors of a [Step] holds for its errors. Default: none.
+	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it may run more
+	// than once, in different processes. It runs again when a process died after its commit; and whoever takes a sign-up
+	// over ends the sessions that Admin has in its database, and with them a seed that was stopped in the middle, but a
+	// process that was stopped before it connected may seed, and commit, even after activation. What is said of the errors of a [Step] holds for its errors. Default: none.
 	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
 
 	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of
