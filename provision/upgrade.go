@@ -127,17 +127,24 @@ func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*Fingerprint, erro
 	return TakeFingerprint(ctx, conn)
 }
 
-// withModel calls f with a scratch database that was made from the template, and drops it. conn holds the lock of its
-// name: what is left of a process that died is free of it, and the reconciler drops it.
+// withModel calls f with a scratch database that was made from the template, and drops it.
 func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server registry.Server,
 	f func(model *pgx.ConnConfig) error,
+) error {
+	return p.withScratch(ctx, conn, server, func(name string) error { return p.clone(ctx, conn, server, name) }, f)
+}
+
+// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then. conn
+// holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
+func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
+	create func(name string) error, f func(scratch *pgx.ConnConfig) error,
 ) error {
 	name := p.names.model(cuid2.Generate())
 	if err := pglock.Lock(ctx, conn, name); err != nil {
 		return err
 	}
 	defer p.dropModel(ctx, conn, name)
-	if err := p.clone(ctx, conn, server, name); err != nil {
+	if err := create(name); err != nil {
 		return err
 	}
 	if err := run(ctx, conn, openToOwner(name)); err != nil {
