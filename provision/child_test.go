@@ -120,7 +120,11 @@ func (c child) signal() failpoint.Action {
 	if c.Signal == syscall.SIGKILL {
 		return failpoint.Kill()
 	}
-	return func(context.Context) error { return syscall.Kill(os.Getpid(), c.Signal) }
+	return func(ctx context.Context) error {
+		err := syscall.Kill(os.Getpid(), c.Signal)
+		_ = failpoint.Sleep(20 * time.Millisecond)(ctx) // another thread may get the signal, a little later
+		return err
+	}
 }
 
 func (c child) create(t *testing.T, p *provision.Provisioner, id, email string) bool {

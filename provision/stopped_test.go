@@ -16,19 +16,20 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const (
-	inBuild = "after build" // of the template
-	inSeed  = "after seed's writes"
-)
+// inSeed is a point in the transaction of the seed.
+const inSeed = "after seed's writes"
 
-// stoppable is a schema whose Build reaches a point before it returns.
+// stoppable is a schema whose Build reaches a point before it connects.
 type stoppable struct {
 	*sqlSchema
 	points *failpoint.Set
 }
 
 func (s *stoppable) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
-	return errors.Join(s.sqlSchema.Build(ctx, cfg), s.points.After(ctx, "build"))
+	if err := s.points.Before(ctx, "build"); err != nil {
+		return err
+	}
+	return s.sqlSchema.Build(ctx, cfg)
 }
 
 // lateSeed is seedAdmin, marked by a row of its own, with a point before its commit.
@@ -58,9 +59,10 @@ func resume(t *testing.T, cmd *exec.Cmd) {
 }
 
 // impatient is a provisioner that waits for no more than a second for processes that were stopped.
-func (f *fixture) impatient(t *testing.T) *provision.Provisioner {
+func (f *fixture) impatient(t *testing.T, change ...func(*provision.Config)) *provision.Provisioner {
 	t.Helper()
-	return f.provisioner(t, func(c *provision.Config) { c.ClaimTTL = 500 * time.Millisecond })
+	ttl := func(c *provision.Config) { c.ClaimTTL = 500 * time.Millisecond }
+	return f.provisioner(t, append(change, ttl)...)
 }
 
 // soon is a context that ends long before any patience with a process that is stopped for ever.
@@ -131,22 +133,29 @@ func TestStoppedRotationLeavesThePasswordThatTheRegistryHas(t *testing.T) {
 	cmd := f.stop(t, child{ID: "acme", Gate: "rotate", Point: "after tell"})
 	must(t, p.Suspend(soon(t), "acme"))
 	must(t, p.Resume(t.Context(), "acme"))
+	tenant, err := f.reg.Lookup(t.Context(), "acme")
+	must(t, err)
+	if _, err := f.connect(t.Context(), tenant, tenant.Endpoint.Database); state(err) != "28P01" {
+		t.Fatalf("the rotation was not stopped between its commits: %v", err)
+	}
 	resume(t, cmd)
 	f.settled(t, p, "acme")
 }
 
-// TestStoppedBuilderHoldsUpNobody guards sign-ups, which waited for the lock of a process that was stopped while it built
-// the template.
-func TestStoppedBuilderHoldsUpNobody(t *testing.T) {
+// TestStoppedBuilderHoldsUpNobodyAndSpoilsNothing guards sign-ups, which waited for the lock of a process that was stopped
+// while it built the template. It goes on while another builds.
+func TestStoppedBuilderHoldsUpNobodyAndSpoilsNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	cmd := f.stop(t, child{ID: "a", Point: inBuild})
-	must(t, f.impatient(t).PrepareTemplate(soon(t), "one"))
+	cmd := f.stop(t, child{ID: "a", Point: "before build", TTL: time.Hour}) // it does not notice that its session is lost
+	points := failpoint.New()
+	points.On("before build", func(context.Context) error { resume(t, cmd); return nil })
+	p := f.impatient(t, func(c *provision.Config) { c.Schema = &stoppable{f.schema, points} })
+	must(t, p.PrepareTemplate(soon(t), "one"))
+	f.create(t, f.provisioner(t), "b")
 	if n := f.schema.built.Load(); n != 1 {
 		t.Errorf("built %d times", n)
 	}
-	f.create(t, f.provisioner(t), "b")
-	resume(t, cmd)
 	f.reconcile(t, f.provisioner(t), f.active("b"))
 }
 
