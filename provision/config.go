@@ -60,7 +60,8 @@ type Config struct {
 
 	// ClaimTTL is how long after a process died another may take over its work. It is renewed every third of it. With
 	// Interval, it decides how soon a sign-up that died ends: with both defaults within 10 s. A process that stalls for
-	// longer loses its claim, which costs time and nothing else. Default: 6 s.
+	// longer loses its claim, which costs time and nothing else; the locks of gates and of a template's build it loses
+	// after twice as long. Default: 6 s.
 	ClaimTTL time.Duration
 
 	// Attempts is how often a sign-up whose process died is tried before it is undone. Default: 3.

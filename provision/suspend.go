@@ -15,7 +15,8 @@ import (
 // looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //
 // ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
-// it. One that was stopped in the middle is waited for no longer than twice Config.ClaimTTL; it can do nothing more then.
+// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give or
+// take a half; it can do nothing more then.
 // Suspend returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], or what the
 // server refused with.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
