@@ -37,6 +37,7 @@ type child struct {
 	TTL    time.Duration  // of its claims; default: crashTTL
 	Fails  bool           // its seed does
 	Drops  bool           // what it made
+	Gate   string         // what it does at the gate of a tenant that is there: "suspend" or "rotate"; it makes none then
 	Key    string         // its idempotency key
 	Loops  bool           // makes tenants until it is killed, drops every other one, and reconciles beside
 	Emails int            // how many e-mails it signs up with that others sign up with too
@@ -61,10 +62,22 @@ func TestChildProcess(t *testing.T) {
 		cfg.Interval = 500 * time.Millisecond
 		cfg.Steps = ledger{pool}.steps(points)
 		cfg.SetFailpoints(points)
-		if c.Fails {
+		cfg.Schema = &stoppable{f.schema, points}
+		switch {
+		case c.Fails:
 			failingSeed(cfg)
+		case c.Point == inSeed:
+			cfg.Seed = lateSeed(points)
 		}
 	})
+	switch c.Gate {
+	case "suspend":
+		t.Log(p.Suspend(t.Context(), tenancy.ID(c.ID)))
+		return
+	case "rotate":
+		t.Log(p.RotatePassword(t.Context(), tenancy.ID(c.ID)))
+		return
+	}
 	if c.Loops {
 		c.loop(t, p)
 		return
@@ -107,7 +120,11 @@ func (c child) signal() failpoint.Action {
 	if c.Signal == syscall.SIGKILL {
 		return failpoint.Kill()
 	}
-	return func(context.Context) error { return syscall.Kill(os.Getpid(), c.Signal) }
+	return func(ctx context.Context) error {
+		err := syscall.Kill(os.Getpid(), c.Signal)
+		_ = failpoint.Sleep(20 * time.Millisecond)(ctx) // another thread may get the signal, a little later
+		return err
+	}
 }
 
 func (c child) create(t *testing.T, p *provision.Provisioner, id, email string) bool {

@@ -35,8 +35,10 @@ type Config struct {
 	// share a server must not share a prefix. Default: "tenant_".
 	Prefix string
 
-	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it runs again
-	// when a process died after its commit. What is said of the errors of a [Step] holds for its errors. Default: none.
+	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it may run more
+	// than once, in different processes. It runs again when a process died after its commit; and whoever takes a sign-up
+	// over ends the sessions that Admin has in its database, and with them a seed that was stopped in the middle, but a
+	// process that was stopped before it connected may seed, and commit, even after activation. What is said of the errors of a [Step] holds for its errors. Default: none.
 	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
 
 	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of
@@ -58,7 +60,8 @@ type Config struct {
 
 	// ClaimTTL is how long after a process died another may take over its work. It is renewed every third of it. With
 	// Interval, it decides how soon a sign-up that died ends: with both defaults within 10 s. A process that stalls for
-	// longer loses its claim, which costs time and nothing else. Default: 6 s.
+	// longer loses its claim, which costs time and nothing else; the locks of gates and of a template's build it loses
+	// after twice as long. Default: 6 s.
 	ClaimTTL time.Duration
 
 	// Attempts is how often a sign-up whose process died is tried before it is undone. Default: 3.

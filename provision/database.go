@@ -81,10 +81,9 @@ func (j *job) database(ctx context.Context) error {
 // process dies between the two there is no database, and if there is one, the stamp tells the truth.
 func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) error {
 	if t.SchemaHash != j.p.hash {
-		if err := j.p.cfg.Registry.SetSchemaHash(ctx, t.ID, j.p.hash); err != nil {
+		if err := j.p.cfg.Registry.ClaimSchemaHash(ctx, j.claim, j.p.hash); err != nil {
 			return err
 		}
-		t.SchemaHash = j.p.hash
 	}
 	err := j.p.clone(ctx, conn, t.Server, t.Endpoint.Database)
 	if !isState(err, duplicateDatabase, uniqueViolation) {

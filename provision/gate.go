@@ -34,7 +34,7 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 		return err
 	}
 	defer disconnect(conn)
-	if err := pglock.Lock(ctx, conn, t.Endpoint.Database); err != nil {
+	if err := pglock.Outwait(ctx, conn, t.Endpoint.Database, p.patience()); err != nil {
 		return err
 	}
 	g := &gate{p: p, conn: conn}

@@ -57,10 +57,19 @@ type pass struct {
 	looks bool // and does nothing
 
 	mu    sync.Mutex // guards what follows; no I/O while it is held
-	down  map[string]error
+	down  map[string]outage
 	slots map[lane]chan struct{}
 	Pass
 }
+
+// outage is what the last of a server's tenants met that could not connect to it.
+type outage struct {
+	err error
+	at  time.Time
+}
+
+// errNotTried is what becomes of tenants of a server to which another could not connect a moment ago.
+var errNotTried = errors.New("not tried: the server was down a moment ago")
 
 // lane is where tenants of one server wait for their turn: those that are made do not wait for those that go.
 type lane struct {
@@ -71,7 +80,7 @@ type lane struct {
 func newPass(p *Provisioner) *pass {
 	return &pass{
 		p:     p,
-		down:  map[string]error{},
+		down:  map[string]outage{},
 		slots: map[lane]chan struct{}{},
 		Pass:  Pass{Retried: map[tenancy.ID]error{}},
 	}
@@ -171,11 +180,16 @@ func (r *pass) retryLater(ctx context.Context, claim *registry.Claim, err error)
 	}
 	r.mu.Lock()
 	r.Retried[claim.Tenant.ID] = err
-	if isConnect(err) {
-		r.down[claim.Tenant.Server.Name] = err
+	skipped := errors.Is(err, errNotTried)
+	if isServerDown(err) && !skipped {
+		r.down[claim.Tenant.Server.Name] = outage{err, time.Now()}
 	}
 	r.mu.Unlock()
-	r.p.yield(ctx, claim, r.p.delay(ctx, claim))
+	if skipped && claim.Tenant.State == tenancy.Provisioning {
+		r.p.giveBack(ctx, claim, r.p.delay(ctx, claim))
+	} else {
+		r.p.yield(ctx, claim, r.p.delay(ctx, claim))
+	}
 }
 
 // delay is how long after it failed the work of claim is tried again: it doubles with every attempt.
@@ -189,11 +203,14 @@ func (p *Provisioner) delay(ctx context.Context, claim *registry.Claim) time.Dur
 	return mostDelay
 }
 
-// serverDown is the error of an earlier tenant of this pass that could not connect to the server; nil if there is none.
+// serverDown says why another tenant of this pass could not connect to the server a moment ago; nil if none failed to.
 func (r *pass) serverDown(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.down[name]
+	if o, ok := r.down[name]; ok && time.Since(o.at) < connectTimeout {
+		return fmt.Errorf("%w: %w", errNotTried, o.err)
+	}
+	return nil
 }
 
 func (r *pass) slot(l lane) chan struct{} {
@@ -214,9 +231,20 @@ func (r *pass) record(list *[]tenancy.ID, id tenancy.ID) {
 
 // yield gives the claim up, even if ctx has ended.
 func (p *Provisioner) yield(ctx context.Context, claim *registry.Claim, retryAfter time.Duration) {
+	p.giveUpClaim(ctx, claim, retryAfter, p.cfg.Registry.Yield)
+}
+
+// giveBack gives up a claim that was not used: a sign-up loses none of its attempts.
+func (p *Provisioner) giveBack(ctx context.Context, claim *registry.Claim, retryAfter time.Duration) {
+	p.giveUpClaim(ctx, claim, retryAfter, p.cfg.Registry.GiveBack)
+}
+
+func (p *Provisioner) giveUpClaim(ctx context.Context, claim *registry.Claim, retryAfter time.Duration,
+	how func(context.Context, *registry.Claim, time.Duration) error,
+) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	err := p.cfg.Registry.Yield(ctx, claim, retryAfter)
+	err := how(ctx, claim, retryAfter)
 	if err != nil && !errors.Is(err, registry.ErrClaimLost) {
 		p.logError(ctx, "give up claim", claim.Tenant.ID, err)
 	}

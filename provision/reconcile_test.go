@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -112,6 +113,71 @@ func TestServerThatIsDownDoesNotHoldUpTheOthers(t *testing.T) {
 	}
 	f.putServer(t, "down", f.admin.Host, f.admin.Port)
 	f.reconcile(t, p, "")
+}
+
+// TestSickTenantDoesNotMakeItsServerSick guards the sign-ups of a server against one whose own database takes no
+// connections: they were left out, and undone when that had happened often enough.
+func TestSickTenantDoesNotMakeItsServerSick(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.abandon(t, "sick", "one")
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Interval = time.Hour // the sick one is not tried again
+		c.Observer.StepStarted = func(id tenancy.ID, step string) {
+			if id == "sick" && step == "seed" {
+				must(t, execute(t.Context(), f.admin, "ALTER DATABASE "+
+					pgx.Identifier{f.prefix + "sick"}.Sanitize()+" ALLOW_CONNECTIONS false"))
+			}
+		}
+		c.Observer.StepEnded = func(id tenancy.ID, step string, _ time.Duration, _ error) {
+			if id == "sick" && step == "seed" {
+				f.abandon(t, "well1", "one")
+				f.abandon(t, "well2", "one")
+			}
+		}
+	})
+	pass, err := p.Reconcile(t.Context())
+	must(t, err)
+	slices.Sort(pass.Finished)
+	if diff := cmp.Diff([]tenancy.ID{"well1", "well2"}, pass.Finished); diff != "" || state(pass.Retried["sick"]) != "55000" {
+		t.Errorf("finished: %s; retried: %v", diff, pass.Retried)
+	}
+}
+
+// TestSignUpsAreNotUndoneUntried guards those that wait while their server is down.
+func TestSignUpsAreNotUndoneUntried(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.putServer(t, "down", "127.0.0.1", 1)
+	ids := []string{"a", "b", "c", "d"}
+	for _, id := range ids {
+		f.abandon(t, id, "down")
+	}
+	var mu sync.Mutex // guards tries
+	tries := map[tenancy.ID]int64{}
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Interval = 10 * time.Millisecond
+		c.Observer.StepEnded = func(id tenancy.ID, step string, _ time.Duration, _ error) {
+			if step == "database" {
+				mu.Lock()
+				defer mu.Unlock()
+				tries[id]++
+			}
+		}
+	})
+	for range 5 {
+		_, _ = p.Reconcile(t.Context()) // the server is down
+		for _, id := range ids {
+			tenant, err := f.reg.Tenant(t.Context(), tenancy.ID(id))
+			must(t, err)
+			switch n := tries[tenant.ID]; {
+			case tenant.State == tenancy.Provisioning && tenant.Attempt != 1+n:
+				t.Errorf("%s: attempt %d after %d tries", id, tenant.Attempt, n)
+			case tenant.State == tenancy.Failing && n != 2: // of three attempts, the first was that of the process that died
+				t.Errorf("%s was given up after %d tries", id, n)
+			}
+		}
+	}
 }
 
 func TestRunUndoesAFailedSignUpAtOnce(t *testing.T) {

@@ -109,12 +109,18 @@ func dialError(err error) string {
 	return "no connection"
 }
 
-// isConnect reports whether err, redacted or not, says that no connection came about.
-func isConnect(err error) bool {
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
-		return true
-	}
+// isServerDown reports whether err, redacted or not, says that no connection came about for a reason that is the
+// server's. What it refuses to one database or role shows that it is well.
+func isServerDown(err error) bool {
 	var done *redactedError
-	return errors.As(err, &done) && errors.As(done.cause, &connect)
+	if errors.As(err, &done) {
+		err = done.cause
+	}
+	var connect *pgconn.ConnectError
+	if !errors.As(err, &connect) || errors.Is(connect, context.Canceled) {
+		return false
+	}
+	var pg *pgconn.PgError
+	return !errors.As(connect, &pg) || strings.HasPrefix(pg.Code, connectionException) ||
+		isState(pg, adminShutdown, crashShutdown, cannotConnectNow)
 }

@@ -14,7 +14,7 @@ import (
 // without which it could neither give databases to it nor drop them. What is there already needs no CREATEROLE.
 func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 	owner, group := p.names.ownerRole(), p.names.groupRole()
-	if err := pglock.Lock(ctx, conn, owner); err != nil {
+	if err := pglock.Outwait(ctx, conn, owner, p.patience()); err != nil {
 		return err
 	}
 	for _, role := range []string{owner, group} {

@@ -14,8 +14,9 @@ import (
 // commits, or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its
 // directory and tries again for a second and a half, so that no query of its fails; others must do the same.
 //
-// ctx governs all of it. If it ends between the commits, the registry has a password that the role has not yet: another
-// RotatePassword mends that. It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state,
+// ctx governs all of it. If the session is lost between the commits, the role gets what the registry has on another one.
+// If the process dies there, the registry has a password that the role has not: another RotatePassword mends that. It
+// returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state,
 // [ErrNotOurs], [ErrSharedRole], or what the server refused with.
 func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
 	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
@@ -41,8 +42,13 @@ func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
 	if err != nil {
 		return err
 	}
-	// A verifier has no quote in it; a parameter cannot stand there.
-	_, err = tx.Exec(ctx, "ALTER ROLE "+quote(g.t.Endpoint.User)+" PASSWORD '"+verifier+"'")
+	_, err = tx.Exec(ctx, g.passwordSQL(verifier))
+	if err == nil {
+		err = g.p.cfg.failpoints.Before(ctx, "tell")
+	}
+	if err == nil {
+		err = g.conn.Ping(ctx) // one that was stopped, and lost its lock, must tell the registry nothing
+	}
 	if err == nil {
 		err = g.tell(ctx, password)
 	}
@@ -51,7 +57,32 @@ func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
 	if err != nil {
 		return errors.Join(err, tx.Rollback(ctx))
 	}
-	return tx.Commit(ctx)
+	if err = g.p.cfg.failpoints.After(ctx, "tell"); err == nil {
+		err = tx.Commit(ctx)
+	}
+	if err != nil {
+		if missed := g.makeUp(ctx); missed != nil {
+			return errors.Join(err, missed)
+		}
+	}
+	return nil
+}
+
+// makeUp gives the role the password that the registry has, whoever changed it last. The session of g is given up.
+func (g *gate) makeUp(ctx context.Context) error {
+	disconnect(g.conn)
+	return g.p.atGate(ctx, g.t.ID, func(ctx context.Context, g *gate) error {
+		verifier, err := scram.Verifier(g.t.Endpoint.Password.Reveal())
+		if err != nil {
+			return err
+		}
+		return run(ctx, g.conn, g.passwordSQL(verifier))
+	})
+}
+
+// passwordSQL has a verifier in it, which has no quote; a parameter cannot stand there.
+func (g *gate) passwordSQL(verifier string) string {
+	return "ALTER ROLE " + quote(g.t.Endpoint.User) + " PASSWORD '" + verifier + "'"
 }
 
 // tell writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.

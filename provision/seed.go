@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,7 +14,13 @@ func (j *job) seed(ctx context.Context) error {
 	if j.p.cfg.Seed == nil {
 		return nil
 	}
-	if conn := j.p.held.take(j.claim.Tenant.ID); conn != nil {
+	takenOver := j.reserved.IsZero()
+	conn := j.p.held.take(j.claim.Tenant.ID)
+	if conn != nil && takenOver {
+		j.p.held.giveBack(conn) // it may be older than what is to be ended
+		conn = nil
+	}
+	if conn != nil {
 		defer j.p.held.giveBack(conn)
 		err := j.seedOn(ctx, conn)
 		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
@@ -26,7 +33,22 @@ func (j *job) seed(ctx context.Context) error {
 		return err
 	}
 	defer disconnect(conn)
+	if takenOver {
+		if err := endOlder(ctx, conn); err != nil {
+			return fmt.Errorf("end older sessions: %w", err)
+		}
+	}
 	return j.seedOn(ctx, conn)
+}
+
+// endOlder ends the administrator's sessions in conn's database that began before it. The seed of a process that was
+// stopped could hold rows there that this one's waits for; and it must not commit any more. Of two that both believe to
+// have taken over, the later one wins.
+func endOlder(ctx context.Context, conn *pgx.Conn) error {
+	return run(ctx, conn, `
+		SELECT pg_terminate_backend(a.pid)
+		FROM pg_stat_activity a JOIN pg_stat_activity own ON own.pid = pg_backend_pid()
+		WHERE a.datid = own.datid AND a.usesysid = own.usesysid AND a.backend_start < own.backend_start`)
 }
 
 func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {

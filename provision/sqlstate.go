@@ -18,6 +18,10 @@ const (
 	objectInUse          = "55006" // the template has a session
 	internalError        = "XX000" // "tuple concurrently updated"
 	dependentObjects     = "2BP01" // the role owns something, or may do something
+	adminShutdown        = "57P01"
+	crashShutdown        = "57P02"
+	cannotConnectNow     = "57P03"
+	connectionException  = "08" // a class
 )
 
 func isState(err error, codes ...string) bool {

@@ -172,7 +172,9 @@ func (r *pass) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unk
 	case f.database && f.owner != r.p.names.ownerRole():
 		unknown = true
 	case f.database && !r.looks:
-		err = dropDatabase(ctx, conn, name, f)
+		limited, cancel := context.WithTimeout(ctx, workLimit) // a stopped backend holds up every DROP DATABASE
+		defer cancel()
+		err = dropDatabase(limited, conn, name, f)
 	}
 	return unknown, errors.Join(err, pglock.Unlock(ctx, conn, name))
 }

@@ -15,7 +15,9 @@ import (
 // looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //
 // ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
-// it. Suspend returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], or what the
+// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give or
+// take a half; it can do nothing more then.
+// Suspend returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], or what the
 // server refused with.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	err := p.cfg.Registry.Suspend(ctx, id)
@@ -23,6 +25,9 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 		err = p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
 			if g.t.State != tenancy.Suspended { // resumed or deleted meanwhile
 				return conflict(g.t)
+			}
+			if err := p.cfg.failpoints.Before(ctx, "shut"); err != nil {
+				return err
 			}
 			return g.shut(ctx)
 		})
@@ -45,7 +50,11 @@ func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 				return err
 			}
 		}
-		return p.cfg.Registry.Resume(ctx, id)
+		// Under the lock, or not at all; and if it was lost meanwhile, somebody may have shut the gate again.
+		if err := g.conn.Ping(ctx); err != nil {
+			return err
+		}
+		return errors.Join(p.cfg.Registry.Resume(ctx, id), g.conn.Ping(ctx))
 	})
 	if err != nil {
 		return fmt.Errorf("provision: resume tenant %q: %w", string(id), redact(err))
@@ -62,21 +71,28 @@ func conflict(t *registry.Tenant) error {
 func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
-		err := r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-			if !g.position().crooked(g.t.State) {
-				return nil
-			}
-			if !r.looks {
-				if err := g.settle(ctx); err != nil {
-					return err
-				}
-			}
-			r.Settled = append(r.Settled, id)
-			return nil
-		})
+		err := r.settleGate(ctx, id)
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
 			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, redact(err)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// settleGate takes no longer than workLimit: what keeps one gate from being moved keeps no other tenant waiting.
+func (r *pass) settleGate(ctx context.Context, id tenancy.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, workLimit)
+	defer cancel()
+	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+		if !g.position().crooked(g.t.State) {
+			return nil
+		}
+		if !r.looks {
+			if err := g.settle(ctx); err != nil {
+				return err
+			}
+		}
+		r.Settled = append(r.Settled, id)
+		return nil
+	})
 }

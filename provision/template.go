@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -44,7 +45,7 @@ func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server regist
 		return nil
 	}
 	name := p.names.template(p.hash)
-	if err := pglock.Lock(ctx, conn, name); err != nil {
+	if err := pglock.Outwait(ctx, conn, name, p.patience()); err != nil {
 		return err
 	}
 	if err := p.ensureRoles(ctx, conn); err != nil {
@@ -69,8 +70,9 @@ func (p *Provisioner) setReady(server string, ready bool) {
 	p.ready[server] = ready
 }
 
-// ensureTemplate builds the template unless it is there and marked; the caller holds its lock. The mark comes last, so
-// what is not marked was left by a process that died, and goes.
+// ensureTemplate builds the template unless it is there and marked; the caller holds its lock. It is built under a name of
+// its own, and gets the template's on the session that holds the lock: so a process that was stopped while it built, and
+// lost the lock, has no part in what another has built since. What has the name and not the mark goes.
 func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server registry.Server, name string) error {
 	var marked bool
 	err := conn.QueryRow(ctx,
@@ -82,16 +84,16 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 		return err
 	}
 	// template0 and not template1, to which anybody may have added something that the schema does not name.
-	if err := p.createClosed(ctx, conn, name, "template0"); err != nil {
-		return err
-	}
-	if err := run(ctx, conn, openToOwner(name)); err != nil {
-		return err
-	}
-	if err := p.build(ctx, p.config(server, name)); err != nil {
-		return err
-	}
-	return run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false IS_TEMPLATE true")
+	create := func(scratch string) error { return p.createClosed(ctx, conn, scratch, "template0") }
+	return p.withScratch(ctx, conn, server, create, func(scratch *pgx.ConnConfig) error {
+		err := p.showLife(ctx, conn, func(ctx context.Context) error { return p.build(ctx, scratch) })
+		if err != nil {
+			return err
+		}
+		return run(ctx, conn, strings.NewReplacer("$scratch", quote(scratch.Database), "$name", quote(name)).Replace(`
+			ALTER DATABASE $scratch RENAME TO $name;
+			ALTER DATABASE $name WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`))
+	})
 }
 
 // createClosed makes a database that nobody can connect to, not even for a moment.

@@ -16,9 +16,11 @@ import (
 // given only if the database's fingerprint, taken before the commit, equals that of a database made from the template.
 // A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
 //
-// ctx governs all of it; processes that upgrade one tenant at the same time take turns. It returns
+// ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
+// middle of its turn is waited for as long as ctx allows. It returns
 // tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], or what the server refused with. In each case the
+// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], registry.ErrConflict if another gave the tenant a stamp
+// meanwhile, or what the server refused with. In each case the
 // tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
 // has no stamp until an upgrade comes to its end.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
@@ -54,7 +56,17 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	if err != nil || policy.DryRun {
 		return report, err
 	}
-	return report, p.cfg.Registry.SetSchemaHash(ctx, id, p.hash)
+	return report, p.stamp(ctx, t, p.hash)
+}
+
+// stamp replaces the stamp that t was read with. Of two upgrades that each believe to hold the lock, since the session of
+// one was lost, only the first to come to its end gives a stamp.
+func (p *Provisioner) stamp(ctx context.Context, t *registry.Tenant, hash string) error {
+	err := p.cfg.Registry.SetSchemaHash(ctx, t.ID, t.SchemaHash, hash)
+	if err == nil {
+		t.SchemaHash = hash
+	}
+	return err
 }
 
 func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
@@ -93,7 +105,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 			verified = true
 			return nil
 		},
-		Unstamp: func(ctx context.Context) error { return p.cfg.Registry.SetSchemaHash(ctx, t.ID, "") },
+		Unstamp: func(ctx context.Context) error { return p.stamp(ctx, t, "") },
 	}
 	var report *Report
 	err = guard(func() error {
@@ -115,17 +127,24 @@ func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*Fingerprint, erro
 	return TakeFingerprint(ctx, conn)
 }
 
-// withModel calls f with a scratch database that was made from the template, and drops it. conn holds the lock of its
-// name: what is left of a process that died is free of it, and the reconciler drops it.
+// withModel calls f with a scratch database that was made from the template, and drops it.
 func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server registry.Server,
 	f func(model *pgx.ConnConfig) error,
+) error {
+	return p.withScratch(ctx, conn, server, func(name string) error { return p.clone(ctx, conn, server, name) }, f)
+}
+
+// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then. conn
+// holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
+func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
+	create func(name string) error, f func(scratch *pgx.ConnConfig) error,
 ) error {
 	name := p.names.model(cuid2.Generate())
 	if err := pglock.Lock(ctx, conn, name); err != nil {
 		return err
 	}
 	defer p.dropModel(ctx, conn, name)
-	if err := p.clone(ctx, conn, server, name); err != nil {
+	if err := create(name); err != nil {
 		return err
 	}
 	if err := run(ctx, conn, openToOwner(name)); err != nil {

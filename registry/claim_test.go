@@ -85,6 +85,12 @@ func zombieWrites(f *fixture) map[string]func(context.Context, *registry.Claim) 
 		"Yield": func(ctx context.Context, c *registry.Claim) error {
 			return f.Yield(ctx, c, 0)
 		},
+		"GiveBack": func(ctx context.Context, c *registry.Claim) error {
+			return f.GiveBack(ctx, c, 0)
+		},
+		"ClaimSchemaHash": func(ctx context.Context, c *registry.Claim) error {
+			return f.ClaimSchemaHash(ctx, c, "zombie")
+		},
 		"PutStep": func(ctx context.Context, c *registry.Claim) error {
 			return f.PutStep(ctx, c, registry.Step{Name: "zombie", State: registry.StepBegun})
 		},
@@ -117,6 +123,27 @@ func TestYieldLetsTheNextTakeItAfterAWhile(t *testing.T) {
 	must(t, err)
 	if len(claims) != 1 || claims[0].Tenant.ID != "now" || claims[0].Tenant.State != tenancy.Provisioning {
 		t.Errorf("claimed %d", len(claims))
+	}
+}
+
+// TestGiveBackCountsNoAttempt guards sign-ups on a server that is down: they are not undone without having been tried.
+func TestGiveBackCountsNoAttempt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	must(t, f.Yield(t.Context(), f.reserve(t, "acme"), 0))
+	for range 3 {
+		claims, err := f.ClaimAbandoned(t.Context(), "reconciler", time.Minute, 10)
+		must(t, err)
+		if len(claims) != 1 || claims[0].Attempt != 2 {
+			t.Fatalf("claimed %v, want attempt 2", claims)
+		}
+		must(t, f.GiveBack(t.Context(), claims[0], 0))
+	}
+	claims, err := f.ClaimAbandoned(t.Context(), "reconciler", time.Minute, 10)
+	must(t, err)
+	must(t, f.GiveBack(t.Context(), claims[0], time.Hour))
+	if claims, err = f.ClaimAbandoned(t.Context(), "reconciler", time.Minute, 10); err != nil || len(claims) != 0 {
+		t.Errorf("claimed %v before its time: %v", claims, err)
 	}
 }
 

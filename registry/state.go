@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -70,11 +71,38 @@ WITH changed AS (
 	return err
 }
 
-// SetSchemaHash stamps the version of the schema that the tenant's database has. Routers need not see it, so the epoch
-// stays. It returns [tenancy.ErrNotFound]. ctx governs the statement.
-func (r *Registry) SetSchemaHash(ctx context.Context, id tenancy.ID, hash string) error {
-	return r.set(ctx, "set schema hash", id,
-		`UPDATE pgtenancy.tenants SET schema_hash = $2, updated_at = now() WHERE id = $1`, hash)
+// SetSchemaHash replaces the stamp from, which says what version of the schema the tenant's database has, by the stamp
+// to. Routers need not see it, so the epoch stays. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has
+// another stamp than from by now. ctx governs the statement.
+func (r *Registry) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to string) error {
+	changed, err := r.exec(ctx, fmt.Sprintf("set schema hash of tenant %q", id),
+		`UPDATE pgtenancy.tenants SET schema_hash = $3, updated_at = now() WHERE id = $1 AND schema_hash = $2`, id, from, to)
+	if err != nil || changed {
+		return err
+	}
+	if _, err := r.state(ctx, id); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: tenant %q has another schema hash", ErrConflict, id)
+}
+
+// ClaimSchemaHash is SetSchemaHash for a database that is being made under c: it returns [ErrClaimLost] if that is over.
+// c.Tenant has the new stamp.
+func (r *Registry) ClaimSchemaHash(ctx context.Context, c *Claim, hash string) error {
+	err := r.fenced(ctx, "set schema hash of", `UPDATE `+c.table()+` SET schema_hash = $4, updated_at = now()
+		WHERE `+fence+` AND state IN ('provisioning', 'making')`, c, hash)
+	if err == nil {
+		c.Tenant.SchemaHash = hash
+	}
+	return err
+}
+
+// GiveBack is [Registry.Yield] for a claim under which nothing was done: the attempt does not count. The caller must not
+// use c any more.
+func (r *Registry) GiveBack(ctx context.Context, c *Claim, retryAfter time.Duration) error {
+	sql := `UPDATE ` + c.table() + ` SET attempt = attempt - 1, claim_owner = '', claim_expires = now() + $4::interval,
+		updated_at = now() WHERE ` + fence
+	return r.fenced(ctx, "give back", sql, c, retryAfter)
 }
 
 // SetBillingCustomer records the id that the billing service knows the organization by. The epoch stays. It returns

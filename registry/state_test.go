@@ -51,7 +51,7 @@ func TestWhatRoutersNeedNotSeeLeavesTheEpoch(t *testing.T) {
 	f := newFixture(t)
 	id := f.active(t, "acme")
 	must(t, f.Resume(t.Context(), id)) // it is active already
-	must(t, f.SetSchemaHash(t.Context(), id, "newer"))
+	must(t, f.SetSchemaHash(t.Context(), id, "hash", "newer"))
 	must(t, f.SetBillingCustomer(t.Context(), id, "cus_1"))
 	must(t, f.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432, Capacity: 7}))
 	got, err := f.Tenant(t.Context(), id)
@@ -79,11 +79,41 @@ func TestAStateThatForbidsTheChangeIsAConflict(t *testing.T) {
 			t.Errorf("%s of nobody: %v, want tenancy.ErrNotFound", name, err)
 		}
 	}
-	if err := f.SetSchemaHash(t.Context(), "nobody", "h"); !errors.Is(err, tenancy.ErrNotFound) {
+	if err := f.SetSchemaHash(t.Context(), "nobody", "", "h"); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Errorf("SetSchemaHash of nobody: %v", err)
 	}
 	if err := f.SetBillingCustomer(t.Context(), "nobody", "c"); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Errorf("SetBillingCustomer of nobody: %v", err)
+	}
+}
+
+// TestSchemaHashIsSetByWhoKnowsTheOneBefore guards the stamp against a process that was stopped before it gave one.
+func TestSchemaHashIsSetByWhoKnowsTheOneBefore(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	id := f.active(t, "acme")
+	must(t, f.SetSchemaHash(t.Context(), id, "hash", "mine"))
+	if err := f.SetSchemaHash(t.Context(), id, "hash", "theirs"); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("over another stamp than was read: %v, want ErrConflict", err)
+	}
+	if got := f.lookup(t, id).SchemaHash; got != "mine" {
+		t.Errorf("stamped %q", got)
+	}
+}
+
+func TestSchemaHashIsClaimedUntilActivation(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.reserve(t, "acme")
+	must(t, f.ClaimSchemaHash(t.Context(), c, "newer"))
+	got, err := f.Tenant(t.Context(), "acme")
+	must(t, err)
+	if got.SchemaHash != "newer" || c.Tenant.SchemaHash != "newer" {
+		t.Errorf("stamped %q, the claim says %q", got.SchemaHash, c.Tenant.SchemaHash)
+	}
+	must(t, f.Activate(t.Context(), c))
+	if err := f.ClaimSchemaHash(t.Context(), c, "late"); !errors.Is(err, registry.ErrClaimLost) {
+		t.Errorf("an active tenant's: %v, want ErrClaimLost", err)
 	}
 }
 

@@ -10,10 +10,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Key is the lock key of name: the first 64 bits of its SHA-256.
@@ -57,7 +59,7 @@ func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
 		if ok || err != nil {
 			return err
 		}
-		if err := evict(ctx, conn, name); err != nil {
+		if err := evict(ctx, conn, name, 0); err != nil {
 			return err
 		}
 		select {
@@ -68,8 +70,39 @@ func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
 	}
 }
 
-// evict ends the idle sessions that hold the lock. pg_locks shows a 64-bit key in two halves, with objsubid 1.
-func evict(ctx context.Context, conn *pgx.Conn, name string) error {
+// Outwait waits for the lock and takes it, as Lock does, but not for a holder whose session has been idle for longer than
+// idle: that is disconnected, as by Seize. So a process that was stopped, or whose host is gone, keeps nobody waiting. One
+// that lives may be taken for such a one: what it does under the lock must be done on the session that holds it, or end
+// with it; and if it works elsewhere for long, it must use the session meanwhile. A statement that runs is waited for, as
+// long as ctx allows.
+func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
+	ok, err := TryLock(ctx, conn, name)
+	for !ok && err == nil {
+		if err = evict(ctx, conn, name, idle); err == nil {
+			ok, err = lockWithin(ctx, conn, name, idle/2)
+		}
+	}
+	return err
+}
+
+// lockWithin waits in the queue for the lock for a while, and reports whether it was taken.
+func lockWithin(ctx context.Context, conn *pgx.Conn, name string, wait time.Duration) (bool, error) {
+	const lockNotAvailable = "55P03"
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_advisory_lock(%d)",
+		max(wait.Milliseconds(), 1), Key(name))).ReadAll()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == lockNotAvailable {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("pglock: lock %q: %w", name, err)
+	}
+	return true, nil
+}
+
+// evict ends the sessions that hold the lock and have been idle for so long. pg_locks shows a 64-bit key in two halves,
+// with objsubid 1.
+func evict(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
 	key := uint64(Key(name)) //nolint:gosec // the same bits
 	_, err := conn.Exec(ctx, `
 		SELECT pg_terminate_backend(a.pid)
@@ -77,8 +110,9 @@ func evict(ctx context.Context, conn *pgx.Conn, name string) error {
 		JOIN pg_stat_activity a ON a.pid = l.pid AND a.state LIKE 'idle%'
 		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		  AND l.classid::bigint = $1 AND l.objid::bigint = $2`,
-		int64(key>>32), int64(key&0xffffffff))
+		  AND l.classid::bigint = $1 AND l.objid::bigint = $2
+		  AND a.state_change <= clock_timestamp() - $3::float8 * interval '1 s'`,
+		int64(key>>32), int64(key&0xffffffff), idle.Seconds())
 	if err != nil {
 		return fmt.Errorf("pglock: end holders of %q: %w", name, err)
 	}

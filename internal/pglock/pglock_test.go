@@ -117,3 +117,68 @@ func TestSeizeGivesUpWithItsContext(t *testing.T) {
 	cancel()
 	<-slow
 }
+
+// TestOutwaitEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped, and
+// against taking the lock from one that shows life.
+func TestOutwaitEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
+	t.Parallel()
+	const idle = 300 * time.Millisecond
+	for state, begin := range map[string]string{"idle": "SELECT 1", "in a transaction": "BEGIN"} {
+		a, b := connect(t), connect(t)
+		must(t, pglock.Lock(t.Context(), a, state))
+		_, err := a.Exec(t.Context(), begin)
+		must(t, err)
+		began := time.Now()
+		must(t, pglock.Outwait(t.Context(), b, state, idle))
+		if took := time.Since(began); took < idle {
+			t.Errorf("%s: the holder was idle for %v only", state, took)
+		}
+		if _, err := a.Exec(t.Context(), "SELECT 1"); err == nil {
+			t.Errorf("%s: the holder may still work", state)
+		}
+	}
+}
+
+func TestOutwaitWaitsForAHolderThatShowsLife(t *testing.T) {
+	t.Parallel()
+	const idle = 600 * time.Millisecond
+	a, b := connect(t), connect(t)
+	must(t, pglock.Lock(t.Context(), a, "lively"))
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() { ended <- pglock.Outwait(t.Context(), b, "lively", idle) }()
+	beat := time.NewTicker(idle / 12)
+	defer beat.Stop()
+	for time.Since(began) < 2*idle {
+		<-beat.C
+		must(t, a.Ping(t.Context()))
+	}
+	if len(ended) > 0 {
+		t.Fatalf("taken: %v", <-ended)
+	}
+	must(t, pglock.Unlock(t.Context(), a, "lively"))
+	must(t, <-ended)
+	if ok, err := pglock.TryLock(t.Context(), a, "lively"); ok || err != nil {
+		t.Errorf("taken twice: %v, %v", ok, err)
+	}
+}
+
+func TestOutwaitWaitsForAStatementAsLongAsItsContext(t *testing.T) {
+	t.Parallel()
+	a, b, watch := connect(t), connect(t), connect(t)
+	must(t, pglock.Lock(t.Context(), a, "slow"))
+	ctx, cancel := context.WithCancel(t.Context())
+	slow := make(chan struct{})
+	go func() {
+		defer close(slow)
+		_, _ = a.Exec(ctx, "SELECT pg_sleep(60)")
+	}()
+	waitActive(t, watch, a.PgConn().PID())
+	short, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	if err := pglock.Outwait(short, b, "slow", 10*time.Millisecond); err == nil {
+		t.Error("taken from a running statement")
+	}
+	cancel()
+	<-slow
+}
