@@ -72,7 +72,11 @@ func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
 func (g *gate) makeUp(ctx context.Context) error {
 	disconnect(g.conn)
 	return g.p.atGate(ctx, g.t.ID, func(ctx context.Context, g *gate) error {
-		verifier, err := scram.Verifier(g.t.Endpoint.Password.Reveal())
+		t, err := g.p.cfg.Registry.Tenant(ctx, g.t.ID) // with its secrets
+		if err != nil {
+			return err
+		}
+		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
 		if err != nil {
 			return err
 		}
