@@ -38,7 +38,8 @@ func (s *stall) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 
 func (s *stall) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// stamper is a provisioner of f's schema that stalls before it gives a stamp. It does not notice that it loses a claim.
+// stamper is a provisioner of f's schema that stalls before it gives a stamp. It does not notice that it loses a claim, and
+// looks for no other meanwhile.
 func (f *fixture) stamper(t *testing.T) (*provision.Provisioner, *stall) {
 	t.Helper()
 	s := newStall("SET schema_hash")
@@ -46,7 +47,7 @@ func (f *fixture) stamper(t *testing.T) (*provision.Provisioner, *stall) {
 	cfg.ConnConfig.Tracer = s
 	reg := openRegistryOn(t, poolOf(t, cfg))
 	t.Cleanup(s.release)
-	return f.provisioner(t, func(c *provision.Config) { c.Registry, c.ClaimTTL = reg, time.Hour }), s
+	return f.provisioner(t, func(c *provision.Config) { c.Registry, c.ClaimTTL, c.Interval = reg, time.Hour, time.Hour }), s
 }
 
 // abandon leaves a sign-up of f's schema behind, as a process does that died after the intent.

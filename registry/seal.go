@@ -3,13 +3,15 @@ package registry
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Sealer seals in place of the keys of a [Keyring], for operators whose keys must not leave a key service (a KMS,
 // Vault's transit engine). It is asked for every value that is read or written, by Lookup too, whenever a router opens
 // a tenant: one that asks a network keeps data keys of its own, which that network seals, and asks for those alone.
 //
-// Its errors are passed on, and hold no secret. ctx governs each call. It is used by many goroutines at once.
+// Its errors are passed on, and hold no secret. ctx governs each call, and ends after 10 s at the latest. It is used by
+// many goroutines at once.
 type Sealer interface {
 	// Seal encrypts plain such that it opens for place and for no other.
 	Seal(ctx context.Context, plain []byte, place string) ([]byte, error)
@@ -25,10 +27,16 @@ type Sealer interface {
 // its layout.
 const foreign = 2
 
+// keeperPatience is how long a Sealer or a SecretSource may take. The reconciler and the survey ask for one tenant after
+// the other, and a key service that hangs must not hold them up for good.
+const keeperPatience = 10 * time.Second
+
 func (k *Keyring) seal(ctx context.Context, plain []byte, table, row, column string) ([]byte, error) {
 	if k.sealer == nil {
 		return k.box.Seal(plain, location(table, row, column)), nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, keeperPatience)
+	defer cancel()
 	sealed, err := k.sealer.Seal(ctx, plain, location(table, row, column))
 	if err != nil {
 		return nil, fmt.Errorf("registry: seal %s.%s of %q: %w", table, column, row, err)
@@ -40,6 +48,8 @@ func (k *Keyring) open(ctx context.Context, sealed []byte, table, row, column st
 	var plain []byte
 	var err error
 	if k.sealer != nil && len(sealed) > 0 && sealed[0] == foreign {
+		ctx, cancel := context.WithTimeout(ctx, keeperPatience)
+		defer cancel()
 		plain, err = k.sealer.Open(ctx, sealed[1:], location(table, row, column))
 	} else {
 		plain, err = k.box.Open(sealed, location(table, row, column))

@@ -17,7 +17,7 @@ import (
 var ErrSecretRef = errors.New("registry: secret reference")
 
 // SecretSource returns the secret that a reference names, such as a path in a vault. Its errors are passed on, and
-// hold no secret. ctx governs it. It is used by many goroutines at once, whenever a router opens a tenant.
+// hold no secret. ctx governs it, and ends after 10 s at the latest. It is used by many goroutines at once, whenever a router opens a tenant.
 type SecretSource func(ctx context.Context, name string) (tenancy.Secret, error)
 
 // EnvSecrets is the source of what stands in environment variables. Only those whose names begin with prefix, which
@@ -106,6 +106,8 @@ func (r *Registry) follow(ctx context.Context, ref string) (tenancy.Secret, erro
 	if !ok || name == "" || source == nil || strings.Contains(ref, refMark) {
 		return tenancy.Secret{}, fmt.Errorf("%w: no such scheme", ErrSecretRef)
 	}
+	ctx, cancel := context.WithTimeout(ctx, keeperPatience)
+	defer cancel()
 	secret, err := source(ctx, name)
 	if err != nil {
 		return tenancy.Secret{}, fmt.Errorf("%w %q: %w", ErrSecretRef, shorten(ref), err)
