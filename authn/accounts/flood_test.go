@@ -120,62 +120,18 @@ func (*house) heap() uint64 {
 func TestFloodStaysOffTheRegistry(t *testing.T) {
 	t.Run("while as many are at it as may wait", func(t *testing.T) {
 		h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })
-		tx := must(h.Catalog.Begin(t.Context()))(t)
-		defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-		if _, err := tx.Exec(t.Context(), `LOCK TABLE pgtenancy.throttles`); err != nil {
-			t.Fatal(err)
-		}
-		const flood, most = 200, 64
-		answers := make(chan error, flood)
-		for i := range flood {
-			go func() {
-				_, err := h.SignIn(t.Context(), wrong(fmt.Sprintf("nobody%d@example.org", i)))
-				answers <- err
-			}()
-		}
-		for range flood - most {
-			if err := <-answers; !errors.Is(err, authn.ErrBusy) {
-				t.Errorf("with %d at the registry: %v, want ErrBusy", most, err)
-			}
-		}
-		if err := tx.Rollback(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		for range most {
-			if err := <-answers; !errors.Is(err, accounts.ErrBadCredentials) {
-				t.Errorf("after it answered: %v, want ErrBadCredentials", err)
-			}
-		}
+		h.flood(t, "throttles", accounts.ErrBadCredentials, func(i int) error {
+			_, err := h.SignIn(t.Context(), wrong(fmt.Sprintf("nobody%d@example.org", i)))
+			return err
+		})
 	})
 	t.Run("of refresh tokens that are none", func(t *testing.T) {
 		h := newHouse(t)
 		token := h.signUp(t, "ada@example.org").RefreshToken.Reveal()
-		tx := must(h.Catalog.Begin(t.Context()))(t)
-		defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-		if _, err := tx.Exec(t.Context(), `LOCK TABLE pgtenancy.sessions`); err != nil {
-			t.Fatal(err)
-		}
-		const flood, most = 200, 64
-		answers := make(chan error, flood)
-		for range flood {
-			go func() {
-				_, err := h.Refresh(t.Context(), strings.Repeat("a", 26)+token[26:])
-				answers <- err
-			}()
-		}
-		for range flood - most {
-			if err := <-answers; !errors.Is(err, authn.ErrBusy) {
-				t.Errorf("with %d at the registry: %v, want ErrBusy", most, err)
-			}
-		}
-		if err := tx.Rollback(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		for range most {
-			if err := <-answers; !errors.Is(err, registry.ErrInvalidSession) {
-				t.Errorf("after it answered: %v, want ErrInvalidSession", err)
-			}
-		}
+		h.flood(t, "sessions", registry.ErrInvalidSession, func(int) error {
+			_, err := h.Refresh(t.Context(), strings.Repeat("a", 26)+token[26:])
+			return err
+		})
 		_ = must(h.Refresh(t.Context(), token))(t)
 	})
 	t.Run("while no hash may wait", func(t *testing.T) {
@@ -200,4 +156,33 @@ func TestFloodStaysOffTheRegistry(t *testing.T) {
 		}
 		<-hashed
 	})
+}
+
+// flood makes two hundred requests while a table that each of them needs is locked. Sixty-four wait for it, and are refused
+// with want when it is free; the others are shed at once.
+func (h *house) flood(t *testing.T, table string, want error, request func(i int) error) {
+	t.Helper()
+	tx := must(h.Catalog.Begin(t.Context()))(t)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE pgtenancy."+table); err != nil {
+		t.Fatal(err)
+	}
+	const all, most = 200, 64
+	answers := make(chan error, all)
+	for i := range all {
+		go func() { answers <- request(i) }()
+	}
+	for range all - most {
+		if err := <-answers; !errors.Is(err, authn.ErrBusy) {
+			t.Errorf("with %d at the registry: %v, want ErrBusy", most, err)
+		}
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range most {
+		if err := <-answers; !errors.Is(err, want) {
+			t.Errorf("after it answered: %v, want %v", err, want)
+		}
+	}
 }
