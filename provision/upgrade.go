@@ -86,6 +86,12 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	if err != nil {
 		return nil, err
 	}
+	if !policy.DryRun {
+		target := p.config(t.Server, t.Endpoint.Database)
+		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
+			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", err)
+		}
+	}
 	verified := false
 	u := Upgrade{
 		Target: p.config(t.Server, t.Endpoint.Database),
