@@ -203,3 +203,36 @@ func TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut(t *testing.T) {
 	}
 	must(t, p.Drop(soon(t), "acme"))
 }
+
+// TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded has the maintenance database believe that the queue is more than
+// half full, which takes 4 GiB, while a tenant's session listens in a transaction.
+func TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	admin := f.maintained(t)
+	p := f.provisioner(t, func(c *provision.Config) { c.Admin = admin })
+	tenant := f.create(t, p, "acme").Tenant
+	listener := f.intrude(t, tenant).does("LISTEN mine")
+	listener.does("BEGIN")
+	must(t, execute(t.Context(), admin, `
+		SET allow_system_table_mods = on;
+		ALTER FUNCTION pg_catalog.pg_notification_queue_usage() RENAME TO pg_notification_queue_usage_before;
+		CREATE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RETURN 0.6; END $$`))
+	saw, err := p.Inspect(t.Context())
+	must(t, err)
+	if _, err := listener.Exec(t.Context(), "SELECT"); err != nil {
+		t.Errorf("ended by an inspection, or at once: %v, %v", err, saw.Terminated)
+	}
+	var pass *provision.Pass
+	eventually(t, "ended", func() bool {
+		pass, err = p.Reconcile(t.Context())
+		must(t, err)
+		return len(pass.Terminated) > 0
+	})
+	if got := pass.Terminated[0]; got.Role != tenant.Endpoint.User || got.Reason != "holds back the queue of notifications" {
+		t.Errorf("terminated %+v", got)
+	}
+	if _, err := listener.Exec(t.Context(), "SELECT"); err == nil {
+		t.Error("the session goes on")
+	}
+}

@@ -109,6 +109,10 @@ func TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged(t *testing.T) {
 	undo := f.restoredByHand(t, "acme")
 	for name, do := range map[string]func(context.Context, tenancy.ID) error{
 		"Suspend": p.Suspend, "Resume": p.Resume, "Drop": p.Drop, "RotatePassword": p.RotatePassword,
+		"Upgrade": func(ctx context.Context, id tenancy.ID) error {
+			_, err := p.Upgrade(ctx, id, provision.Policy{Force: true})
+			return err
+		},
 	} {
 		if err := do(t.Context(), "acme"); !errors.Is(err, provision.ErrNotOurs) {
 			t.Errorf("%s: %v", name, err)

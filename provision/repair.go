@@ -28,6 +28,7 @@ const repairs = `array_remove(ARRAY[
 	 WHERE r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls),
 	(SELECT format('ALTER ROLE %I CONNECTION LIMIT %s', r.rolname, $3::int) WHERE r.rolconnlimit < 0 AND $3::int >= 0),
 	(SELECT format('GRANT %I TO %I', $1::text, r.rolname)
+		|| CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END
 	 WHERE r.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
 		WHERE g.rolname = $1 AND m.member = r.oid)),
 	(SELECT format('REVOKE %I FROM %s', r.rolname, string_agg(DISTINCT quote_ident(x.rolname), ', '))

@@ -19,7 +19,7 @@ import (
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
 // middle of its turn is waited for as long as ctx allows. It returns
 // tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], registry.ErrConflict if another gave the tenant a stamp
+// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp
 // meanwhile, or what the server refused with. In each case the
 // tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
 // has no stamp until an upgrade comes to its end.
@@ -47,6 +47,13 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	t, err = p.upgradable(ctx, id) // while this one waited, another may have done it
 	if err != nil || t.SchemaHash == p.hash && !policy.Force {
 		return &Report{}, err
+	}
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if p.foreign(f, t) {
+		return nil, ErrNotOurs
 	}
 	var report *Report
 	err = p.withModel(ctx, conn, t.Server, func(model *pgx.ConnConfig) error {
