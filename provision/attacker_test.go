@@ -51,7 +51,8 @@ func (i intruder) waits(f *fixture, sql string) (ended <-chan struct{}) {
 	defer watch.Close(ctx)
 	eventually(i.t, "waits for a lock", func() bool {
 		var waits bool
-		must(i.t, watch.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)", pid).Scan(&waits))
+		must(i.t, watch.QueryRow(ctx,
+			"SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)", pid).Scan(&waits))
 		return waits
 	})
 	return done
@@ -130,7 +131,8 @@ func TestAttackerWithATenantsRoleLocksNobodyOut(t *testing.T) {
 	watching := f.provisioner(t, func(cfg *provision.Config) { cfg.Admin, cfg.Logger = admin, logTo(&log) })
 	runs(t, watching)
 	eventually(t, "watched", func() bool {
-		return f.list(t, f.admin, "SELECT 'yes' FROM pg_stat_activity WHERE query LIKE '%queue_usage%' AND pid <> pg_backend_pid() LIMIT 1") != ""
+		return f.list(t, f.admin, `SELECT 'yes' FROM pg_stat_activity
+			WHERE query LIKE '%queue_usage%' AND pid <> pg_backend_pid() LIMIT 1`) != ""
 	})
 	for _, database := range []string{f.regCfg.ConnConfig.Database, admin.Database, attacker.Endpoint.Database} {
 		began := time.Now()
@@ -146,8 +148,10 @@ func TestAttackerWithATenantsRoleLocksNobodyOut(t *testing.T) {
 		t.Logf("the watchdog ended the lock of %s in %v", database, time.Since(began).Round(time.Millisecond))
 		f.create(t, p, "c"+strings.ToLower(rand.Text()[:8]))
 	}
-	if got := log.String(); !strings.Contains(got, `reason="locks a database"`) || !strings.Contains(got, "role="+attacker.Endpoint.User) {
-		t.Errorf("logged: %s", got)
+	for _, want := range []string{`reason="locks a database"`, "role=" + attacker.Endpoint.User} {
+		if got := log.String(); !strings.Contains(got, want) {
+			t.Errorf("logged: %s", got)
+		}
 	}
 
 	pass, err := p.Reconcile(soon(t))
@@ -204,8 +208,8 @@ func TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut(t *testing.T) {
 	must(t, p.Drop(soon(t), "acme"))
 }
 
-// TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded has the maintenance database believe that the queue is more than
-// half full, which takes 4 GiB, while a tenant's session listens in a transaction.
+// TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded has the maintenance database believe that the queue is more
+// than half full, which takes 4 GiB, while a tenant's session listens in a transaction.
 func TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -217,7 +221,8 @@ func TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded(t *testing.T) {
 	must(t, execute(t.Context(), admin, `
 		SET allow_system_table_mods = on;
 		ALTER FUNCTION pg_catalog.pg_notification_queue_usage() RENAME TO pg_notification_queue_usage_before;
-		CREATE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RETURN 0.6; END $$`))
+		CREATE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE plpgsql
+			AS $$ BEGIN RETURN 0.6; END $$`))
 	saw, err := p.Inspect(t.Context())
 	must(t, err)
 	if _, err := listener.Exec(t.Context(), "SELECT"); err != nil {
@@ -229,7 +234,8 @@ func TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded(t *testing.T) {
 		must(t, err)
 		return len(pass.Terminated) > 0
 	})
-	if got := pass.Terminated[0]; got.Role != tenant.Endpoint.User || got.Reason != "holds back the queue of notifications" {
+	got := pass.Terminated[0]
+	if got.Role != tenant.Endpoint.User || got.Reason != "holds back the queue of notifications" {
 		t.Errorf("terminated %+v", got)
 	}
 	if _, err := listener.Exec(t.Context(), "SELECT"); err == nil {

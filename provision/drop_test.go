@@ -93,14 +93,14 @@ func TestDatabaseOfAnotherIsNeverTouched(t *testing.T) {
 func (f *fixture) restoredByHand(t *testing.T, id string) (undo func()) {
 	t.Helper()
 	on := "COMMENT ON DATABASE " + quoted(f.prefix+id) + " IS "
-	mark := f.list(t, f.admin, "SELECT quote_literal(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = $1",
-		f.prefix+id)
+	mark := f.list(t, f.admin,
+		"SELECT quote_literal(shobj_description(oid, 'pg_database')) FROM pg_database WHERE datname = $1", f.prefix+id)
 	must(t, execute(t.Context(), f.admin, on+"'restored by hand'"))
 	return func() { must(t, execute(t.Context(), f.admin, on+mark)) }
 }
 
-// TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged guards live customers, whom a Suspend or a Drop that found a foreign
-// database left suspended, or deleting for good.
+// TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged guards live customers, whom a Suspend or a Drop that found a
+// foreign database left suspended, or deleting for good.
 func TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -155,8 +155,8 @@ func TestDropOfADatabaseThatIsNotOursStopsBeforeTheNameIsFree(t *testing.T) {
 	f.reconcile(t, p, "")
 }
 
-// TestDropLeavesADatabaseOpenThatIsInUse guards operators, whom a deletion locked out of the database in which alone they
-// could end what kept it from being dropped.
+// TestDropLeavesADatabaseOpenThatIsInUse guards operators, whom a deletion locked out of the database in which alone
+// they could end what kept it from being dropped.
 func TestDropLeavesADatabaseOpenThatIsInUse(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -241,7 +241,8 @@ GROUP BY defaclnamespace, defaclobjtype, grantee;
 -- Large objects are data.
 SELECT 'comment', pg_describe_object(classoid, objoid, objsubid), quote_literal(description)
 FROM pg_description
-WHERE classoid <> 'pg_largeobject'::regclass AND (objoid >= 16384 OR classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace)
+WHERE classoid <> 'pg_largeobject'::regclass
+  AND (objoid >= 16384 OR classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace)
   AND (classoid, objoid) NOT IN (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e');
 
 SELECT 'security label', pg_describe_object(classoid, objoid, objsubid), quote_ident(provider), quote_literal(label)

@@ -40,8 +40,8 @@ func grants(role string) string {
 		ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO $role`, "$role", quote(role))
 }
 
-// regrant gives role again what it has in the model, if it has lost what grants gives it: any member of the group may say
-// DROP OWNED BY it. Of other differences nothing is mended here, so that a plan shows them.
+// regrant gives role again what it has in the model, if it has lost what grants gives it: any member of the group may
+// say DROP OWNED BY it. Of other differences nothing is mended here, so that a plan shows them.
 func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) error {
 	conn, err := connect(ctx, pinned(target))
 	if err != nil {
@@ -52,7 +52,8 @@ func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) er
 	err = conn.QueryRow(ctx, `
 		SELECT has_schema_privilege($1, 'public', 'USAGE') AND count(DISTINCT defaclobjtype) = 3
 		FROM pg_default_acl, aclexplode(defaclacl)
-		WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole AND grantee = $1::regrole AND defaclobjtype IN ('n', 'r', 'S')`,
+		WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole AND grantee = $1::regrole
+		  AND defaclobjtype IN ('n', 'r', 'S')`,
 		role).Scan(&whole)
 	if err != nil || whole {
 		return err
@@ -68,7 +69,8 @@ func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) er
 		for _, sql := range statements {
 			// What the upgrade is going to make is not there yet.
 			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, sql); return err })
-			if err != nil && !isState(err, undefinedTable, undefinedColumn, undefinedFunction, invalidSchemaName, undefinedObject) {
+			missing := isState(err, undefinedTable, undefinedColumn, undefinedFunction, invalidSchemaName, undefinedObject)
+			if err != nil && !missing {
 				return err
 			}
 		}

@@ -22,7 +22,8 @@ type InUseError struct {
 // Error names the database and the first obstacles.
 func (e *InUseError) Error() string {
 	const most = 5
-	text := fmt.Sprintf("provision: database %q is in use by ", e.Database) + strings.Join(e.By[:min(len(e.By), most)], ", ")
+	text := fmt.Sprintf("provision: database %q is in use by %s", e.Database,
+		strings.Join(e.By[:min(len(e.By), most)], ", "))
 	if more := len(e.By) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}

@@ -41,13 +41,13 @@ type Pass struct {
 	NotOurs []tenancy.ID
 
 	// RoleSettings are the settings that tenants' roles have in the catalogue, 1000 of a server at most. A tenant's role
-	// may make them itself, and can keep itself out with them; Suspend and Resume take them off. Those of an operator belong
-	// on the database (ALTER DATABASE … SET), where the role cannot change them.
+	// may make them itself, and can keep itself out with them; Suspend and Resume take them off. Those of an operator
+	// belong on the database (ALTER DATABASE … SET), where the role cannot change them.
 	RoleSettings []RoleSetting
 
-	// Terminated are the sessions of tenants' roles that were ended because they held or awaited a lock on another database
-	// or an exclusive one on their own, blocked the administrator in the maintenance database, or held back the server's
-	// queue of notifications when it was half full.
+	// Terminated are the sessions of tenants' roles that were ended because they held or awaited a lock on another
+	// database or an exclusive one on their own, blocked the administrator in the maintenance database, or held back the
+	// server's queue of notifications when it was half full.
 	Terminated []TerminatedSession
 }
 

@@ -12,15 +12,16 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// repairs are the statements that make the wall of database d and role r what [job.wall] makes it. r is the tenant's own
-// role; without one, what is said of the database remains. $1 is the group, $2 the shared role, $3 the limit of
+// repairs are the statements that make the wall of database d and role r what [job.wall] makes it. r is the tenant's
+// own role; without one, what is said of the database remains. $1 is the group, $2 the shared role, $3 the limit of
 // connections that new roles get. A limit that an operator gave a role stays, as long as there is one.
 const repairs = `array_remove(ARRAY[
 	(SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', d.datname)
 	 WHERE EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0)),
 	(SELECT format('REVOKE ALL ON DATABASE %I FROM %s', d.datname, string_agg(DISTINCT quote_ident(x.rolname), ', '))
 	 FROM aclexplode(d.datacl) a JOIN pg_roles x ON x.oid = a.grantee AND x.oid <> r.oid AND x.rolname <> $2
-	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1
+	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
+	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1
 	 WHERE x.rolname <> current_user HAVING count(*) > 0),
 	(SELECT format('COMMENT ON DATABASE %I IS $mark', d.datname) WHERE shobj_description(d.oid, 'pg_database') IS NULL),
 	(SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true', d.datname) WHERE NOT d.datallowconn),
@@ -33,7 +34,8 @@ const repairs = `array_remove(ARRAY[
 		WHERE g.rolname = $1 AND m.member = r.oid)),
 	(SELECT format('REVOKE %I FROM %s', r.rolname, string_agg(DISTINCT quote_ident(x.rolname), ', '))
 	 FROM pg_auth_members own JOIN pg_roles x ON x.oid = own.member AND x.rolname <> current_user
-	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1
+	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
+	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1
 	 WHERE own.roleid = r.oid HAVING count(*) > 0)
 	], NULL)`
 

@@ -73,14 +73,15 @@ func (f *fixture) walls(t *testing.T) string {
 		FROM pg_roles r WHERE starts_with(rolname, $1) ORDER BY 1`, f.prefix)
 }
 
-// TestAttackerWithATenantsRoleCannotPoisonItForGood has a role do to itself, its password and its database what keeps the
-// service out or would have every upgrade refused.
+// TestAttackerWithATenantsRoleCannotPoisonItForGood has a role do to itself, its password and its database what keeps
+// the service out or would have every upgrade refused.
 func TestAttackerWithATenantsRoleCannotPoisonItForGood(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	p := f.provisioner(t)
 	tenant := f.create(t, p, "acme").Tenant
-	must(t, execute(t.Context(), f.admin, "ALTER DATABASE "+quoted(tenant.Endpoint.Database)+" SET statement_timeout = '30s'"))
+	must(t, execute(t.Context(), f.admin,
+		"ALTER DATABASE "+quoted(tenant.Endpoint.Database)+" SET statement_timeout = '30s'"))
 	f.intrude(t, tenant).does(fmt.Sprintf(`
 		ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
 		ALTER DEFAULT PRIVILEGES FOR ROLE %[1]s GRANT SELECT ON TABLES TO PUBLIC;
@@ -93,13 +94,15 @@ func TestAttackerWithATenantsRoleCannotPoisonItForGood(t *testing.T) {
 
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
-	if len(pass.RoleSettings) != 3 || pass.RoleSettings[0].Role != tenant.Endpoint.User || pass.RoleSettings[0].Server != "one" {
+	first := provision.RoleSetting{Server: "one", Role: tenant.Endpoint.User, Setting: "local_preload_libraries"}
+	if len(pass.RoleSettings) != 3 || pass.RoleSettings[0] != first {
 		t.Errorf("settings: %v", pass.RoleSettings)
 	}
 	must(t, p.RotatePassword(t.Context(), "acme"))
 	must(t, p.Suspend(t.Context(), "acme"))
 	must(t, p.Resume(t.Context(), "acme"))
-	f.schema = &sqlSchema{build: members + "; ALTER TABLE members ADD nick text", upgrade: "ALTER TABLE members ADD nick text"}
+	const change = "ALTER TABLE members ADD nick text"
+	f.schema = &sqlSchema{build: members + ";" + change, upgrade: change}
 	_, err = f.provisioner(t).Upgrade(t.Context(), "acme", provision.Policy{})
 	must(t, err)
 

@@ -17,10 +17,11 @@ import (
 // only, so there is no hurry, and it reads every row.
 const surveyEvery = time.Minute
 
-// Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of this
-// Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server, and once a second it ends sessions of
-// tenants' roles that keep others from their work, as [Pass.Terminated] says: for that it holds a session on each server's
-// maintenance database. Run it in at least one process; more do no harm and share the work. Errors are logged.
+// Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of
+// this Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server, and once a second it
+// ends sessions of tenants' roles that keep others from their work, as [Pass.Terminated] says: for that it holds a
+// session on each server's maintenance database. Run it in at least one process; more do no harm and share the work.
+// Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
 	defer p.kept.run()()
 	var wg sync.WaitGroup

@@ -80,7 +80,8 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
 			LEFT JOIN pg_roles s ON s.rolname = $2
-		WHERE starts_with(d.datname::text, $4)`, r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
+		WHERE starts_with(d.datname::text, $4)`,
+		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
 	names := listing{}
 	var name string
 	var l listed
@@ -108,8 +109,8 @@ type odd struct {
 	broken  []tenancy.ID // whose wall has a hole
 }
 
-// match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that holds
-// something unreadable is matched like any other; it is work's to report.
+// match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that
+// holds something unreadable is matched like any other; it is work's to report.
 func (r *pass) match(ctx context.Context, databases map[string]listing) (o odd, err error) {
 	const page = 1000
 	for after := tenancy.ID(""); ; {

@@ -23,15 +23,14 @@ const (
 // looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //
 // ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
-// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give or
-// take a half; it can do nothing more then.
-// Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has changed nothing; registry.ErrConflict for a tenant in
-// another state; *[InUseError] if a prepared transaction of the role keeps its log-in from being taken; or what the server
-// refused with.
+// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give
+// or take a half; it can do nothing more then. Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has
+// changed nothing; registry.ErrConflict for a tenant in another state; *[InUseError] if a prepared transaction of the
+// role keeps its log-in from being taken; or what the server refused with.
 //
 // No transaction that the role leaves open keeps it from being shut: sessions that hold locks which are in the way are
-// ended. The settings that the role has (ALTER ROLE … SET), whoever made them, are gone after [Provisioner.Resume], because
-// a role can keep itself out with them for good; those of its database (ALTER DATABASE … SET) stay.
+// ended. The settings that the role has (ALTER ROLE … SET), whoever made them, are gone after [Provisioner.Resume],
+// because a role can keep itself out with them for good; those of its database (ALTER DATABASE … SET) stay.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	err := p.mayShut(ctx, id)
 	if err == nil {
@@ -54,8 +53,8 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	return nil
 }
 
-// mayShut returns [ErrNotOurs] or tenancy.ErrNotFound if Suspend could only change the row. A server that does not say is no
-// reason to let routers go on.
+// mayShut returns [ErrNotOurs] or tenancy.ErrNotFound if Suspend could only change the row. A server that does not say
+// is no reason to let routers go on.
 func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
 	limited, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()

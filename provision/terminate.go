@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that hold
-// it, and tries again.
+// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that
+// hold it, and tries again.
 const lockTimeout = "1s"
 
 // TerminatedSession is a session of a tenant's role that was ended because it kept others from their work.
@@ -73,12 +73,13 @@ const findBlockers = `
 		CASE WHEN $3 AND ` + mayTerminate + ` THEN pg_terminate_backend(pid) END IS NOT NULL
 	FROM found r`
 
-// endBlockers ends sessions of tenants' roles that keep others from their work, and says which; with looks it only says.
-// Those of role count also if they have changed a shared catalogue and not committed.
+// endBlockers ends sessions of tenants' roles that keep others from their work, and says which; with looks it only
+// says. Those of role count also if they have changed a shared catalogue and not committed.
 func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, role string, looks bool) (
 	[]TerminatedSession, error,
 ) {
-	rows, _ := conn.Query(ctx, findBlockers, p.names.groupRole(), p.cfg.SharedRole, !looks, role)
+	const prepared = pgx.QueryExecModeCacheStatement // planning takes far longer than a look
+	rows, _ := conn.Query(ctx, findBlockers, prepared, p.names.groupRole(), p.cfg.SharedRole, !looks, role)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[backend])
 	if err != nil {
 		return nil, err
@@ -97,10 +98,10 @@ func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, r
 	return terminated, errors.Join(errs...)
 }
 
-// insist calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that hold a
-// change of a shared catalogue open, and those of other tenants' roles that lock what is not theirs. So no tenant decides
-// by a transaction that it leaves open whether it can be suspended or dropped, or a stolen password replaced. conn has
-// lockTimeout.
+// insist calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that
+// hold a change of a shared catalogue open, and those of other tenants' roles that lock what is not theirs. So no
+// tenant decides by a transaction that it leaves open whether it can be suspended or dropped, or a stolen password
+// replaced. conn has lockTimeout.
 func (p *Provisioner) insist(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
 	const tries = 5
 	own := t.Endpoint.User

@@ -18,8 +18,8 @@ func (j *job) undoing() []phase {
 	return []phase{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}
 }
 
-// drop drops the tenant's database, and its role if it has one of its own. The lock of the name makes it wait for a CREATE
-// DATABASE that a dead process left running.
+// drop drops the tenant's database, and its role if it has one of its own. The lock of the name makes it wait for a
+// CREATE DATABASE that a dead process left running.
 func (j *job) drop(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
@@ -75,8 +75,8 @@ func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
 	return checkUnused(ctx, conn, e.Database)
 }
 
-// dropDatabase drops the tenant's database. One that came to be in use in the last moment is opened again: what uses it can
-// only be ended in it.
+// dropDatabase drops the tenant's database. One that came to be in use in the last moment is opened again: what uses it
+// can only be ended in it.
 func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 	if err := j.p.cfg.failpoints.Before(ctx, "drop database"); err != nil {
 		return err
@@ -113,7 +113,9 @@ func (j *job) checkOurs(ctx context.Context, f found) error {
 func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
 	role := j.claim.Tenant.Endpoint.User
 	drop := func() error {
-		return j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role)) })
+		return j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+			return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role))
+		})
 	}
 	err := retryRaced(ctx, drop)
 	if isState(err, dependentObjects) {

@@ -17,12 +17,11 @@ import (
 // A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
 //
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
-// middle of its turn is waited for as long as ctx allows. It returns
-// tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp
-// meanwhile, or what the server refused with. In each case the
-// tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
-// has no stamp until an upgrade comes to its end.
+// middle of its turn is waited for as long as ctx allows. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
+// tenant that is neither active nor suspended, *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified],
+// [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the server refused with. In
+// each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays,
+// and the tenant has no stamp until an upgrade comes to its end.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {

@@ -15,8 +15,8 @@ const fullQueue = `
 	ALTER FUNCTION pg_catalog.pg_notification_queue_usage() RENAME TO pg_notification_queue_usage_before;
 	CREATE FUNCTION pg_catalog.pg_notification_queue_usage() RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$`
 
-// TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange guards suspensions and sign-outs where a tenant's role is on the
-// registry's server.
+// TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange guards suspensions and sign-outs where a tenant's role is on
+// the registry's server.
 func TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, pollEvery(10*time.Millisecond))
