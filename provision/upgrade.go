@@ -75,7 +75,7 @@ func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.
 		return nil, err
 	}
 	if t.State != tenancy.Active && t.State != tenancy.Suspended {
-		return nil, &tenancy.StateError{ID: id, State: t.State}
+		return nil, &tenancy.StateError{ID: t.ID, State: t.State}
 	}
 	return t, nil
 }

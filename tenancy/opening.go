@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -72,6 +73,7 @@ func (o *opening) outdated(rec record) bool {
 func (r *Resolver) joinLocked(id ID) *opening {
 	o, ok := r.openings[id]
 	if !ok {
+		id = ID(strings.Clone(string(id))) // kept as a key, by entries and notFound too; the caller may reuse its bytes
 		o = &opening{id: id, done: make(chan struct{})}
 		r.openings[id] = o
 		r.wg.Add(1)
@@ -139,6 +141,7 @@ func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration)
 		}
 	}()
 	rec.tenant, rec.err = r.cfg.Directory.Lookup(ctx, o.id)
+	rec.tenant = rec.tenant.clone()
 	if rec.err == nil && cmp.Or(rec.tenant.ID, o.id) != o.id {
 		rec.err = errOtherTenant
 	}
