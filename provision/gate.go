@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -58,7 +59,7 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 func (g *gate) shut(ctx context.Context) error {
 	// The administrator must have the role's rights to end its sessions.
 	if err := joinRole(ctx, g.conn, g.t.Endpoint.User); err != nil {
-		return fmt.Errorf("join role: %w", err)
+		return fmt.Errorf("join role: %w", pgerr.Redact(err))
 	}
 	sql := g.sql()
 	if err := g.run(ctx, true, sql.shutting); err != nil {
@@ -68,7 +69,7 @@ func (g *gate) shut(ctx context.Context) error {
 		return err
 	}
 	if err := g.endSessions(ctx); err != nil {
-		return fmt.Errorf("end sessions: %w", err)
+		return fmt.Errorf("end sessions: %w", pgerr.Redact(err))
 	}
 	return g.run(ctx, true, sql.shut)
 }

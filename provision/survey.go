@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -51,7 +52,7 @@ func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
 		wg.Go(func() {
 			conn, names, err := r.list(ctx, s)
 			if err != nil {
-				errs[i] = fmt.Errorf("server %q: %w", s.Name, redact(err))
+				errs[i] = fmt.Errorf("server %q: %w", s.Name, pgerr.Redact(err))
 				return
 			}
 			mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -143,7 +144,7 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, in.res.ID)
 	b.Queue(`COMMIT`)
 	err = in.conn.SendBatch(ctx, b).Close()
-	if sqlState(err) == divisionByZero {
+	if pgerr.IsState(err, pgerr.DivisionByZero) {
 		err = refuse(fmt.Errorf("%w: %q", ErrIDTaken, in.res.ID))
 	}
 	if err != nil {
