@@ -149,7 +149,7 @@ func (g *gate) endSessions(ctx context.Context) error {
 		}
 		err = g.conn.QueryRow(ctx, `
 			SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-			WHERE r.rolname = $1 AND (NOT $2 OR a.datname = $3)`,
+			WHERE r.rolname = $1 AND (NOT $2::bool OR a.datname = $3)`,
 			g.t.Endpoint.User, g.shared(), g.t.Endpoint.Database).Scan(&ended)
 		if err != nil || beginning+ended == 0 {
 			return err
