@@ -47,8 +47,8 @@ func (j *job) seed(ctx context.Context) error {
 // have taken over, the later one wins.
 func endOlder(ctx context.Context, conn *pgx.Conn) error {
 	return run(ctx, conn, `
-		SELECT pg_terminate_backend(a.pid)
-		FROM pg_stat_activity a JOIN pg_stat_activity own ON own.pid = pg_backend_pid()
+		SELECT pg_catalog.pg_terminate_backend(a.pid)
+		FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_stat_activity own ON own.pid = pg_catalog.pg_backend_pid()
 		WHERE a.datid = own.datid AND a.usesysid = own.usesysid AND a.backend_start < own.backend_start`)
 }
 

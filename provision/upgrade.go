@@ -20,7 +20,7 @@ import (
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
 // middle of its turn is waited for as long as ctx allows. It returns
 // tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], registry.ErrConflict if another gave the tenant a stamp
+// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], [ErrTenantObjects], registry.ErrConflict if another gave the tenant a stamp
 // meanwhile, or what the server refused with. In each case the
 // tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
 // has no stamp until an upgrade comes to its end.
@@ -48,6 +48,9 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	t, err = p.upgradable(ctx, id) // while this one waited, another may have done it
 	if err != nil || t.SchemaHash == p.hash && !policy.Force {
 		return &Report{}, err
+	}
+	if err := p.secure(ctx, t, policy.DryRun); err != nil {
+		return nil, err
 	}
 	var report *Report
 	err = p.withModel(ctx, conn, t.Server, func(model *pgx.ConnConfig) error {

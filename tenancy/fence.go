@@ -20,8 +20,10 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
 	var comment string
-	err := conn.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
-		FROM pg_catalog.pg_database WHERE datname = current_database()`, pgx.QueryExecModeExec).Scan(&comment)
+	// Qualified to the operator: whoever has the role's password must not answer for PostgreSQL.
+	err := conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name), '')
+		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`,
+		pgx.QueryExecModeExec).Scan(&comment)
 	if err != nil {
 		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.tenant.ID, pgerr.Redact(err))
 	}

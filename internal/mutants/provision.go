@@ -2,6 +2,30 @@ package main
 
 func ofProvision() []mutant {
 	return []mutant{{
+		name: "schema public is closed after a build",
+		file: "provision/grants.go",
+		old:  "\treturn closePublic(ctx, conn, p.tenantRoles()...)\n",
+		new:  "\treturn nil\n",
+		test: "./provision TestAttackerGetsNoRightToCreateFromASchemaThatOpensPublic",
+	}, {
+		name: "what a tenant has made stops an upgrade",
+		file: "provision/secure.go",
+		old:  "\treturn checkMade(ctx, conn, t.Endpoint.User)\n",
+		new:  "\treturn nil\n",
+		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
+	}, {
+		name: "the pinned search_path of what is done before a commit",
+		file: "provision/grants.go",
+		old:  "'pg_catalog, pg_temp'::pg_catalog.text, true);",
+		new:  "path, true);",
+		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
+	}, {
+		name: "qualified names in the fence",
+		file: "tenancy/fence.go",
+		old:  "pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name)",
+		new:  "shobj_description(oid, 'pg_database')",
+		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
+	}, {
 		name: "the e-mail stays taken until the database is gone",
 		file: "provision/undo.go",
 		old:  `{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}`,
