@@ -90,9 +90,13 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	if err != nil {
 		return nil, err
 	}
+	target, err := p.config(t.Server, t.Endpoint.Database)
+	if err != nil {
+		return nil, err
+	}
 	verified := false
 	u := Upgrade{
-		Target: p.config(t.Server, t.Endpoint.Database),
+		Target: target,
 		Model:  model.Copy(),
 		Policy: policy,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
@@ -154,7 +158,11 @@ func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server re
 	if err := run(ctx, conn, openToOwner(name)); err != nil {
 		return err
 	}
-	return f(p.config(server, name))
+	scratch, err := p.config(server, name)
+	if err != nil {
+		return err
+	}
+	return f(scratch)
 }
 
 // dropModel cannot be done on a session that ctx has closed; then the reconciler does it.

@@ -63,9 +63,9 @@ func ofSecrets() []mutant {
 		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",
 	}, {
 		name: "a host of a row is one host",
-		file: "tenancy/pool.go",
-		old:  "\tcase strings.Contains(ep.Host, \",\"):\n",
-		new:  "\tcase strings.Contains(ep.Host, \",\") && false:\n",
+		file: "internal/pgtarget/pgtarget.go",
+		old:  "if strings.ContainsAny(host, \",\\x00\") {",
+		new:  "if strings.ContainsAny(host, \"\\x00\") {",
 		test: "./tenancy TestBadEndpointsAreRefused",
 	}, {
 		name: "no zero byte in what a connection is told",
