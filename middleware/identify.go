@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -29,6 +30,7 @@ func FromPathValue(name string) Identifier {
 // FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
 // the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.
 func FirstOf(ids ...Identifier) Identifier {
+	ids = slices.Clone(ids)
 	return func(r *http.Request) (tenancy.ID, error) {
 		for _, identify := range ids {
 			if id, err := identify(r); !errors.Is(err, ErrNoTenant) {

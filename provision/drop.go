@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -21,7 +22,7 @@ import (
 // comes to be in use after that look stays open to the administrator until it is not.
 func (p *Provisioner) Drop(ctx context.Context, id tenancy.ID) error {
 	if err := p.drop(ctx, id); err != nil {
-		return fmt.Errorf("provision: drop tenant %q: %w", string(id), redact(err))
+		return fmt.Errorf("provision: drop tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return nil
 }

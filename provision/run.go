@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -94,7 +95,7 @@ func (r *pass) log(ctx context.Context, err error) {
 			level = slog.LevelWarn
 			errs := make(map[tenancy.ID]string, len(r.Retried))
 			for id, err := range r.Retried {
-				errs[id] = redact(err).Error()
+				errs[id] = pgerr.Redact(err).Error()
 			}
 			attrs = append(attrs, slog.Any("errors", errs))
 		}
@@ -116,6 +117,6 @@ func (r *pass) log(ctx context.Context, err error) {
 	}
 	r.p.logTerminated(ctx, r.Terminated)
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", redact(err).Error()))
+		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", pgerr.Redact(err).Error()))
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -52,7 +53,7 @@ func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
 		wg.Go(func() {
 			conn, names, err := r.list(ctx, s)
 			if err != nil {
-				errs[i] = fmt.Errorf("server %q: %w", s.Name, redact(err))
+				errs[i] = fmt.Errorf("server %q: %w", s.Name, pgerr.Redact(err))
 				return
 			}
 			mu.Lock()
@@ -79,8 +80,8 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), true),
 		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
-			LEFT JOIN pg_roles s ON s.rolname = $2
-		WHERE starts_with(d.datname::text, $4)`,
+			LEFT JOIN pg_roles s ON s.rolname = $2::text
+		WHERE starts_with(d.datname::text, $4::text)`,
 		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
 	names := listing{}
 	var name string

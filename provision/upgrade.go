@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -19,13 +20,13 @@ import (
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
 // middle of its turn is waited for as long as ctx allows. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
 // tenant that is neither active nor suspended, *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified],
-// [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the server refused with. In
-// each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays,
-// and the tenant has no stamp until an upgrade comes to its end.
+// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the
+// server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
+// was committed stays, and the tenant has no stamp until an upgrade comes to its end.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {
-		return report, fmt.Errorf("provision: upgrade tenant %q: %w", string(id), redact(err))
+		return report, fmt.Errorf("provision: upgrade tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return report, nil
 }
@@ -54,6 +55,9 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	if p.foreign(f, t) {
 		return nil, ErrNotOurs
 	}
+	if err := p.secure(ctx, t, policy.DryRun); err != nil {
+		return nil, err
+	}
 	var report *Report
 	err = p.withModel(ctx, conn, t.Server, func(model *pgx.ConnConfig) error {
 		report, err = p.apply(ctx, t, model, policy)
@@ -81,7 +85,7 @@ func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.
 		return nil, err
 	}
 	if t.State != tenancy.Active && t.State != tenancy.Suspended {
-		return nil, &tenancy.StateError{ID: id, State: t.State}
+		return nil, &tenancy.StateError{ID: t.ID, State: t.State}
 	}
 	return t, nil
 }
@@ -92,15 +96,18 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	if err != nil {
 		return nil, err
 	}
+	target, err := p.config(t.Server, t.Endpoint.Database)
+	if err != nil {
+		return nil, err
+	}
 	if !policy.DryRun {
-		target := p.config(t.Server, t.Endpoint.Database)
 		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
-			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", err)
+			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", pgerr.Redact(err))
 		}
 	}
 	verified := false
 	u := Upgrade{
-		Target: p.config(t.Server, t.Endpoint.Database),
+		Target: target,
 		Model:  model.Copy(),
 		Policy: policy,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
@@ -162,7 +169,11 @@ func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server re
 	if err := run(ctx, conn, openToOwner(name)); err != nil {
 		return err
 	}
-	return f(p.config(server, name))
+	scratch, err := p.config(server, name)
+	if err != nil {
+		return err
+	}
+	return f(scratch)
 }
 
 // dropModel cannot be done on a session that ctx has closed; then the reconciler does it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -73,7 +74,7 @@ func (w *watchdog) run(ctx context.Context) {
 		err := w.look(ctx)
 		if err != nil && !w.failed && ctx.Err() == nil {
 			w.p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: watch server",
-				slog.String("server", w.server.Name), slog.String("error", redact(err).Error()))
+				slog.String("server", w.server.Name), slog.String("error", pgerr.Redact(err).Error()))
 		}
 		w.failed = err != nil
 		select {

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 const (
@@ -72,6 +75,7 @@ func (o *opening) outdated(rec record) bool {
 func (r *Resolver) joinLocked(id ID) *opening {
 	o, ok := r.openings[id]
 	if !ok {
+		id = ID(strings.Clone(string(id))) // kept as a key, by entries and notFound too; the caller may reuse its bytes
 		o = &opening{id: id, done: make(chan struct{})}
 		r.openings[id] = o
 		r.wg.Add(1)
@@ -139,6 +143,7 @@ func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration)
 		}
 	}()
 	rec.tenant, rec.err = r.cfg.Directory.Lookup(ctx, o.id)
+	rec.tenant = rec.tenant.clone()
 	if rec.err == nil && cmp.Or(rec.tenant.ID, o.id) != o.id {
 		rec.err = errOtherTenant
 	}
@@ -233,7 +238,7 @@ func (r *Resolver) open(o *opening, rec record) bool {
 
 // bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err.
 func (r *Resolver) bridge(o *opening, err error) {
-	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, redact(err))
+	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
 	if o.finished || !known || !r.bridgeLocked(e) {

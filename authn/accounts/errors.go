@@ -24,8 +24,6 @@ var (
 
 	// ErrPasswordChanged is returned when the password was changed by someone else meanwhile.
 	ErrPasswordChanged = errors.New("accounts: password was changed meanwhile")
-
-	errDatabase = errors.New("database does not answer")
 )
 
 // ThrottledError refuses an attempt because too many came before it. It matches [ErrThrottled].

@@ -31,7 +31,7 @@ func (s *SignUp) check() (registry.Email, error) {
 	for name, value := range map[string]*string{
 		"firstName": &s.FirstName, "lastName": &s.LastName, "organization": &s.Organization,
 	} {
-		*value = strings.TrimSpace(*value)
+		*value = strings.Clone(strings.TrimSpace(*value)) // the Session keeps it
 		if problem := checkName(*value); problem != "" {
 			fields[name] = problem
 		}

@@ -73,5 +73,17 @@ func ofAuthn() []mutant {
 		old:  "if len(values) == 0 || !trusted(r.RemoteAddr, peers) {",
 		new:  "if len(values) == 0 {",
 		test: "./middleware TestHeaderCountsFromTrustedPeersOnly",
+	}, {
+		name: "the copy of an identity that is remembered",
+		file: "authn/cache.go",
+		old:  "remembered{identity: id.clone(), until",
+		new:  "remembered{identity: *id, until",
+		test: "./authn FuzzCacheOfCallersThatReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the copy of a revoked session's id",
+		file: "authn/cache.go",
+		old:  "session = strings.Clone(session)",
+		new:  "_ = strings.Clone(session)",
+		test: "./authn FuzzCacheOfCallersThatReuseTheMemoryOfTheirStrings",
 	}}
 }

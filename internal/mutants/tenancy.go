@@ -85,5 +85,17 @@ func ofTenancy() []mutant {
 		old:  "unwanted := e.state != active",
 		new:  "unwanted := false",
 		test: "./tenancy TestEvictionOfOneThatWakesLeavesNoPool",
+	}, {
+		name: "the copy of an id that is kept",
+		file: "tenancy/opening.go",
+		old:  "\t\tid = ID(strings.Clone(string(id)))",
+		new:  "\t\tid = ID(string(id))",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the copy of a record",
+		file: "tenancy/opening.go",
+		old:  "rec.tenant = rec.tenant.clone()",
+		new:  "_ = rec.tenant.clone()",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
 	}}
 }
