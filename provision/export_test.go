@@ -10,7 +10,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-
 // Grant is grant.
 func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }
 

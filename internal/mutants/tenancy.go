@@ -88,8 +88,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "the copy of an id that is kept",
 		file: "tenancy/opening.go",
-		old:  "\t\tid = ID(strings.Clone(string(id)))",
-		new:  "\t\tid = ID(string(id))",
+		old:  "\tid = ID(strings.Clone(string(id)))",
+		new:  "\tid = ID(string(id))",
 		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
 	}, {
 		name: "the copy of a record",
