@@ -18,12 +18,11 @@ import (
 // A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
 //
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
-// middle of its turn is waited for as long as ctx allows. It returns
-// tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], [ErrTenantObjects], registry.ErrConflict if another gave the tenant a stamp
-// meanwhile, or what the server refused with. In each case the
-// tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
-// has no stamp until an upgrade comes to its end.
+// middle of its turn is waited for as long as ctx allows. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
+// tenant that is neither active nor suspended, *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified],
+// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the
+// server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
+// was committed stays, and the tenant has no stamp until an upgrade comes to its end.
 //
 // Processes that follow the registry are told to renew their connections to the tenant's database, before the commit and
 // with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date. Nothing
@@ -53,6 +52,13 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	t, err = p.upgradable(ctx, id) // while this one waited, another may have done it
 	if err != nil || t.SchemaHash == p.hash && !policy.Force {
 		return &Report{}, err
+	}
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if p.foreign(f, t) {
+		return nil, ErrNotOurs
 	}
 	if err := p.secure(ctx, t, policy.DryRun); err != nil {
 		return nil, err
@@ -98,6 +104,11 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	target, err := p.config(t.Server, t.Endpoint.Database)
 	if err != nil {
 		return nil, err
+	}
+	if !policy.DryRun {
+		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
+			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", err)
+		}
 	}
 	verified := false
 	u := Upgrade{
