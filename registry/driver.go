@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
 // SQLSTATE codes, from PostgreSQL's documentation, appendix A.
@@ -24,13 +26,6 @@ const (
 	invalidSchemaName    = "3F000"
 	divisionByZero       = "22012"
 	silentTooLong        = "25P03"
-)
-
-// Statuses of HTTP. clientGone is middleware's for context.Canceled, and is never sent.
-const (
-	clientGone  = 499
-	internal    = 500
-	unavailable = 503
 )
 
 // driverError is what is left of an error of the driver: pgconn's own errors carry the connection's password and the
@@ -104,15 +99,15 @@ func (e *driverError) SQLState() string { return e.code }
 func (e *driverError) HTTPStatus() int {
 	switch {
 	case errors.Is(e.cause, context.Canceled):
-		return clientGone
+		return status.ClientGone
 	case e.code == "", e.code == readOnlyTransaction, e.code == silentTooLong, errors.Is(e.cause, context.DeadlineExceeded):
-		return unavailable
+		return status.Unavailable
 	}
 	switch e.code[:min(2, len(e.code))] {
 	case "08", "53", "55", "57": // connection, resources, object not in the state for it, operator
-		return unavailable
+		return status.Unavailable
 	}
-	return internal
+	return status.Internal
 }
 
 // Unwrap lets callers match a context's error.
