@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -86,7 +87,7 @@ func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) err
 		}
 	}
 	err := j.p.clone(ctx, conn, t.Server, t.Endpoint.Database)
-	if !isState(err, duplicateDatabase, uniqueViolation) {
+	if !pgerr.IsState(err, pgerr.DuplicateDatabase, pgerr.UniqueViolation) {
 		return err
 	}
 	f, err := look(ctx, conn, t.Endpoint)
@@ -102,7 +103,7 @@ func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry
 		return err
 	}
 	err := p.createFromTemplate(ctx, conn, name)
-	if !isState(err, invalidCatalogName, undefinedObject) {
+	if !pgerr.IsState(err, pgerr.InvalidCatalogName, pgerr.UndefinedObject) {
 		return err
 	}
 	p.setReady(server.Name, false) // somebody dropped what was there
@@ -117,7 +118,7 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	const tries = 4
 	for try := 1; ; try++ {
 		err := p.createClosed(ctx, conn, name, p.names.template(p.hash))
-		if try == tries || !isState(err, objectInUse) {
+		if try == tries || !pgerr.IsState(err, pgerr.ObjectInUse) {
 			return err
 		}
 		select {
@@ -133,12 +134,12 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 func dropDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
 	if f.database && !f.broken {
 		err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
-		if err != nil && !isState(err, invalidCatalogName) {
-			return fmt.Errorf("close database: %w", err)
+		if err != nil && !pgerr.IsState(err, pgerr.InvalidCatalogName) {
+			return fmt.Errorf("close database: %w", pgerr.Redact(err))
 		}
 	}
 	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
-		return fmt.Errorf("drop database: %w", err)
+		return fmt.Errorf("drop database: %w", pgerr.Redact(err))
 	}
 	return nil
 }

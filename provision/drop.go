@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -16,7 +17,7 @@ import (
 // in another state, [ErrNotOurs], or what the server or a step's Undo refused with.
 func (p *Provisioner) Drop(ctx context.Context, id tenancy.ID) error {
 	if err := p.drop(ctx, id); err != nil {
-		return fmt.Errorf("provision: drop tenant %q: %w", string(id), redact(err))
+		return fmt.Errorf("provision: drop tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return nil
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Redact is redact.
-func Redact(err error) error { return redact(err) }
-
 // Redirect is redirect.
 func Redirect(cfg *pgconn.Config, host string, port uint16) { redirect(cfg, host, port) }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -58,7 +59,7 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 func (g *gate) shut(ctx context.Context) error {
 	// The administrator must have the role's rights to end its sessions.
 	if err := joinRole(ctx, g.conn, g.t.Endpoint.User); err != nil {
-		return fmt.Errorf("join role: %w", err)
+		return fmt.Errorf("join role: %w", pgerr.Redact(err))
 	}
 	sql := g.sql()
 	if err := g.run(ctx, true, sql.shutting); err != nil {
@@ -68,7 +69,7 @@ func (g *gate) shut(ctx context.Context) error {
 		return err
 	}
 	if err := g.endSessions(ctx); err != nil {
-		return fmt.Errorf("end sessions: %w", err)
+		return fmt.Errorf("end sessions: %w", pgerr.Redact(err))
 	}
 	return g.run(ctx, true, sql.shut)
 }
@@ -148,7 +149,7 @@ func (g *gate) endSessions(ctx context.Context) error {
 		}
 		err = g.conn.QueryRow(ctx, `
 			SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-			WHERE r.rolname = $1 AND (NOT $2 OR a.datname = $3)`,
+			WHERE r.rolname = $1 AND (NOT $2::bool OR a.datname = $3)`,
 			g.t.Endpoint.User, g.shared(), g.t.Endpoint.Database).Scan(&ended)
 		if err != nil || beginning+ended == 0 {
 			return err

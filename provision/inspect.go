@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -20,7 +21,7 @@ func (p *Provisioner) Inspect(ctx context.Context) (*Pass, error) {
 	r := newPass(p)
 	r.looks = true
 	if err := errors.Join(r.abandoned(ctx), r.survey(ctx)); err != nil {
-		return &r.Pass, fmt.Errorf("provision: inspect: %w", redact(err))
+		return &r.Pass, fmt.Errorf("provision: inspect: %w", pgerr.Redact(err))
 	}
 	return &r.Pass, nil
 }

@@ -60,7 +60,7 @@ func TestNamesAreOneForEachTenantAndKeptWhole(t *testing.T) {
 		must(t, err)
 	}
 	if wrong+twice > 0 || kept != trips {
-		t.Fail()
+		t.Errorf("%d ids twice, %d not legal, want none; %d of %d names kept", twice, wrong, kept, trips)
 	}
 	pgtest.Figure(t, "S13", "%d ids: %d twice, %d not legal, names of %d bytes at most; %d of %d databases have the name that was asked for",
 		count, twice, wrong, longest, kept, trips)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -46,7 +47,7 @@ func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
 	r := newPass(p)
 	err := errors.Join(r.work(ctx), r.warm(ctx), r.survey(ctx))
 	if err != nil {
-		return &r.Pass, fmt.Errorf("provision: reconcile: %w", redact(err))
+		return &r.Pass, fmt.Errorf("provision: reconcile: %w", pgerr.Redact(err))
 	}
 	return &r.Pass, nil
 }

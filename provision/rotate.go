@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/scram"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -26,7 +27,7 @@ func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
 		return g.rotate(ctx, newPassword())
 	})
 	if err != nil {
-		return fmt.Errorf("provision: rotate password of tenant %q: %w", string(id), redact(err))
+		return fmt.Errorf("provision: rotate password of tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return nil
 }

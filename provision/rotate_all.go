@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -58,7 +59,7 @@ func (p *Provisioner) RotatePasswords(ctx context.Context, cfg RotateConfig) (*R
 	for {
 		tenants, err := p.cfg.Registry.Tenants(ctx, result.Through, cfg.Batch)
 		if err != nil && len(tenants) == 0 { // else a value of a tenant's does not open: its own turn tells
-			return result, fmt.Errorf("provision: rotate passwords: %w", redact(err))
+			return result, fmt.Errorf("provision: rotate passwords: %w", pgerr.Redact(err))
 		}
 		p.rotateBatch(ctx, tenants, cfg.Workers, result)
 		if err := ctx.Err(); err != nil {

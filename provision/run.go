@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -89,7 +90,7 @@ func (r *pass) log(ctx context.Context, err error) {
 			level = slog.LevelWarn
 			errs := make(map[tenancy.ID]string, len(r.Retried))
 			for id, err := range r.Retried {
-				errs[id] = redact(err).Error()
+				errs[id] = pgerr.Redact(err).Error()
 			}
 			attrs = append(attrs, slog.Any("errors", errs))
 		}
@@ -102,6 +103,6 @@ func (r *pass) log(ctx context.Context, err error) {
 		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown roles", slog.Any("roles", r.UnknownRoles))
 	}
 	if err != nil {
-		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", redact(err).Error()))
+		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", pgerr.Redact(err).Error()))
 	}
 }

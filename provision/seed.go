@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -35,7 +36,7 @@ func (j *job) seed(ctx context.Context) error {
 	defer disconnect(conn)
 	if takenOver {
 		if err := endOlder(ctx, conn); err != nil {
-			return fmt.Errorf("end older sessions: %w", err)
+			return fmt.Errorf("end older sessions: %w", pgerr.Redact(err))
 		}
 	}
 	return j.seedOn(ctx, conn)
@@ -60,7 +61,7 @@ func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	t := &j.claim.Tenant
 	conn, err := connect(ctx, j.p.config(t.Server, t.Endpoint.Database))
-	if !j.claim.Warm || !isState(err, invalidCatalogName) {
+	if !j.claim.Warm || !pgerr.IsState(err, pgerr.InvalidCatalogName) {
 		return conn, err
 	}
 	for _, do := range []func(context.Context) error{j.database, j.wall} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -51,7 +52,7 @@ func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
 		wg.Go(func() {
 			conn, names, err := r.list(ctx, s)
 			if err != nil {
-				errs[i] = fmt.Errorf("server %q: %w", s.Name, redact(err))
+				errs[i] = fmt.Errorf("server %q: %w", s.Name, pgerr.Redact(err))
 				return
 			}
 			mu.Lock()
@@ -77,7 +78,7 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		       coalesce(shobj_description(r.oid, 'pg_authid'), ''), coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false)
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
 			LEFT JOIN pg_roles s ON s.rolname = $2
-		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix, r.p.cfg.SharedRole)
+		WHERE starts_with(d.datname::text, $1::text)`, r.p.cfg.Prefix, r.p.cfg.SharedRole)
 	names := listing{}
 	var name, owner, comment, roleNote string
 	var enters bool

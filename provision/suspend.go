@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -33,7 +34,7 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("provision: suspend tenant %q: %w", string(id), redact(err))
+		return fmt.Errorf("provision: suspend tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return nil
 }
@@ -57,7 +58,7 @@ func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 		return errors.Join(p.cfg.Registry.Resume(ctx, id), g.conn.Ping(ctx))
 	})
 	if err != nil {
-		return fmt.Errorf("provision: resume tenant %q: %w", string(id), redact(err))
+		return fmt.Errorf("provision: resume tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return nil
 }
@@ -73,7 +74,7 @@ func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
 	for _, id := range ids {
 		err := r.settleGate(ctx, id)
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
-			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, redact(err)))
+			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, pgerr.Redact(err)))
 		}
 	}
 	return errors.Join(errs...)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -38,7 +39,7 @@ func (j *job) drop(ctx context.Context) error {
 	if role {
 		// DROP DATABASE ends the tenant's sessions, which takes the rights of its role; so does DROP OWNED.
 		if err := joinRole(ctx, conn, t.Endpoint.User); err != nil {
-			return fmt.Errorf("join role: %w", err)
+			return fmt.Errorf("join role: %w", pgerr.Redact(err))
 		}
 	}
 	if f.database && j.p.ownsDatabase(f, t.ID) {
@@ -85,14 +86,14 @@ func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
 	role := j.claim.Tenant.Endpoint.User
 	drop := func() error { return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role)) }
 	err := retryRaced(ctx, drop)
-	if isState(err, dependentObjects) {
+	if pgerr.IsState(err, pgerr.DependentObjects) {
 		if err := j.dropOwned(ctx, conn, role); err != nil {
 			return err
 		}
 		err = retryRaced(ctx, drop)
 	}
 	if err != nil {
-		return fmt.Errorf("drop role: %w", err)
+		return fmt.Errorf("drop role: %w", pgerr.Redact(err))
 	}
 	return nil
 }
@@ -111,7 +112,7 @@ func (j *job) dropOwned(ctx context.Context, conn *pgx.Conn, role string) error 
 	}
 	for _, name := range databases {
 		if err := j.dropOwnedIn(ctx, name, role); err != nil {
-			return fmt.Errorf("drop what the role owns in database %q: %w", name, err)
+			return fmt.Errorf("drop what the role owns in database %q: %w", name, pgerr.Redact(err))
 		}
 	}
 	return nil
@@ -137,7 +138,7 @@ func (j *job) undoSteps(ctx context.Context) error {
 			continue
 		}
 		if err := j.undoStep(ctx, s); err != nil {
-			return fmt.Errorf("undo step %q: %w", s.Name, err)
+			return fmt.Errorf("undo step %q: %w", s.Name, pgerr.Redact(err))
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -26,7 +27,7 @@ import (
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {
-		return report, fmt.Errorf("provision: upgrade tenant %q: %w", string(id), redact(err))
+		return report, fmt.Errorf("provision: upgrade tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return report, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/status"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -92,7 +93,7 @@ func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error)
 	taken := "" // the unique constraint that was violated
 	err := r.intend(ctx, &res, func(in *intent) (err error) {
 		claim, err = in.write(ctx)
-		taken = violated(err)
+		taken = pgerr.Violated(err)
 		return err
 	})
 	if taken != "" {

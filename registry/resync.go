@@ -97,7 +97,8 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	defer cancel()
 	rows, _ := conn.Query(ctx, `SELECT f.version, coalesce(c.version, 0), coalesce(c.tenant_id, ''), coalesce(c.epoch, 0),
 		coalesce(c.session, ''), coalesce(c.changed_at, 'epoch')
-		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version BETWEEN $1 AND least(f.version, $1 + $2)
+		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version BETWEEN $1::bigint
+			AND least(f.version, $1::bigint + $2::bigint)
 		WHERE f.id = 1 ORDER BY c.version`, f.last, batch)
 	var c change
 	var at time.Time

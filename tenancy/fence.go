@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // doubtPause is how long a record that was confirmed after a doubt is not doubted again: a wrong password in the
@@ -21,7 +23,7 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 	err := conn.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
 		FROM pg_catalog.pg_database WHERE datname = current_database()`, pgx.QueryExecModeExec).Scan(&comment)
 	if err != nil {
-		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.tenant.ID, redact(err))
+		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.tenant.ID, pgerr.Redact(err))
 	}
 	mark, ok := ParseMark(comment)
 	if !ok {

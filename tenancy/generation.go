@@ -2,10 +2,9 @@ package tenancy
 
 import (
 	"github.com/jackc/pgx/v5/pgconn"
-)
 
-// readOnly is the SQLSTATE read_only_sql_transaction.
-const readOnly = "25006"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+)
 
 // watch returns an OnPgError hook for a connection that is about to be made. An error that says that the server went
 // down, or turned into a standby, is true of every connection that was made before: the pool drops them all, once, so
@@ -13,7 +12,7 @@ const readOnly = "25006"
 func (g *guard) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
 	made := g.generation.Load()
 	return func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		if (isOutage(err.Code) || err.Code == readOnly && !isWritable(conn)) && g.generation.CompareAndSwap(made, made+1) {
+		if (isOutage(err.Code) || err.Code == pgerr.ReadOnlyTransaction && !isWritable(conn)) && g.generation.CompareAndSwap(made, made+1) {
 			g.pool.Reset()
 		}
 		return next == nil || next(conn, err)

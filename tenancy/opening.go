@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 const (
@@ -236,7 +238,7 @@ func (r *Resolver) open(o *opening, rec record) bool {
 
 // bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err.
 func (r *Resolver) bridge(o *opening, err error) {
-	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, redact(err))
+	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
 	if o.finished || !known || !r.bridgeLocked(e) {

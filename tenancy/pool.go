@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 const (
@@ -66,7 +68,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
 	if err != nil {
-		return nil, redact(err)
+		return nil, pgerr.Redact(err)
 	}
 	account.pool, g.pool = pool, pool
 	return &opened{pool: pool, guard: g, sockets: socks}, nil

@@ -85,7 +85,7 @@ func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 	eventually(t, "drained", func() bool { return r.Stat().DrainingPools() == 0 })
 	drained, seen, s := time.Since(released), sampled(), r.Stat()
 	if asked.Load() < queries || wrong.Load() != 0 || failed.Load() != 0 {
-		t.Fail()
+		t.Errorf("%d of %d queries in the wrong database, %d failed", wrong.Load(), asked.Load(), failed.Load())
 	}
 	pgtest.Figure(t, "R1", "%d queries, %d tenants, %d pools: %d wrong, %d failed; %d opened, evicted: idle %d, capacity %d, explicit %d, changed %d",
 		asked.Load(), tenantCount, maxPools, wrong.Load(), failed.Load(), s.OpenCount(), s.EvictCount(tenancy.CauseIdle),

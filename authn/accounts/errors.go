@@ -30,8 +30,6 @@ var (
 	// ErrPasswordChanged is returned when the password was changed by someone else meanwhile.
 	ErrPasswordChanged error = status.New(status.Conflict, "accounts: password was changed meanwhile",
 		"The password was changed meanwhile.")
-
-	errDatabase error = status.New(status.Unavailable, "database does not answer", "")
 )
 
 // ThrottledError refuses an attempt because too many came before it. It matches [ErrThrottled].

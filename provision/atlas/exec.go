@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // errEndsTransaction is what a file is refused with that has BEGIN, COMMIT or ROLLBACK in it.
@@ -53,15 +55,20 @@ func runFile(ctx context.Context, conn *pgx.Conn, f file) error {
 	if err == nil {
 		return nil
 	}
+	where, position := fmt.Sprintf("statement %d", statement), 0
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Position > 0 {
-		return fmt.Errorf("statement %d, line %d: %w", statement, line(f.text, int(pg.Position)), redact(ctx, err))
+		position = int(pg.Position)
+		where += fmt.Sprintf(", line %d", line(f.text, position))
+		if pg.Code == pgerr.SyntaxError && statement == 1 { // PostgreSQL reads all of a file before it runs any of it
+			where = fmt.Sprintf("line %d", line(f.text, position))
+		}
 	}
-	return fmt.Errorf("statement %d: %w", statement, redact(ctx, err))
+	return fmt.Errorf("%s: %w", where, advise(f.text, position, redact(ctx, err)))
 }
 
 // line is the line of the position-th character of text; PostgreSQL counts from 1.
 func line(text string, position int) int {
 	runes := []rune(text)
-	return 1 + strings.Count(string(runes[:min(position-1, len(runes))]), "\n")
+	return 1 + strings.Count(string(runes[:max(min(position-1, len(runes)), 0)]), "\n")
 }

@@ -96,7 +96,7 @@ func (r *run) step(ctx context.Context, f migration) error {
 	}
 	for i := f.begun; i < len(f.statements); i++ {
 		if _, err := r.conn.PgConn().Exec(ctx, f.statements[i]).ReadAll(); err != nil {
-			return fmt.Errorf("%s: statement %d: %w", f.name, i+1, redact(ctx, err))
+			return fmt.Errorf("%s: statement %d: %w", f.name, i+1, advise(f.statements[i], 1, redact(ctx, err)))
 		}
 		if status := r.conn.PgConn().TxStatus(); status != 'I' {
 			return fmt.Errorf("%s: statement %d: opens a transaction", f.name, i+1)

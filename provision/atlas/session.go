@@ -11,9 +11,9 @@ import (
 	"ariga.io/atlas/sql/postgres"
 	"ariga.io/atlas/sql/schema"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -80,7 +80,7 @@ func (s *session) lock(ctx context.Context, p provision.Policy) error {
 	if _, err := s.tx.ExecContext(ctx, settings); err != nil {
 		return err
 	}
-	_, err := s.tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(advisoryLock))
+	_, err := s.tx.ExecContext(ctx, "SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", int64(advisoryLock))
 	return err
 }
 
@@ -103,7 +103,7 @@ func (s *session) inspect(ctx context.Context) (migrate.Driver, *schema.Schema, 
 		return nil, nil, err
 	}
 	realm, err := driver.InspectRealm(ctx, &schema.InspectRealmOption{Schemas: []string{public}})
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == cardinalityViolation {
+	if pgerr.IsState(err, pgerr.CardinalityViolation) {
 		return nil, nil, errPeriod
 	}
 	if err != nil {
