@@ -23,6 +23,11 @@ import (
 // [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the
 // server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
 // was committed stays, and the tenant has no stamp until an upgrade comes to its end.
+//
+// Processes that follow the registry are told to renew their connections to the tenant's database, before the commit and
+// with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date. Nothing
+// that runs is cut. A connection that is held across the commit may fail once for each statement that it remembers
+// (SQLSTATE 0A000 or XX000); docs/connections.md has the rest.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {
@@ -122,7 +127,11 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 				return &SchemaMismatchError{Diff: diff}
 			}
 			verified = true
-			return nil
+			// The tables that were changed are locked until the commit: a connection that is made from here on learns of
+			// them as they will be. The stamp tells once more, for what was in use meanwhile.
+			ctx, cancel := context.WithTimeout(ctx, policy.LockTimeout)
+			defer cancel()
+			return p.cfg.Registry.RenewConnections(ctx, t.ID)
 		},
 		Unstamp: func(ctx context.Context) error { return p.stamp(ctx, t, "") },
 	}

@@ -58,18 +58,22 @@ SELECT session, ` + notify + ` FROM written`
 type change struct {
 	version int64
 	tenant  tenancy.ID
-	epoch   int64
-	session string // not empty: this session was closed
+	epoch   int64  // 0: the record is the same; what connections remember of the tenant's database is out of date
+	session string // not empty: this session was closed, and that is all
 	at      int64  // Unix time, in µs
 }
 
 // tell passes c on to whom it concerns.
 func (c change) tell(inv Invalidator) {
-	if c.session == "" {
-		inv.Invalidate(c.tenant, c.epoch)
+	if c.session != "" {
+		if r, ok := inv.(Revoker); ok {
+			r.Revoke(c.session)
+		}
 		return
 	}
-	if r, ok := inv.(Revoker); ok {
-		r.Revoke(c.session)
+	if r, ok := inv.(Renewer); ok && c.epoch == 0 {
+		r.Renew(c.tenant)
+		return
 	}
+	inv.Invalidate(c.tenant, c.epoch)
 }

@@ -61,7 +61,8 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, tenant: t, bulkhead: &account.server.bulkhead}
+	g := &guard{r: r, id: t.ID, bulkhead: &account.server.bulkhead}
+	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
