@@ -23,9 +23,14 @@ var (
 	// yourself, and with it what the resolvers' Base has.
 	ErrSharedRole = errors.New("provision: the tenant has no role of its own")
 
-	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet:
-	// before PostgreSQL 15, only a superuser can take that right from PUBLIC. docs/operations.md says what to do.
+	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet, and
+	// the administrator may not take that right from them: before PostgreSQL 15, only a superuser can.
+	// docs/operations.md says what to do.
 	ErrPublicSchema = errors.New("provision: the administrator cannot keep tenants from creating objects in schema public")
+
+	// ErrTenantObjects is returned by Upgrade when the tenant's role owns objects in its database, which the upgrade could
+	// call as the administrator. The error names some. Drop them, or give them to another role.
+	ErrTenantObjects = errors.New("provision: the tenant's role has made objects in its database")
 
 	// ErrNotVerified is returned by Upgrade when the Schema came to its end without calling Verify: the database may
 	// have the schema, but is not stamped.

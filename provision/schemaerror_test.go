@@ -75,7 +75,7 @@ func TestErrorOfASignUpOrUpgradeSaysWhereAndWhat(t *testing.T) {
 	for text, want := range map[string]string{
 		"CREATE TABLE t (i int NOT NULL, e text); CREATE VIEW v AS SELECT i FROM t":        `statement 1 of 1 (modify "t" table): ERROR: null value in column "i" of table "t" (SQLSTATE 23502)`,
 		"CREATE TABLE t (i int, e text CHECK (e = 'x')); CREATE VIEW v AS SELECT i FROM t": `ERROR: constraint "t_e_check" of table "t" (SQLSTATE 23514)`,
-		"CREATE TABLE t (i bigint, e text); CREATE VIEW v AS SELECT i FROM t":              "cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view v",
+		"CREATE TABLE t (i bigint, e text); CREATE VIEW v AS SELECT i FROM t":              "cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view public.v",
 	} {
 		s, err := atlas.SQL(atlas.Config{Text: text, FS: fstest.MapFS{"r.sql": {Data: []byte("SELECT 1")}}, Repeatable: []string{"r.sql"}})
 		must(t, err)

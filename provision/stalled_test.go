@@ -65,7 +65,7 @@ func TestStoppedBackendHoldsUpNothingButDrops(t *testing.T) {
 	}
 	wake()
 	resumed := time.Now()
-	must(t, <-dropped)
+	must(t, pgtest.Receive(t, "the drop ends", dropped))
 	f.settle(t)
 	took := time.Since(resumed)
 	must(t, conn.Close(t.Context()))

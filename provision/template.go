@@ -112,15 +112,14 @@ func openToOwner(name string) string {
 // build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone
 // would otherwise have to make for itself.
 func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
-	group := p.names.groupRole()
-	if err := grant(ctx, cfg, group); err != nil {
+	if err := grant(ctx, cfg, p.names.groupRole()); err != nil {
 		return fmt.Errorf("grant: %w", pgerr.Redact(err))
 	}
 	err := guard(func() error { return p.cfg.Schema.Build(ctx, cfg.Copy()) })
 	if err != nil {
 		return fmt.Errorf("build schema: %w", pgerr.Redact(err))
 	}
-	if err := runIn(ctx, pinned(cfg), withhold(group)); err != nil {
+	if err := p.settle(ctx, cfg); err != nil {
 		return fmt.Errorf("revoke: %w", pgerr.Redact(err))
 	}
 	// Not pinned: the functions of an index may need the schema's own search_path.

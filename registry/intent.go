@@ -70,10 +70,10 @@ func (in *intent) read(ctx context.Context) error {
 					WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
 			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
 	}
-	b.Queue(`SELECT `+serverColumns+` FROM pgtenancy.servers s
+	b.Queue(`SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s
 		WHERE s.state = 'open' AND (s.name = $1::text OR $1::text = '') ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server,
 	).Query(func(rows pgx.Rows) (err error) {
-		in.servers, err = pgx.CollectRows(rows, scanServer)
+		in.servers, err = pgx.CollectRows(rows, in.r.scanServer)
 		return err
 	})
 	if in.res.Warm != nil {

@@ -33,6 +33,6 @@ func (r *Resolver) evictIdle() {
 		if r.clock()-e.used < r.cfg.IdleTimeout {
 			return
 		}
-		r.evictLocked(e, CauseIdle)
+		r.evictLocked(e, CauseIdle, ErrEvicted)
 	}
 }

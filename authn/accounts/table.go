@@ -56,7 +56,7 @@ func (t Table) Find(ctx context.Context, db *pgxpool.Pool, adminID string) (Prof
 
 // SetPassword implements [Profiles].
 func (t Table) SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHash, newHash string) error {
-	tag, err := db.Exec(ctx, `UPDATE `+t.name()+` SET password_hash = $3, updated_at = now()
+	tag, err := db.Exec(ctx, `UPDATE `+t.name()+` SET password_hash = $3, updated_at = pg_catalog.now()
 		WHERE id = $1 AND password_hash = $2`, adminID, oldHash, newHash)
 	if err != nil {
 		return databaseError("set password", err)

@@ -15,8 +15,11 @@ import (
 // errEndsTransaction is what a file is refused with that has BEGIN, COMMIT or ROLLBACK in it.
 var errEndsTransaction = errors.New("ends the transaction it is run in: remove COMMIT and ROLLBACK")
 
-// runFiles runs SQL files on a connection with an open transaction.
+// runFiles runs SQL files on a connection with an open transaction, with the default search_path.
 func runFiles(ctx context.Context, conn *pgx.Conn, files []file) error {
+	if _, err := conn.Exec(ctx, unpin); err != nil {
+		return redact(ctx, err)
+	}
 	before, err := transactionID(ctx, conn)
 	if err != nil {
 		return redact(ctx, err)
@@ -38,7 +41,7 @@ func runFiles(ctx context.Context, conn *pgx.Conn, files []file) error {
 }
 
 func transactionID(ctx context.Context, conn *pgx.Conn) (id string, err error) {
-	err = conn.QueryRow(ctx, "SELECT pg_current_xact_id()::text").Scan(&id)
+	err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text").Scan(&id)
 	return id, err
 }
 

@@ -75,6 +75,9 @@ func (r *run) transact(ctx context.Context, f func(context.Context) error) error
 	if err := f(ctx); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, unpin); err != nil { // what was deferred to the commit is the files' own
+		return redact(ctx, err)
+	}
 	return redact(ctx, tx.Commit(ctx))
 }
 
@@ -92,6 +95,9 @@ func (r *run) file(ctx context.Context, f migration) error {
 // step runs a file without a transaction, one statement after the other, from the first that the database has not had.
 func (r *run) step(ctx context.Context, f migration) error {
 	if err := freshen(ctx, r.conn, r.policy); err != nil {
+		return redact(ctx, err)
+	}
+	if _, err := r.conn.Exec(ctx, "SET search_path TO DEFAULT"); err != nil {
 		return redact(ctx, err)
 	}
 	for i := f.begun; i < len(f.statements); i++ {
