@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Server is a PostgreSQL server that Start found or started. It is safe for concurrent use.
@@ -144,7 +145,7 @@ func (s *Server) ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code != "57P03" { // cannot_connect_now: starting
+		if code := pgerr.State(err); code != "" && code != pgerr.CannotConnectNow { // it is starting
 			return connectError("connect to the new server", err)
 		}
 		select {
