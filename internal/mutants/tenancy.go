@@ -78,7 +78,7 @@ func ofTenancy() []mutant {
 		file: "tenancy/sleep.go",
 		old:  "e.opened == nil || e.leases > 0:",
 		new:  "e.opened == nil:",
-		test: "./tenancy TestSleepBreaksNoLease|TestLeasedPoolDoesNotSleep",
+		test: "./tenancy TestLeasedPoolDoesNotSleep",
 	}, {
 		name: "the pool of one who is evicted while it wakes",
 		file: "tenancy/sleep.go",
