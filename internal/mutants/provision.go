@@ -121,5 +121,11 @@ func ofProvision() []mutant {
 		old:  "if err == nil && f.enters {",
 		new:  "if err == nil && f.enters && false {",
 		test: "./provision TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut",
+	}, {
+		name: "the renewal before an upgrade's commit",
+		file: "provision/upgrade.go",
+		old:  "return p.cfg.Registry.RenewConnections(ctx, t.ID)",
+		new:  "return nil",
+		test: "./provision TestNoQueryFailsOnceAnUpgradeHasArrived",
 	}}
 }
