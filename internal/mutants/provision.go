@@ -187,5 +187,11 @@ func ofProvision() []mutant {
 		old:  "pg_notification_queue_usage()) < 0.9",
 		new:  "pg_notification_queue_usage()) < 9",
 		test: "./registry TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange",
+	}, {
+		name: "the renewal before an upgrade's commit",
+		file: "provision/upgrade.go",
+		old:  "return p.cfg.Registry.RenewConnections(ctx, t.ID)",
+		new:  "return nil",
+		test: "./provision TestNoQueryFailsOnceAnUpgradeHasArrived",
 	}}
 }
