@@ -41,6 +41,7 @@ func (g *guard) install(pc *pgxpool.Config) {
 		if err := g.bulkhead.admit(); err != nil {
 			return err
 		}
+		g.noticeAbandoned(cc)
 		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g}}
 		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
@@ -61,6 +62,9 @@ func (g *guard) install(pc *pgxpool.Config) {
 // connected is told how an attempt to connect ended.
 func (g *guard) connected(began time.Duration, err error) {
 	g.bulkhead.ended(began, err)
+	if refusesSettings(err) {
+		g.bulkhead.plain.Store(true)
+	}
 	if refused(err) {
 		g.r.doubt(g)
 	}
