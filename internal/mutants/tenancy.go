@@ -85,5 +85,11 @@ func ofTenancy() []mutant {
 		old:  "unwanted := e.state != active",
 		new:  "unwanted := false",
 		test: "./tenancy TestEvictionOfOneThatWakesLeavesNoPool",
+	}, {
+		name: "the settings by which a server notices that a client is gone",
+		file: "tenancy/guard.go",
+		old:  "\t\tg.noticeAbandoned(cc)\n",
+		new:  "",
+		test: "./tenancy TestQueryOfAClientThatIsGoneEnds",
 	}}
 }
