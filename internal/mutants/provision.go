@@ -2,6 +2,12 @@ package main
 
 func ofProvision() []mutant {
 	return []mutant{{
+		name: "an exclusion constraint is a guarantee",
+		file: "provision/atlas/classify.go",
+		old:  "return i.Unique || excludes(i)",
+		new:  "return i.Unique",
+		test: "./provision/atlas TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave",
+	}, {
 		name: "schema public is closed after a build",
 		file: "provision/grants.go",
 		old:  "\treturn closePublic(ctx, conn, p.tenantRoles()...)\n",
