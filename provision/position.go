@@ -7,6 +7,7 @@ type listed struct {
 	fenced     bool // says the mark on the database
 	roleFenced bool // says the mark on the role of the same name
 	enters     bool // the shared role may connect
+	moved      bool // the database has indexes of another version of its collation
 }
 
 // position is where the gate was found.

@@ -75,20 +75,28 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 	}
 	rows, _ := conn.Query(ctx, `
 		SELECT d.datname::text, coalesce(o.rolname, ''), coalesce(shobj_description(d.oid, 'pg_database'), ''),
-		       coalesce(shobj_description(r.oid, 'pg_authid'), ''), coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false)
+		       coalesce(shobj_description(r.oid, 'pg_authid'), ''), coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false),
+		       `+collationMoved(conn)+`
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
 			LEFT JOIN pg_roles s ON s.rolname = $2
 		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix, r.p.cfg.SharedRole)
 	names := listing{}
 	var name, owner, comment, roleNote string
-	var enters bool
-	_, err = pgx.ForEachRow(rows, []any{&name, &owner, &comment, &roleNote, &enters}, func() error {
+	var enters, moved, remake bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &owner, &comment, &roleNote, &enters, &moved}, func() error {
 		if r.p.names.isTemplate(name) && owner == r.p.names.ownerRole() {
+			remake = remake || moved && name == r.p.names.template(r.p.hash)
 			return nil // of this release or another one's
 		}
-		names[name] = listed{fenced: isFenced(comment), roleFenced: isFenced(roleNote), enters: enters}
+		names[name] = listed{fenced: isFenced(comment), roleFenced: isFenced(roleNote), enters: enters, moved: moved}
 		return nil
 	})
+	if err == nil && remake && !r.looks {
+		r.p.setReady(s.Name, false)
+		if err := r.p.prepare(ctx, conn, s); err != nil {
+			r.p.logError(ctx, "make the template anew on server "+s.Name, "", err)
+		}
+	}
 	if err != nil {
 		disconnect(conn)
 		return nil, nil, err
@@ -114,6 +122,9 @@ func (r *pass) match(ctx context.Context, databases map[string]listing) (missing
 				missing = append(missing, t.ID)
 			case there && found.position(r.p.shares(t.Endpoint)).crooked(t.State):
 				crooked = append(crooked, t.ID)
+			}
+			if there && found.moved {
+				r.report(ctx, &t)
 			}
 			delete(names, t.Endpoint.Database)
 			after = t.ID
@@ -206,6 +217,14 @@ func (r *pass) reportMissing(ctx context.Context, conns map[string]*pgx.Conn, id
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// report tells of a tenant's database whose indexes may be in another order than the server's libraries sort by now.
+func (r *pass) report(ctx context.Context, t *registry.Tenant) {
+	r.Reindex = append(r.Reindex, t.ID)
+	r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
+		"provision: the collation version has changed: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
+		slog.String("tenant", string(t.ID)), slog.String("database", t.Endpoint.Database), slog.String("server", t.Server.Name))
 }
 
 func exists(ctx context.Context, conn *pgx.Conn, database string) (there bool, err error) {
