@@ -40,8 +40,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "the epoch check before a pool is published",
 		file: "tenancy/opening.go",
-		old:  "\tcase o.outdated(rec):\n\t\tr.evictLocked(e, CauseChanged)",
-		new:  "\tcase false:\n\t\tr.evictLocked(e, CauseChanged)",
+		old:  "\tcase o.outdated(rec):\n\t\tr.evictLocked(e, CauseChanged, evictedError(o.id))",
+		new:  "\tcase false:\n\t\tr.evictLocked(e, CauseChanged, evictedError(o.id))",
 		test: "./tenancy TestInvalidateWinsOverAPoolJustMade|TestInvalidateWinsOverAnOpeningThatWaitsForASlot",
 	}, {
 		name: "the fence",
