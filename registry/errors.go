@@ -3,14 +3,19 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
 	// ErrInvalidEmail is returned for an address that is not accepted. The error does not hold the address.
 	ErrInvalidEmail = errors.New("registry: invalid e-mail address")
 
-	// ErrEmailTaken is returned by Reserve when the e-mail belongs to a tenant already, in whatever state.
+	// ErrEmailTaken is returned by Reserve when the e-mail belongs to a tenant already.
 	ErrEmailTaken = errors.New("registry: e-mail taken")
+
+	// ErrEmailBusy is returned by Reserve when the e-mail belongs to a tenant that is being made, or unmade: a later try
+	// finds it taken or free. It matches ErrEmailTaken too.
+	ErrEmailBusy error = emailBusyError{}
 
 	// ErrIDTaken is returned by Reserve when the tenant id is or was in use.
 	ErrIDTaken = errors.New("registry: tenant id taken")
@@ -46,3 +51,18 @@ var (
 	// matches ErrInvalidSession too.
 	ErrSessionReused = fmt.Errorf("%w: refresh token used again", ErrInvalidSession)
 )
+
+// emailBusyError is ErrEmailBusy.
+type emailBusyError struct{}
+
+func (emailBusyError) Error() string {
+	return "registry: e-mail belongs to a sign-up or a deletion that is under way"
+}
+
+func (emailBusyError) Is(target error) bool { return target == ErrEmailTaken }
+
+// HTTPStatus is 503, for middleware.StatusCode.
+func (emailBusyError) HTTPStatus() int { return unavailable }
+
+// RetryAfter is for middleware.WriteProblem.
+func (emailBusyError) RetryAfter() time.Duration { return 2 * time.Second }
