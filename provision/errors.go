@@ -7,9 +7,9 @@ import (
 )
 
 var (
-	// ErrFailedBefore is returned by Create when the sign-up was in another call's or process's hands and failed there.
-	// The same idempotency key is answered with it for a day; to try again, take a new one.
-	ErrFailedBefore = errors.New("provision: the sign-up has failed in other hands")
+	// ErrFailedBefore is returned by Create when the sign-up under this idempotency key has failed, or this one in the hands
+	// of another process. It is final: the same key is answered with it for a day; to try again, take a new one.
+	ErrFailedBefore error = failedBeforeError{}
 
 	// ErrNotOurs is returned when a database or role that would have to be changed is, by its owner and its comment,
 	// not this tenant's. It is left alone.
@@ -72,3 +72,13 @@ type PanicError struct {
 
 // Error does not print Value, which may hold anything.
 func (e *PanicError) Error() string { return "panic" }
+
+// failedBeforeError is ErrFailedBefore.
+type failedBeforeError struct{}
+
+func (failedBeforeError) Error() string {
+	return "provision: the sign-up has failed: send it again under another idempotency key"
+}
+
+// HTTPStatus is 409, for middleware.StatusCode.
+func (failedBeforeError) HTTPStatus() int { return 409 }
