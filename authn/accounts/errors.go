@@ -22,8 +22,13 @@ var (
 	// ErrProfileNotFound is returned by Profiles.Find when the tenant's database has no such admin.
 	ErrProfileNotFound = errors.New("accounts: admin not found")
 
-	// ErrPasswordChanged is returned when the password was changed by someone else meanwhile.
+	// ErrPasswordChanged is returned when the password was changed, or hashed anew, by another request meanwhile.
 	ErrPasswordChanged = errors.New("accounts: password was changed meanwhile")
+
+	// ErrSessionsOpen is returned by ChangePassword when the new password is in force, but the registry could not be told: no
+	// other session is good for another token, and access tokens that were given out live until they expire. The caller's
+	// own session ends with them: sign in with the new password.
+	ErrSessionsOpen error = sessionsOpenError{}
 
 	errDatabase = errors.New("database does not answer")
 )
@@ -55,3 +60,13 @@ type InputError struct {
 func (e *InputError) Error() string {
 	return "accounts: invalid " + strings.Join(slices.Sorted(maps.Keys(e.Fields)), ", ")
 }
+
+// sessionsOpenError is ErrSessionsOpen.
+type sessionsOpenError struct{}
+
+func (sessionsOpenError) Error() string {
+	return "accounts: password changed, and other sessions not ended yet"
+}
+
+// HTTPStatus is 500, for middleware.StatusCode: to try again with the old password would be wrong.
+func (sessionsOpenError) HTTPStatus() int { return 500 }
