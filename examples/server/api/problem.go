@@ -42,14 +42,22 @@ func problemOf(err error) (status int, title, detail string) {
 		return http.StatusConflict, "Still in use", "Other records need this one."
 	case is(church.ErrSent):
 		return http.StatusConflict, "Already sent", "A message that was sent cannot be changed."
+	case is(registry.ErrEmailBusy):
+		return http.StatusServiceUnavailable, "Sign-up under way",
+			"A sign-up with this e-mail address is being made, or undone. Please try again."
 	case is(registry.ErrEmailTaken):
 		return http.StatusConflict, "E-mail taken", "This e-mail address has an account already."
 	case is(registry.ErrKeyReused):
 		return http.StatusUnprocessableEntity, "Idempotency key reused", "The key was used for another request."
-	case is(registry.ErrNoServer), is(provision.ErrFailedBefore):
+	case is(provision.ErrFailedBefore):
+		return http.StatusConflict, "Sign-up failed", "This sign-up has failed. Send it again under another Idempotency-Key."
+	case is(accounts.ErrSessionsOpen):
+		return http.StatusInternalServerError, "Password changed",
+			"The new password is in force: sign in with it. Other sessions end within 15 minutes."
+	case is(registry.ErrNoServer):
 		return http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable), "Please try again."
 	case is(accounts.ErrPasswordChanged):
-		return http.StatusConflict, "Password changed meanwhile", ""
+		return http.StatusConflict, "Password changed meanwhile", "Another request changed it. Please try again."
 	case is(accounts.ErrBadCredentials):
 		return http.StatusUnauthorized, "Wrong e-mail or password", ""
 	case is(registry.ErrInvalidSession), is(registry.ErrAdminNotFound), is(accounts.ErrProfileNotFound):
