@@ -86,7 +86,7 @@ func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 		{"one buffer", overBuffer},
 	} {
 		t.Run(tr.name, func(t *testing.T) {
-			r, err := tenancy.New(tenancy.Config{Directory: f, Base: f.base, Fence: true, MaxConns: 60, MaxPools: 40})
+			r, err := tenancy.New(tenancy.Config{Directory: f, Base: f.base, Fence: true, MaxConns: 60, MaxPools: pgtest.Size(6, 49)})
 			if err != nil {
 				t.Fatal(err)
 			}

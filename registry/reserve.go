@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/status"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -62,6 +64,9 @@ func (e *ReplayError) Error() string {
 	return fmt.Sprintf("registry: request was made before: tenant %q is %s", string(e.TenantID), string(e.State))
 }
 
+// HTTPStatus is 409, for middleware.StatusCode.
+func (*ReplayError) HTTPStatus() int { return status.Conflict }
+
 // WarmChoice has Reserve take a warm database of the reservation's schema, if there is one on the chosen server that
 // nobody else is just taking. Its id, names and password then replace the reservation's.
 type WarmChoice struct {
@@ -88,7 +93,7 @@ func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error)
 	taken := "" // the unique constraint that was violated
 	err := r.intend(ctx, &res, func(in *intent) (err error) {
 		claim, err = in.write(ctx)
-		taken = violated(err)
+		taken = pgerr.Violated(err)
 		return err
 	})
 	if taken != "" {

@@ -44,7 +44,8 @@ type Endpoint struct {
 	User     string
 
 	// Password may be replaced at any time, in the directory first and on the server right after it: a connect that is
-	// refused for it (SQLSTATE 28P01) asks the directory and tries again, three times within a second and a half.
+	// refused for it (SQLSTATE 28P01) asks the directory and tries again, three times within a second and a half. A pool
+	// whose tenant has another password stays, and so do its connections; new ones are made with the new password.
 	Password Secret
 
 	// Pooled says that Host and Port lead to a pooler in transaction mode. Then nothing is prepared by name:
@@ -62,7 +63,13 @@ func (t Tenant) clone() Tenant {
 	return t
 }
 
-// sameTarget reports whether a pool opened for other serves t as well.
-func (t Tenant) sameTarget(other *Tenant) bool {
-	return t.Epoch == other.Epoch && t.Endpoint == other.Endpoint
+// sameTarget reports whether a pool that was opened for t serves other as well: they lead to the same database in the
+// same name. The password matters to new connections alone, and each of those reads it.
+func (t *Tenant) sameTarget(other *Tenant) bool {
+	a, b := t.Endpoint, other.Endpoint
+	if a.Password.IsZero() != b.Password.IsZero() { // or Base's would be needed
+		return false
+	}
+	a.Password, b.Password = Secret{}, Secret{}
+	return a == b
 }

@@ -39,12 +39,15 @@ func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, passwo
 // [ErrPasswordChanged] when another change came first. After [ErrSessionsOpen] the new password is in force. After any other
 // error the old one is, unless the tenant's database did not answer any more: then the next sign-in tells.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
-	if problem := checkPassword(newPassword); problem != "" {
-		return &InputError{Fields: map[string]string{"password": problem}}
+	if err := a.cfg.Hasher.Check(newPassword); err != nil {
+		return passwordError(err)
 	}
 	m := member(id)
 	profile, err := a.verify(ctx, id, oldPassword)
 	if err != nil {
+		return err
+	}
+	if err := a.checkNames(ctx, m, profile, newPassword); err != nil {
 		return err
 	}
 	hash, err := a.cfg.Hasher.Hash(ctx, newPassword)
@@ -146,7 +149,7 @@ func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, p
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rehashTimeout)
 	defer cancel()
 	kept := oldHash
-	hash, err := a.cfg.Hasher.Hash(ctx, password)
+	hash, err := a.cfg.Hasher.Rehash(ctx, password)
 	if err == nil {
 		err = a.setTenantPassword(ctx, m, oldHash, hash)
 	}

@@ -49,12 +49,12 @@ func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 // whole sign-up; when it ends early, what was begun is undone in the background.
 //
 // It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrEmailBusy, registry.ErrKeyReused
-// when the idempotency key was used with other fields or by whom the tenant's database would not sign in, [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when
-// too many passwords are being hashed, or the error of [provision.Provisioner.Create], after which no account exists or
-// will exist, or, if only the answer was lost, a whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the
-// account is there, and the person can sign in.
+// when the idempotency key was used with other fields or with a password that the tenant's database would not take,
+// [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when too many passwords are being hashed, or the
+// error of [provision.Provisioner.Create], after which no account exists or will exist, or, if only the answer was lost, a
+// whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account is there, and the person can sign in.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
-	email, err := s.check()
+	email, err := s.check(a.cfg.Hasher)
 	if err != nil {
 		return nil, err
 	}
@@ -188,18 +188,4 @@ func (s SignUp) flightKey(email registry.Email) flightKey {
 		_, _ = fmt.Fprintf(h, "%d:%s", len(field), field)
 	}
 	return flightKey(h.Sum(nil))
-}
-
-// passwordError turns the password policy's refusals into a field's error.
-func passwordError(err error) error {
-	for refusal, text := range map[error]string{
-		authn.ErrPasswordTooShort: "must have at least 8 characters",
-		authn.ErrPasswordTooLong:  "must have at most 1024 bytes",
-		authn.ErrPasswordCommon:   "is too common",
-	} {
-		if errors.Is(err, refusal) {
-			return &InputError{Fields: map[string]string{"password": text}}
-		}
-	}
-	return err
 }

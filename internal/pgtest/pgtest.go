@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -64,7 +65,9 @@ func Admin(tb testing.TB) *pgx.ConnConfig {
 	if server.err != nil {
 		tb.Fatal(server.err)
 	}
-	return server.pg.Config()
+	config := server.pg.Config()
+	config.DefaultQueryExecMode = cmp.Or(ExecMode(tb), config.DefaultQueryExecMode)
+	return config
 }
 
 // Database makes an empty database and returns a superuser's pool configuration for it. At the end of the test the

@@ -39,7 +39,7 @@ func Register(mux Mux, cfg Config) {
 	mux.Handle("POST /api/auth/logout", a.signedIn(a.logout))
 	mux.Handle("GET /api/me", a.leased(a.me))
 	mux.Handle("POST /api/me/password", a.signedIn(a.changePassword))
-	mux.Handle("GET /api/me/sessions", a.signedIn(a.listSessions))
+	mux.Handle("GET /api/me/sessions", a.leased(a.listSessions))
 	mux.Handle("DELETE /api/me/sessions", a.signedIn(a.endSessions(a.cfg.Accounts.SignOutEverywhere)))
 	mux.Handle("DELETE /api/me/sessions/others", a.signedIn(a.endSessions(a.cfg.Accounts.SignOutElsewhere)))
 	mux.Handle("DELETE /api/me/sessions/{id}", a.signedIn(a.endSession))
