@@ -3,6 +3,8 @@ package registry_test
 import (
 	"testing"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // fullQueue has the registry's database believe that the server's queue of notifications is full, which takes 8 GiB. A
