@@ -61,7 +61,7 @@ func newApp(ctx context.Context, o options, admin *pgx.ConnConfig, log *slog.Log
 	for _, part := range []func() error{
 		func() error { return a.openRegistry(ctx, o, admin, k) },
 		func() error { return a.openTenants(ctx, o, admin, h) },
-		func() error { return a.openAccounts(k) },
+		func() error { return a.openAccounts(o, k) },
 	} {
 		if err := part(); err != nil {
 			return nil, errors.Join(err, a.close(ctx))
@@ -156,7 +156,7 @@ func (a *app) steps(o options) []provision.Step {
 	})}
 }
 
-func (a *app) openAccounts(k keys) error {
+func (a *app) openAccounts(o options, k keys) error {
 	hasher, err := authn.NewHasher(authn.HasherConfig{ContextWords: []string{"church", "pgtenancy"}})
 	if err != nil {
 		return err
@@ -177,6 +177,7 @@ func (a *app) openAccounts(k keys) error {
 	a.accounts, err = accounts.New(accounts.Config{
 		Registry: a.registry, Provisioner: a.provisioner, Resolver: a.resolver, Hasher: hasher, Issuer: a.issuer,
 		Profiles: a.profiles, Trial: 14 * 24 * time.Hour, Logger: a.log,
+		Throttle: accounts.Throttle{SignUp: registry.Pace{Free: o.signUpsFrom}, SignUps: registry.Pace{Free: o.signUps}},
 	})
 	return err
 }
