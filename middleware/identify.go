@@ -3,7 +3,10 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -15,16 +18,29 @@ type Identifier func(r *http.Request) (tenancy.ID, error)
 
 // FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value must
 // be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route: wrap the
-// route's handler, not the mux.
+// route's handler, not the mux. A request whose route has no such wildcard names no tenant; Config.Logger is told so once
+// at level Warn, unless FirstOf asks.
 func FromPathValue(name string) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
 		value := r.PathValue(name)
 		if value == "" {
-			return "", ErrNoTenant
+			return "", noPathValue{name: name, pattern: r.Pattern}
 		}
 		return tenancy.ParseID(value)
 	}
 }
+
+// noPathValue is ErrNoTenant of FromPathValue.
+type noPathValue struct {
+	name, pattern string
+}
+
+func (e noPathValue) Error() string {
+	return fmt.Sprintf("%v: path value %q is not in the pattern %q: wrap the route's handler, not the router",
+		ErrNoTenant, e.name, e.pattern)
+}
+
+func (noPathValue) Is(target error) bool { return target == ErrNoTenant } //nolint:errorlint // a sentinel
 
 // FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
 // the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.
@@ -74,6 +90,10 @@ func (m *Middleware) identify(r *http.Request) (tenancy.ID, error) {
 		return "", nil
 	}
 	id, err := m.cfg.Identify(r)
+	var e noPathValue
+	if errors.As(err, &e) && !strings.Contains(e.pattern, "{"+e.name) {
+		m.unrouted.Do(func() { m.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, e.Error()) })
+	}
 	if errors.Is(err, ErrNoTenant) {
 		return "", nil
 	}

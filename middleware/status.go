@@ -15,9 +15,11 @@ const StatusClientGone = 499
 
 // StatusCode returns the HTTP status that err stands for:
 //
+//	400  a body that is incomplete
 //	401  a token that is missing, expired or invalid
 //	403  a suspended tenant
 //	404  no tenant, an unknown one, another one than the token's, one that is being deleted or whose sign-up failed
+//	413  a body larger than Config.BodyFirst
 //	422  a password that is too short, too long or too common
 //	499  context.Canceled: the client has gone
 //	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, a fenced database, a server
@@ -37,6 +39,10 @@ func StatusCode(err error) int {
 	case is(err, ErrNoTenant, ErrMisaddressed, ErrTenantMismatch,
 		tenancy.ErrInvalidID, tenancy.ErrNotFound, tenancy.ErrDeleting, tenancy.ErrFailing):
 		return http.StatusNotFound
+	case is(err, ErrBodyTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case is(err, ErrBodyIncomplete):
+		return http.StatusBadRequest
 	case is(err, tenancy.ErrSuspended):
 		return http.StatusForbidden
 	case is(err, authn.ErrPasswordTooShort, authn.ErrPasswordTooLong, authn.ErrPasswordCommon):
