@@ -39,9 +39,9 @@ func ofSecrets() []mutant {
 		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",
 	}, {
 		name: "a host of a row is one host",
-		file: "tenancy/pool.go",
-		old:  "\tcase strings.Contains(ep.Host, \",\"):\n",
-		new:  "\tcase strings.Contains(ep.Host, \",\") && false:\n",
+		file: "internal/pgtarget/pgtarget.go",
+		old:  "if strings.ContainsAny(host, \",\\x00\") {",
+		new:  "if strings.ContainsAny(host, \",\\x00\") && false {",
 		test: "./tenancy TestBadEndpointsAreRefused",
 	}, {
 		name: "no zero byte in what a connection is told",
@@ -53,7 +53,7 @@ func ofSecrets() []mutant {
 		name: "typed fields (a connection string instead)",
 		file: "tenancy/pool.go",
 		old:  "\tcc.Database = ep.Database\n",
-		new:  "\tcc.Database = ep.Database\n\tif other, err := pgconn.ParseConfig(\"dbname=\" + ep.Database); err == nil {\n\t\tcc.Host, cc.Port, cc.Database, cc.RuntimeParams = other.Host, other.Port, other.Database, other.RuntimeParams\n\t}\n",
+		new:  "\tcc.Database = ep.Database\n\tif other, err := pgx.ParseConfig(\"dbname=\" + ep.Database); err == nil {\n\t\tcc.Host, cc.Port, cc.Database, cc.RuntimeParams = other.Host, other.Port, other.Database, other.RuntimeParams\n\t}\n",
 		test: "./tenancy TestHostileRowReachesNoOtherAddressAndSetsNothing",
 	}, {
 		name: "a role without attributes (NOCREATEDB, NOCREATEROLE)",

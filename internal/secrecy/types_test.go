@@ -27,7 +27,7 @@ func types() map[string]any {
 		"registry.RekeyConfig": registry.RekeyConfig{}, "registry.RekeyProgress": registry.RekeyProgress{},
 		"registry.RekeyResult": registry.RekeyResult{}, "registry.ReplayError": registry.ReplayError{},
 		"registry.UnsignedServerError": registry.UnsignedServerError{},
-		"registry.Reservation": registry.Reservation{}, "registry.Server": registry.Server{}, "registry.Session": registry.Session{},
+		"registry.Reservation":         registry.Reservation{}, "registry.Server": registry.Server{}, "registry.Session": registry.Session{},
 		"registry.Share": registry.Share{}, "registry.Step": registry.Step{}, "registry.Tenant": registry.Tenant{},
 		"registry.Admission": registry.Admission{}, "registry.Attempt": registry.Attempt{}, "registry.Count": registry.Count{},
 		"registry.Pace": registry.Pace{}, "registry.Subject": registry.Subject{},

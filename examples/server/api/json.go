@@ -1,21 +1,43 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const maxBody = 1 << 20
+const (
+	// MaxBody is the largest body that the API reads, in bytes.
+	MaxBody = 1 << 20
+
+	// maxCredentials is the largest body with a password or a token. Everybody may send such a body.
+	maxCredentials = 4 << 10
+)
 
 // decode reads the one JSON object of the body into to.
 func decode(w http.ResponseWriter, r *http.Request, to any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	return decodeUpTo(MaxBody, w, r, to)
+}
+
+// decodeUpTo is decode of a body of at most limit bytes. Text that is not UTF-8 is malformed: encoding/json would make one
+// character of all that it cannot read, and of two passwords one.
+func decodeUpTo(limit int64, w http.ResponseWriter, r *http.Request, to any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return decodeError(err)
+	}
+	if !isText(body) {
+		return errMalformed
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
 		return decodeError(err)
@@ -24,6 +46,23 @@ func decode(w http.ResponseWriter, r *http.Request, to any) error {
 		return decodeError(err)
 	}
 	return nil
+}
+
+// isText reports whether no string in body has a character that stands for something unreadable.
+func isText(body []byte) bool {
+	if !utf8.Valid(body) {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return true // the end, or what decoding reports
+		}
+		if s, ok := token.(string); ok && strings.ContainsRune(s, utf8.RuneError) {
+			return false
+		}
+	}
 }
 
 // decodeError says what is wrong with a body, without quoting it.
@@ -50,11 +89,15 @@ func word(value string) string {
 	return kind
 }
 
-// encode answers with a JSON object.
-func encode(w http.ResponseWriter, status int, v any) error {
+// encode answers with a JSON object. It gives the lease of r back before: how long the client takes to read is not the
+// tenant's business.
+func encode(w http.ResponseWriter, r *http.Request, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
+	}
+	if lease, ok := tenancy.FromContext(r.Context()); ok {
+		lease.Release()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
