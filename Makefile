@@ -73,6 +73,10 @@ attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack
 versions: pgbouncer ## Run the short tests on PostgreSQL 14, 16, 17 and 18, on Linux on x86-64: half an hour
 	scripts/versions.sh
 
+.PHONY: modes
+modes: postgres pgbouncer chromium compiler ## Run the short tests in each mode in which pgx runs statements: an hour
+	scripts/modes.sh
+
 .PHONY: mutants
 mutants: postgres pgbouncer ## Take each mechanism out of a copy, and watch a named test fail: 20 min
 	go run ./internal/mutants

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -18,8 +19,10 @@ type Identifier func(r *http.Request) (tenancy.ID, error)
 
 // FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value must
 // be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route: wrap the
-// route's handler, not the mux. A request whose route has no such wildcard names no tenant; Config.Logger is told so once
-// at level Warn, unless FirstOf asks.
+// route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below the wildcard, and
+// not with Use at the root, where no wildcard has a value yet and every request is one that names no tenant. Other routers
+// keep their wildcards elsewhere: write an Identifier that calls [tenancy.ParseID] with what theirs returns.
+// Config.Logger is told once, at level Warn, of a route without that wildcard, unless FirstOf asks.
 func FromPathValue(name string) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
 		value := r.PathValue(name)
@@ -45,6 +48,7 @@ func (noPathValue) Is(target error) bool { return target == ErrNoTenant } //noli
 // FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
 // the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.
 func FirstOf(ids ...Identifier) Identifier {
+	ids = slices.Clone(ids)
 	return func(r *http.Request) (tenancy.ID, error) {
 		for _, identify := range ids {
 			if id, err := identify(r); !errors.Is(err, ErrNoTenant) {

@@ -33,6 +33,19 @@ func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx
 	return p.sessionIn(ctx, server, p.cfg.Admin.Database)
 }
 
+// boundedSession is session, but no statement waits for a lock for longer than lockTimeout.
+func (p *Provisioner) boundedSession(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	conn, err := p.session(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil {
+		disconnect(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
 // sessionIn connects to a database in which others may have made objects. No time-out of the role or the server may end
 // a DROP or a wait for a lock in the middle; ctx bounds them.
 func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, database string) (*pgx.Conn, error) {

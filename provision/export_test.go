@@ -10,9 +10,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Redact is redact.
-func Redact(err error) error { return redact(err) }
-
 // Grant is grant.
 func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }
 

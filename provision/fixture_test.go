@@ -207,7 +207,8 @@ func (f *fixture) in(database string) *pgx.ConnConfig {
 // list returns the first column of a query on the maintenance database, in one string.
 func (f *fixture) list(t *testing.T, cfg *pgx.ConnConfig, sql string, args ...any) string {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), pgtest.Patience)
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -259,26 +260,23 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// execute runs statements on a connection of their own. ctx and a bound of a minute govern it.
 func execute(ctx context.Context, cfg *pgx.ConnConfig, sql string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pgtest.Patience, fmt.Errorf("not in a minute: %s", sql))
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+	if _, err = conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		err = errors.Join(err, context.Cause(ctx))
+	}
 	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
-// eventually calls done until it is true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("still not: %s", what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	pgtest.Eventually(t, what, done)
 }
 
 // reconcile passes until the residue is want.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -170,7 +171,7 @@ func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenan
 	}
 	if err := p.rehearse(ctx, conn); err != nil {
 		disconnect(conn)
-		return nil, fmt.Errorf("rehearse: %w", err)
+		return nil, fmt.Errorf("rehearse: %w", pgerr.Redact(err))
 	}
 	return conn, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
 
@@ -60,12 +61,13 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, tenant: t, bulkhead: &account.server.bulkhead}
+	g := &guard{r: r, id: t.ID, bulkhead: &account.server.bulkhead}
+	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
 	if err != nil {
-		return nil, redact(err)
+		return nil, pgerr.Redact(err)
 	}
 	account.pool, g.pool = pool, pool
 	return &opened{pool: pool, guard: g, sockets: socks}, nil

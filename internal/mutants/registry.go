@@ -67,5 +67,11 @@ func ofRegistry() []mutant {
 		old:  "_, err = tx.Exec(ctx, closeSessions(`id = $1`), s.ID)\n",
 		new:  "_, err = tx.Exec(ctx, closeSessions(`id = $1`), s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = refuse(ErrSessionReused)\n\t\t\t}\n",
 		test: "./registry TestReuseAfterTheGraceRevokesAndTheRevocationCommits",
+	}, {
+		name: "the copy of what a claim keeps",
+		file: "registry/reserve.go",
+		old:  "\tres = res.clone()\n",
+		new:  "\t_ = res.clone()\n",
+		test: "./registry TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers",
 	}}
 }

@@ -64,8 +64,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "one look-up for all who wait",
 		file: "tenancy/opening.go",
-		old:  "o = &opening{id: id, done: make(chan struct{})}\n\t\tr.openings[id] = o",
-		new:  "o = &opening{id: id, done: make(chan struct{})}",
+		old:  "o := &opening{id: id, unasked: true, done: make(chan struct{})}\n\tr.openings[id] = o",
+		new:  "o := &opening{id: id, unasked: true, done: make(chan struct{})}",
 		test: "./tenancy TestThousandFirstRequestsAskOnce",
 	}, {
 		name: "the pool closed after its leases",
@@ -85,5 +85,17 @@ func ofTenancy() []mutant {
 		old:  "unwanted := e.state != active",
 		new:  "unwanted := false",
 		test: "./tenancy TestEvictionOfOneThatWakesLeavesNoPool",
+	}, {
+		name: "the copy of an id that is kept",
+		file: "tenancy/opening.go",
+		old:  "\tid = ID(strings.Clone(string(id)))",
+		new:  "\tid = ID(string(id))",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the copy of a record",
+		file: "tenancy/opening.go",
+		old:  "rec.tenant = rec.tenant.clone()",
+		new:  "_ = rec.tenant.clone()",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
 	}}
 }

@@ -22,19 +22,19 @@ const (
 	maxCredentials = 4 << 10
 )
 
-// decode reads the one JSON object of the body into to.
+// decode reads the one JSON object of the body into to. It refuses text that is not UTF-8 or has the character U+FFFD, which
+// encoding/json puts in the place of what is not: many passwords would be one.
 func decode(w http.ResponseWriter, r *http.Request, to any) error {
 	return decodeUpTo(MaxBody, w, r, to)
 }
 
-// decodeUpTo is decode of a body of at most limit bytes. Text that is not UTF-8 is malformed: encoding/json would make one
-// character of all that it cannot read, and of two passwords one.
+// decodeUpTo is decode of a body of at most limit bytes.
 func decodeUpTo(limit int64, w http.ResponseWriter, r *http.Request, to any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return decodeError(err)
 	}
-	if !isText(body) {
+	if replaced(body) {
 		return errMalformed
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -48,19 +48,16 @@ func decodeUpTo(limit int64, w http.ResponseWriter, r *http.Request, to any) err
 	return nil
 }
 
-// isText reports whether no string in body has a character that stands for something unreadable.
-func isText(body []byte) bool {
-	if !utf8.Valid(body) {
-		return false
-	}
+// replaced reports whether a string in the JSON of body has the character U+FFFD when it is read.
+func replaced(body []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(body))
 	for {
 		token, err := d.Token()
-		if err != nil {
-			return true // the end, or what decoding reports
-		}
 		if s, ok := token.(string); ok && strings.ContainsRune(s, utf8.RuneError) {
-			return false
+			return true
+		}
+		if err != nil {
+			return false // the end, or what Decode says more of
 		}
 	}
 }
