@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // cluster is a PostgreSQL server of one test's own, for what would disturb the others: it crashes, a process of it is
@@ -36,6 +37,7 @@ func (c *cluster) fixture(t *testing.T) *fixture {
 	must(t, err)
 	regCfg.ConnConfig = c.Admin()
 	regCfg.ConnConfig.Database = "registry"
+	must(t, registry.Migrate(t.Context(), poolOf(t, regCfg)))
 	return newFixtureOn(t, c.Admin(), regCfg)
 }
 

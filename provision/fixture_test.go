@@ -78,12 +78,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := newFixtureOn(t, pgtest.Admin(t), pgtest.Database(t))
+	f := newFixtureOn(t, pgtest.Admin(t), pgtest.Migrated(t, registry.Migrate))
 	t.Cleanup(func() { f.sweep(t) })
 	return f
 }
 
-// newFixtureOn is newFixture on a server that is thrown away.
+// newFixtureOn is newFixture on a server that is thrown away, whose registry is migrated.
 func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *fixture {
 	t.Helper()
 	f := &fixture{
@@ -95,9 +95,6 @@ func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *
 	}
 	f.pool = poolOf(t, f.regCfg)
 	f.reg = openRegistryOn(t, f.pool)
-	if err := registry.Migrate(t.Context(), f.pool); err != nil {
-		t.Fatal(err)
-	}
 	f.putServer(t, "one", f.admin.Host, f.admin.Port)
 	return f
 }
@@ -239,17 +236,26 @@ func (f *fixture) residue(t *testing.T) string {
 
 // sweep drops what the fixture made on the server.
 func (f *fixture) sweep(t *testing.T) {
-	ctx := context.WithoutCancel(t.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), pgtest.Patience)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, f.admin)
+	must(t, err)
+	defer conn.Close(context.WithoutCancel(ctx))
+	exec := func(sql string) {
+		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Errorf("sweep: %s: %v", sql, err)
+		}
+	}
 	for _, db := range strings.Fields(f.list(t, f.admin,
 		"SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)", f.prefix)) {
 		name := pgx.Identifier{db}.Sanitize()
-		must(t, execute(ctx, f.admin, "ALTER DATABASE "+name+" IS_TEMPLATE false"))
-		must(t, execute(ctx, f.admin, "DROP DATABASE "+name+" WITH (FORCE)"))
+		exec("ALTER DATABASE " + name + " IS_TEMPLATE false")
+		exec("DROP DATABASE " + name + " WITH (FORCE)")
 	}
 	// An administrator's last: from version 16 on, memberships depend on the role that granted them.
 	for _, role := range strings.Fields(f.list(t, f.admin,
 		"SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1) ORDER BY rolcreaterole", f.prefix)) {
-		must(t, execute(ctx, f.admin, "DROP ROLE "+pgx.Identifier{role}.Sanitize()))
+		exec("DROP ROLE " + pgx.Identifier{role}.Sanitize())
 	}
 }
 
