@@ -26,6 +26,15 @@
 // same answer, byte for byte: 404. Answers are RFC 9457 problems that hold no text of any error; the cause goes to
 // [Config.Logger].
 //
+// # Other middleware
+//
+// CORS goes outside: a preflight request, OPTIONS, has no token and would be refused. A limit of the body's time and what
+// recovers from panics go outside too.
+//
+// # Who the client is
+//
+// [ClientAddr] returns the address of the client behind proxies that you name, to throttle and to log by.
+//
 // # Frameworks on fasthttp, and gin
 //
 // Fiber's adaptor.HTTPMiddleware and fasthttp's fasthttpadaptor run a Middleware, but what it puts into the request's

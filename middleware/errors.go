@@ -14,6 +14,13 @@ var (
 	// ErrTenantMismatch says that the request addresses another tenant than its token is for.
 	ErrTenantMismatch = errors.New("middleware: token is for another tenant")
 
+	// ErrBodyTooLarge says that the request's body is larger than Config.BodyFirst.
+	ErrBodyTooLarge = errors.New("middleware: body too large")
+
+	// ErrBodyIncomplete says that the request's body could not be read to its end: it is malformed, the client stopped, or
+	// it took longer than the server's ReadTimeout.
+	ErrBodyIncomplete = errors.New("middleware: incomplete body")
+
 	// ErrUnavailable matches every failure of the resolver or the verifier that is no answer: the directory could not be
 	// reached, a pool could not be opened, a key server did not respond.
 	ErrUnavailable = errors.New("middleware: unavailable")

@@ -41,6 +41,11 @@ func trusted(remote string, peers []netip.Prefix) bool {
 	if err != nil {
 		return false
 	}
-	addr := peer.Addr().Unmap().WithZone("") // a prefix contains no address that is mapped or has a zone
-	return slices.ContainsFunc(peers, func(p netip.Prefix) bool { return p.Contains(addr) })
+	return contains(peers, peer.Addr())
+}
+
+// contains reports whether addr lies in one of prefixes; a prefix itself contains none that is mapped or has a zone.
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -3,8 +3,11 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -19,16 +22,28 @@ type Identifier func(r *http.Request) (tenancy.ID, error)
 // wrap the route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below
 // the wildcard, and not with Use at the root, where no wildcard has a value yet and every request is one that names no
 // tenant. Other routers keep their wildcards elsewhere: write an Identifier that calls [tenancy.ParseID] with what
-// theirs returns.
+// theirs returns. Config.Logger is told once, at level Warn, of a route without that wildcard, unless FirstOf asks.
 func FromPathValue(name string) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
 		value := r.PathValue(name)
 		if value == "" {
-			return "", ErrNoTenant
+			return "", noPathValue{name: name, pattern: r.Pattern}
 		}
 		return tenancy.ParseID(value)
 	}
 }
+
+// noPathValue is ErrNoTenant of FromPathValue.
+type noPathValue struct {
+	name, pattern string
+}
+
+func (e noPathValue) Error() string {
+	return fmt.Sprintf("%v: path value %q is not in the pattern %q: wrap the route's handler, not the router",
+		ErrNoTenant, e.name, e.pattern)
+}
+
+func (noPathValue) Is(target error) bool { return target == ErrNoTenant } //nolint:errorlint // a sentinel
 
 // FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
 // the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.
@@ -79,6 +94,10 @@ func (m *Middleware) identify(r *http.Request) (tenancy.ID, error) {
 		return "", nil
 	}
 	id, err := m.cfg.Identify(r)
+	var e noPathValue
+	if errors.As(err, &e) && !strings.Contains(e.pattern, "{"+e.name) {
+		m.unrouted.Do(func() { m.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, e.Error()) })
+	}
 	if errors.Is(err, ErrNoTenant) {
 		return "", nil
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/pgtenancy/pgtenancy/middleware"
@@ -103,5 +104,24 @@ func TestFirstOfStopsAtAnAnswerOrARefusal(t *testing.T) {
 		if id, err := middleware.FirstOf(c.ids...)(&http.Request{}); id != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
+	}
+}
+
+// Around the router, not the route: every request would be 404, or go without the comparison, and nobody would know why.
+func TestPathValueThatNoPatternHasIsToldOnce(t *testing.T) {
+	t.Parallel()
+	log := new(journal)
+	m := newMiddleware(t, middleware.Config{
+		Public: true, Identify: middleware.FromPathValue("tenant"), Logger: log.logger(),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /t/{tenant}/members", http.HandlerFunc(served))
+	for range 3 {
+		if w := serve(m.Handler(mux), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/t/acme/members", nil)); w.Code != http.StatusNotFound {
+			t.Errorf("%d", w.Code)
+		}
+	}
+	if n := strings.Count(log.String(), "wrap the route's handler"); n != 1 || !strings.Contains(log.String(), `\"tenant\"`) {
+		t.Errorf("told %d times:\n%s", n, log)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -44,6 +45,13 @@ type Config struct {
 	// net/http.CrossOriginProtection; one in the URL ends up in logs.
 	Token func(r *http.Request) string
 
+	// BodyFirst has Handler and Tenant read the body of a request, of so many bytes at most, before they acquire the
+	// lease, and keep it in memory until the handler returns. A larger one is refused with ErrBodyTooLarge, 413. Set it
+	// unless your handlers stream: otherwise a client that sends its body slowly holds its tenant's pool, and as many
+	// such clients as [tenancy.Config.MaxPools] keep everybody else out. Bound the time too, by
+	// [http.Server.ReadTimeout]. Default: the body is left to the handler.
+	BodyFirst int64
+
 	// ErrorHandler answers requests that are refused. Default: WriteProblem.
 	ErrorHandler ErrorHandler
 
@@ -55,7 +63,8 @@ type Config struct {
 // Middleware identifies, authenticates and leases. Its methods have the shape func(http.Handler) http.Handler, which
 // most routers take. It is safe for concurrent use.
 type Middleware struct {
-	cfg Config
+	cfg      Config
+	unrouted sync.Once // has told that FromPathValue is asked where its wildcard is not
 }
 
 // New returns a middleware, or every violation of cfg at once.
@@ -71,6 +80,9 @@ func New(cfg Config) (*Middleware, error) {
 	case cfg.Public && cfg.Verifier != nil:
 		refuse("Verifier: must not be set with Public")
 	}
+	if cfg.BodyFirst < 0 {
+		refuse("BodyFirst: must not be negative")
+	}
 	if cfg.Public && cfg.Identify == nil {
 		refuse("Identify: required with Public")
 	}
@@ -83,7 +95,7 @@ func New(cfg Config) (*Middleware, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Middleware{cfg}, nil
+	return &Middleware{cfg: cfg}, nil
 }
 
 // refuse answers r with err.

@@ -15,10 +15,12 @@ const StatusClientGone = 499
 
 // StatusCode returns the HTTP status that err stands for:
 //
+//	400  a body that is incomplete
 //	401  a token that is missing, expired or invalid; a wrong password, a session that has ended
 //	403  a suspended tenant
 //	404  no tenant, an unknown one, another one than the token's, one that is being deleted or whose sign-up failed
 //	409  an e-mail or id that is taken, a password or row that was changed meanwhile
+//	413  a body larger than Config.BodyFirst
 //	422  a password that the rules do not allow, other wrong input, an idempotency key of another request
 //	429  too many attempts
 //	499  context.Canceled: the client has gone
@@ -41,6 +43,10 @@ func StatusCode(err error) int {
 	case is(err, ErrNoTenant, ErrMisaddressed, ErrTenantMismatch,
 		tenancy.ErrInvalidID, tenancy.ErrNotFound, tenancy.ErrDeleting, tenancy.ErrFailing):
 		return http.StatusNotFound
+	case is(err, ErrBodyTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case is(err, ErrBodyIncomplete):
+		return http.StatusBadRequest
 	case is(err, tenancy.ErrSuspended):
 		return http.StatusForbidden
 	case is(err, tenancy.ErrNotActive, tenancy.ErrProvisioning, tenancy.ErrMoving, tenancy.ErrAtCapacity,

@@ -11,12 +11,21 @@ import (
 // releases it when next returns or panics. The tenant is the one of the identity that Authenticate put there; a request
 // without one is refused, unless the Middleware is public. The request's context governs the wait for the lease.
 //
+// What a client decides the duration of keeps the lease for as long: a body that the handler reads, unless
+// [Config.BodyFirst] has it read before, and an answer that the client is slow to take. A handler whose answers are long
+// may call Release of its lease itself before it writes.
+//
 // The handler must give back connections, rows and transactions before it returns, and must not use the pool after.
 func (m *Middleware) Tenant(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked := r
 		id, err := m.tenant(r)
 		if err != nil {
 			m.refuse(w, r, err)
+			return
+		}
+		if r, err = m.readBody(w, r); err != nil {
+			m.refuse(w, asked, err)
 			return
 		}
 		lease, err := m.cfg.Resolver.Acquire(r.Context(), id)

@@ -51,7 +51,7 @@ func refusesSettings(err error) bool {
 	switch pg.Code {
 	case poolerError,
 		pgerr.UndefinedObject, // no such setting
-		"22023": // invalid_parameter_value
+		"22023":               // invalid_parameter_value
 		return true
 	}
 	return false

@@ -19,7 +19,9 @@ type Config struct {
 	// Base is the configuration that every tenant's pool starts from: TLS, time-outs, tracer, hooks. Make it with
 	// pgxpool.ParseConfig. New copies it. Host, port, database, user and password of a pool come from the tenant's
 	// Endpoint; MaxConns is MaxConnsPerTenant, and MinConns and MinIdleConns are 0. An Endpoint with a host is reached
-	// with the TLS settings of Base's first TCP host, and at no other host. Without a connect time-out it is 5 s.
+	// with the TLS settings of Base's first TCP host, and at no other host. Where Base does not name that host and port
+	// itself, and no require_auth, the server must ask for SCRAM: one that asks for the password itself gets none.
+	// Without a connect time-out it is 5 s.
 	//
 	// Unless its RuntimeParams have them, or the Endpoint is Pooled, a connection gets the settings tcp_keepalives_idle,
 	// tcp_keepalives_interval and tcp_keepalives_count, of 30 s, 10 s and 3, tcp_user_timeout of 60 s and
@@ -28,7 +30,8 @@ type Config struct {
 	Base *pgxpool.Config
 
 	// MaxPools limits how many pools are open at once, leased or not. A pool that is draining counts until it is
-	// closed. Default: 1024.
+	// closed. When all are leased, other tenants wait: do not let a client decide how long a lease is held, by a body that
+	// it sends slowly or an answer that it takes slowly (middleware.Config.BodyFirst). Default: 1024.
 	MaxPools int
 
 	// MaxConnsPerTenant limits the connections of one tenant's pool. Default: 4.

@@ -48,7 +48,8 @@ type Config struct {
 	// Throttle is how fast passwords may be tried and accounts be made.
 	Throttle Throttle
 
-	// Logger is told of sign-ups, sign-ins and refusals by tenant and admin id, never by e-mail. Default: discards.
+	// Logger is told of sign-ups, sign-ins and refusals by tenant and admin id, and by the client's network where nobody
+	// was let in; never by e-mail. Default: discards.
 	Logger *slog.Logger
 }
 

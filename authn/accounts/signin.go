@@ -56,6 +56,8 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 		case <-floor.C:
 		case <-ctx.Done():
 		}
+		// For an e-mail that leads nowhere too: who sprays passwords has to be seen.
+		a.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "wrong e-mail or password", slog.String("from", network(s.Addr)))
 	case errors.Is(err, authn.ErrBusy):
 		a.withdrawn(ctx, admission)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
@@ -153,10 +154,20 @@ func (a *Accounts) admit(ctx context.Context, attempt registry.Attempt) (*regist
 		return nil, err
 	}
 	if admission.Wait > 0 {
-		a.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "attempt throttled", slog.Duration("wait", admission.Wait))
+		a.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "attempt throttled", slog.Duration("wait", admission.Wait),
+			slog.Any("counts", scopes(attempt)))
 		return nil, &ThrottledError{after: admission.Wait}
 	}
 	return admission, nil
+}
+
+// scopes says what an attempt is counted by, and from where it comes, if that is known; never whose e-mail it is.
+func scopes(attempt registry.Attempt) []string {
+	var names []string
+	for _, c := range attempt.Counts {
+		names = append(names, strings.TrimSpace(c.Scope+" "+c.Name))
+	}
+	return names
 }
 
 // settleTimeout bounds what is done about an attempt's count after it, which goes on when its context ends.

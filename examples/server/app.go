@@ -198,7 +198,7 @@ func (a *app) close(ctx context.Context) error {
 // handler returns everything that the program serves.
 func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	mw, err := middleware.New(middleware.Config{
-		Resolver: a.resolver, Verifier: a.verifier, Identify: o.identify, Logger: a.log,
+		Resolver: a.resolver, Verifier: a.verifier, Identify: o.identify, Logger: a.log, BodyFirst: api.MaxBody,
 	})
 	if err != nil {
 		return nil, err
@@ -206,11 +206,11 @@ func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	mux := table{http.NewServeMux(), h.mounted}
 	api.Register(mux, api.Config{
 		Accounts: a.accounts, Profiles: a.profiles, Registry: a.registry, Provisioner: a.provisioner,
-		Middleware: mw, Logger: a.log, Progress: h.progress,
+		Middleware: mw, Logger: a.log, Addr: o.clientAddr, Progress: h.progress,
 	})
 	err = web.Register(mux, web.Config{
 		Accounts: a.accounts, Profiles: a.profiles, Registry: a.registry, Resolver: a.resolver,
-		Verifier: a.verifier, Identify: o.identify, Logger: a.log,
+		Verifier: a.verifier, Identify: o.identify, Logger: a.log, Addr: o.clientAddr,
 	})
 	if err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	mux.Handle("GET /.well-known/jwks.json", a.publicKeys)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
-	return logged(a.log, recovered(a.log, mux)), nil
+	return traced(o.clientAddr, logged(a.log, recovered(a.log, mux))), nil
 }
 
 // ready says whether requests should be sent here: the registry answers and tells of changes, there are connections for

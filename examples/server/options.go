@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
@@ -28,8 +29,9 @@ type hooks struct {
 // options is what the command line and the environment say.
 type options struct {
 	addr        string
-	registry    string                // database of the registry
-	prefix      string                // of tenants' databases
+	registry    string // database of the registry
+	prefix      string // of tenants' databases
+	clientAddr  func(*http.Request) netip.Addr
 	identify    middleware.Identifier // by the church's host; nil: the token alone says which church
 	data        string
 	maxPools    int
@@ -51,6 +53,8 @@ func parseOptions(args []string, p process) (options, error) {
 	f.StringVar(&o.registry, "registry", "pgtenancy_registry", "name of the registry's database")
 	f.StringVar(&o.prefix, "prefix", "tenant_", "beginning of the names of churches' databases")
 	domain := f.String("domain", "", "domain under which each church has a host, ID.domain (default: churches have none)")
+	proxies := f.String("trusted-proxies", "",
+		"addresses or networks of the proxies in front, with commas between, which add to X-Forwarded-For (default: none)")
 	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
 	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")
@@ -63,8 +67,11 @@ func parseOptions(args []string, p process) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
 	}
+	var err error
+	if o.clientAddr, err = clientAddr(*proxies); err != nil {
+		return o, fmt.Errorf("-trusted-proxies: %w", err)
+	}
 	if *domain != "" {
-		var err error
 		if o.identify, err = middleware.FromSubdomain(*domain); err != nil {
 			return o, fmt.Errorf("-domain: %w", err)
 		}

@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, p process) (err error) {
 	}
 	defer func() { err = errors.Join(err, pg.Stop()) }()
 
-	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
+	log := slog.New(tracing{slog.NewJSONHandler(p.stderr, nil)})
 	a, err := newApp(ctx, o, pg.Config(), log, p.hooks)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (a *app) stop(ctx context.Context, server *http.Server) error {
 
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           unchunked(handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second, // a sign-up that waits for a busy server is the longest answer

@@ -77,7 +77,7 @@ func ofSecrets() []mutant {
 		name: "typed fields (a connection string instead)",
 		file: "tenancy/pool.go",
 		old:  "\tcc.Database = ep.Database\n",
-		new:  "\tcc.Database = ep.Database\n\tif other, err := pgconn.ParseConfig(\"dbname=\" + ep.Database); err == nil {\n\t\tcc.Host, cc.Port, cc.Database, cc.RuntimeParams = other.Host, other.Port, other.Database, other.RuntimeParams\n\t}\n",
+		new:  "\tcc.Database = ep.Database\n\tif other, err := pgx.ParseConfig(\"dbname=\" + ep.Database); err == nil {\n\t\tcc.Host, cc.Port, cc.Database, cc.RuntimeParams = other.Host, other.Port, other.Database, other.RuntimeParams\n\t}\n",
 		test: "./tenancy TestHostileRowReachesNoOtherAddressAndSetsNothing",
 	}, {
 		name: "a role without attributes (NOCREATEDB, NOCREATEROLE)",

@@ -4,8 +4,8 @@ func ofServer() []mutant {
 	return []mutant{{
 		name: "the host of a request to the example's API",
 		file: "examples/server/app.go",
-		old:  "Verifier: a.verifier, Identify: o.identify, Logger: a.log,\n\t})\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tmux := table",
-		new:  "Verifier: a.verifier, Logger: a.log,\n\t})\n\tif err != nil {\n\t\treturn nil, err\n\t}\n\tmux := table",
+		old:  "Verifier: a.verifier, Identify: o.identify, Logger: a.log, BodyFirst: api.MaxBody,\n\t})\n",
+		new:  "Verifier: a.verifier, Logger: a.log, BodyFirst: api.MaxBody,\n\t})\n",
 		test: "./examples/server TestNoRequestCrossesTenants",
 	}, {
 		name: "the host of a request for a page",

@@ -3,6 +3,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
@@ -11,7 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// Config is what the API works with. Every field but Progress is required.
+// Config is what the API works with. Every field but Progress is required. Middleware should have BodyFirst, MaxBody: what
+// is leased here reads bodies.
 type Config struct {
 	Accounts    *accounts.Accounts
 	Profiles    accounts.Profiles
@@ -19,6 +21,9 @@ type Config struct {
 	Provisioner *provision.Provisioner
 	Middleware  *middleware.Middleware
 	Logger      *slog.Logger
+
+	// Addr tells the address of a client, for attempts to be counted by; the zero one if it is not known.
+	Addr func(r *http.Request) netip.Addr
 
 	// Progress is told when each step of a sign-up begins. Nil: no one is.
 	Progress func(r *http.Request, step string)

@@ -24,13 +24,13 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 		LastName   string `json:"lastName"`
 		ChurchName string `json:"churchName"`
 	}
-	if err := decode(w, r, &in); err != nil {
+	if err := decodeUpTo(maxCredentials, w, r, &in); err != nil {
 		return err
 	}
 	session, err := a.cfg.Accounts.SignUp(r.Context(), accounts.SignUp{
 		Email: in.Email, Password: in.Password,
 		FirstName: in.FirstName, LastName: in.LastName, Organization: in.ChurchName,
-		IdempotencyKey: r.Header.Get("Idempotency-Key"), Addr: ClientAddr(r), UserAgent: r.UserAgent(),
+		IdempotencyKey: r.Header.Get("Idempotency-Key"), Addr: a.cfg.Addr(r), UserAgent: r.UserAgent(),
 		Progress: func(step string) {
 			if a.cfg.Progress != nil {
 				a.cfg.Progress(r, step)
@@ -40,7 +40,7 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return encode(w, http.StatusCreated, newSession(session))
+	return encode(w, r, http.StatusCreated, newSession(session))
 }
 
 func (a *api) login(w http.ResponseWriter, r *http.Request) error {
@@ -48,25 +48,25 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 		Email    string `json:"email"`
 		Password string `json:"password"`
 	}
-	if err := decode(w, r, &in); err != nil {
+	if err := decodeUpTo(maxCredentials, w, r, &in); err != nil {
 		return err
 	}
 	tenant, _ := middleware.Addressed(r.Context())
 	session, err := a.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
-		Email: in.Email, Password: in.Password, Tenant: tenant, Addr: ClientAddr(r),
+		Email: in.Email, Password: in.Password, Tenant: tenant, Addr: a.cfg.Addr(r),
 		UserAgent: r.UserAgent(),
 	})
 	if err != nil {
 		return err
 	}
-	return encode(w, http.StatusOK, newSession(session))
+	return encode(w, r, http.StatusOK, newSession(session))
 }
 
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		RefreshToken string `json:"refreshToken"`
 	}
-	if err := decode(w, r, &in); err != nil {
+	if err := decodeUpTo(maxCredentials, w, r, &in); err != nil {
 		return err
 	}
 	session, err := a.cfg.Accounts.Refresh(r.Context(), in.RefreshToken)
@@ -76,7 +76,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	if tenant, addressed := middleware.Addressed(r.Context()); addressed && tenant != session.Tenant.ID {
 		return registry.ErrInvalidSession
 	}
-	return encode(w, http.StatusOK, newSession(session))
+	return encode(w, r, http.StatusOK, newSession(session))
 }
 
 func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
@@ -100,7 +100,7 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request) error {
 		Current string `json:"currentPassword"`
 		New     string `json:"newPassword"`
 	}
-	if err := decode(w, r, &in); err != nil {
+	if err := decodeUpTo(maxCredentials, w, r, &in); err != nil {
 		return err
 	}
 	err := a.cfg.Accounts.ChangePassword(r.Context(), id, in.Current, in.New)
@@ -135,7 +135,7 @@ func (a *api) me(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return encode(w, http.StatusOK, map[string]any{
+	return encode(w, r, http.StatusOK, map[string]any{
 		"admin": newAdmin(profile), "church": newChurch(t.Tenant, t.Organization),
 	})
 }

@@ -21,6 +21,6 @@ func say(s church.Conversations) handler {
 			return err
 		}
 		said, err := s.Say(r.Context(), db, r.PathValue("id"), id.Subject, in)
-		return answer(w, http.StatusCreated, said, err)
+		return answer(w, r, http.StatusCreated, said, err)
 	})
 }

@@ -11,14 +11,26 @@ import (
 	"unicode/utf8"
 
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const maxBody = 1 << 20
+const (
+	// MaxBody is the largest body that the API reads, in bytes.
+	MaxBody = 1 << 20
+
+	// maxCredentials is the largest body with a password or a token. Everybody may send such a body.
+	maxCredentials = 4 << 10
+)
 
 // decode reads the one JSON object of the body into to. It refuses text that is not UTF-8 or has the character U+FFFD,
 // which encoding/json puts in the place of what is not: many passwords would be one.
 func decode(w http.ResponseWriter, r *http.Request, to any) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	return decodeUpTo(MaxBody, w, r, to)
+}
+
+// decodeUpTo is decode of a body of at most limit bytes.
+func decodeUpTo(limit int64, w http.ResponseWriter, r *http.Request, to any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return decodeError(err)
 	}
@@ -74,11 +86,15 @@ func word(value string) string {
 	return kind
 }
 
-// encode answers with a JSON object.
-func encode(w http.ResponseWriter, status int, v any) error {
+// encode answers with a JSON object. It gives the lease of r back before: how long the client takes to read is not the
+// tenant's business.
+func encode(w http.ResponseWriter, r *http.Request, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
+	}
+	if lease, ok := tenancy.FromContext(r.Context()); ok {
+		lease.Release()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

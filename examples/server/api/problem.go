@@ -27,8 +27,8 @@ func problemOf(err error) (status int, title, detail string) {
 	switch {
 	case is(errMalformed):
 		return http.StatusBadRequest, "Malformed body", "The body must be one JSON object."
-	case is(errTooLarge):
-		return http.StatusRequestEntityTooLarge, "Body too large", "The body must not be larger than 1 MiB."
+	case is(errTooLarge), is(middleware.ErrBodyTooLarge):
+		return http.StatusRequestEntityTooLarge, "Body too large", "The body must not be larger than 1 MiB, or 4 KiB with a password or a token."
 	case is(errNoRoute), is(church.ErrNotFound):
 		return http.StatusNotFound, http.StatusText(http.StatusNotFound), ""
 	case is(errMethod):

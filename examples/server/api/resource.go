@@ -42,11 +42,11 @@ func resource[T record, In any](a *api, mux Mux, path string, s service[T, In]) 
 			return err
 		}
 		made, err := s.Create(r.Context(), db, in)
-		return answer(w, http.StatusCreated, made, err)
+		return answer(w, r, http.StatusCreated, made, err)
 	}))
 	route("GET "+path+"/{id}", onPool(func(w http.ResponseWriter, r *http.Request, db *pgxpool.Pool) error {
 		found, err := s.Get(r.Context(), db, r.PathValue("id"))
-		return answer(w, http.StatusOK, found, err)
+		return answer(w, r, http.StatusOK, found, err)
 	}))
 	route("PUT "+path+"/{id}", onPool(func(w http.ResponseWriter, r *http.Request, db *pgxpool.Pool) error {
 		var in In
@@ -54,7 +54,7 @@ func resource[T record, In any](a *api, mux Mux, path string, s service[T, In]) 
 			return err
 		}
 		changed, err := s.Update(r.Context(), db, r.PathValue("id"), in)
-		return answer(w, http.StatusOK, changed, err)
+		return answer(w, r, http.StatusOK, changed, err)
 	}))
 	route("DELETE "+path+"/{id}", onPool(func(w http.ResponseWriter, r *http.Request, db *pgxpool.Pool) error {
 		if err := s.Delete(r.Context(), db, r.PathValue("id")); err != nil {
@@ -96,7 +96,7 @@ func list[T record](read func(r *http.Request, db *pgxpool.Pool, after church.Cu
 			return err
 		}
 		items, err := read(r, db, after, limit+1)
-		return answer(w, http.StatusOK, cut(items, limit), err)
+		return answer(w, r, http.StatusOK, cut(items, limit), err)
 	})
 }
 
@@ -131,9 +131,9 @@ func parseLimit(s string) (int, error) {
 	return n, nil
 }
 
-func answer(w http.ResponseWriter, status int, v any, err error) error {
+func answer(w http.ResponseWriter, r *http.Request, status int, v any, err error) error {
 	if err != nil {
 		return err
 	}
-	return encode(w, status, v)
+	return encode(w, r, status, v)
 }

@@ -41,7 +41,7 @@ func (a *api) listSessions(w http.ResponseWriter, r *http.Request) error {
 			views[i].Address = s.Client.Addr.String()
 		}
 	}
-	return encode(w, http.StatusOK, map[string]any{"sessions": views})
+	return encode(w, r, http.StatusOK, map[string]any{"sessions": views})
 }
 
 // endSession does not know of a session that is another's.

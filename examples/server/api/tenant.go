@@ -21,7 +21,7 @@ func tenant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t := lease.Tenant()
-	return encode(w, http.StatusOK, map[string]string{
+	return encode(w, r, http.StatusOK, map[string]string{
 		"id": t.ID.String(), "database": t.Endpoint.Database, "currentDatabase": current, "schemaHash": t.SchemaHash,
 	})
 }
@@ -38,7 +38,7 @@ func (a *api) deleteChurch(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Password string `json:"password"`
 	}
-	if err := decode(w, r, &in); err != nil {
+	if err := decodeUpTo(maxCredentials, w, r, &in); err != nil {
 		return err
 	}
 	err := a.cfg.Accounts.CheckPassword(r.Context(), id, in.Password)

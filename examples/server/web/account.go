@@ -61,7 +61,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
 		FirstName: r.PostFormValue("firstName"), LastName: r.PostFormValue("lastName"),
 		Organization: r.PostFormValue("churchName"), IdempotencyKey: r.PostFormValue("key"),
-		Addr: api.ClientAddr(r), UserAgent: r.UserAgent(),
+		Addr: s.cfg.Addr(r), UserAgent: r.UserAgent(),
 	})
 	if err == nil {
 		s.begin(w, r, session)
@@ -95,7 +95,7 @@ func (s *site) signInForm(w http.ResponseWriter, r *http.Request) {
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	tenant, _ := middleware.Addressed(r.Context())
 	session, err := s.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
-		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Tenant: tenant, Addr: api.ClientAddr(r),
+		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Tenant: tenant, Addr: s.cfg.Addr(r),
 		UserAgent: r.UserAgent(),
 	})
 	switch {

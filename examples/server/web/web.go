@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/api"
@@ -25,6 +26,9 @@ type Config struct {
 	Resolver *tenancy.Resolver
 	Verifier middleware.Verifier
 	Logger   *slog.Logger
+
+	// Addr tells the address of a client, for attempts to be counted by; the zero one if it is not known.
+	Addr func(r *http.Request) netip.Addr
 
 	// Identify says which church a request addresses. Nil: the session alone decides.
 	Identify middleware.Identifier

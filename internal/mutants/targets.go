@@ -1,0 +1,68 @@
+package main
+
+// ofTargets returns the mutants of where a password may go, and of what clients decide.
+func ofTargets() []mutant {
+	return []mutant{{
+		name: "the signature of a server's address",
+		file: "registry/address.go",
+		old:  "return hmac.Equal([]byte(mac), []byte(signAddress(key, s)))",
+		new:  "return true",
+		test: "./registry TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved",
+	}, {
+		name: "the server's name in the signature of its address",
+		file: "registry/address.go",
+		old: `s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort)
+	return strconv`,
+		new: `"", s.Host, s.Port, s.PooledHost, s.PooledPort)
+	return strconv`,
+		test: "./registry TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved",
+	}, {
+		name: "no new tenant on a server that is not signed",
+		file: "registry/placement.go",
+		old:  "case err != nil:\n\t\t\trefused = err",
+		new:  "case err != nil && false:\n\t\t\trefused = err",
+		test: "./registry TestAttackerWhoWritesAnAddressToTheRegistryGetsNoNewTenant",
+	}, {
+		name: "no administrator's connection to a server that is not signed",
+		file: "provision/connect.go",
+		old:  "if err := server.Verify(); err != nil {",
+		new:  "if err := server.Verify(); err != nil && false {",
+		test: "./provision TestAttackerWhoMovesAServerInTheRegistryGetsNoPassword",
+	}, {
+		name: "SCRAM where the configuration does not name the server",
+		file: "internal/pgtarget/pgtarget.go",
+		old:  "c.RequireAuth = DefaultRequireAuth",
+		new:  "_ = DefaultRequireAuth",
+		test: "./tenancy TestAttackerWhoseServerAsksForThePasswordGetsNone",
+	}, {
+		name: "no TCP host where only sockets are named",
+		file: "internal/pgtarget/pgtarget.go",
+		old:  "\tif first < 0 {\n\t\treturn nil, ErrTLSUndecided\n\t}\n",
+		new:  "\tif first < 0 {\n\t\tfirst = 0\n\t}\n",
+		test: "./internal/pgtarget TestHostsThatNoConfigurationDecidesAreRefused",
+	}, {
+		name: "directories on the way to a keys file",
+		file: "registry/keyfile_unix.go",
+		old:  "info.Mode().Perm()&0o022 != 0 && (",
+		new:  "info.Mode().Perm()&0o002 != 0 && (",
+		test: "./registry TestAttackerOnTheMachineCannotPutAKeyFileInPlace",
+	}, {
+		name: "a FIFO does not hang",
+		file: "registry/keyfile_unix.go",
+		old:  "|syscall.O_NONBLOCK",
+		new:  "",
+		test: "./registry TestAttackerOnTheMachineCannotPutAKeyFileInPlace",
+	}, {
+		name: "the body before the lease",
+		file: "middleware/body.go",
+		old:  "if m.cfg.BodyFirst == 0 ||",
+		new:  "if m.cfg.BodyFirst >= 0 ||",
+		test: "./middleware TestAttackerWhoSendsABodySlowlyHoldsNoLease",
+	}, {
+		name: "a client's address from the end of the list",
+		file: "middleware/clientaddr.go",
+		old:  "return list[:i], strings.Trim(list[i+1:], \" \\t\")",
+		new:  "return list[i+1:], strings.Trim(list[:i], \" \\t\")",
+		test: "./middleware TestClientsAddressIsTheLastThatIsNoProxys",
+	}}
+}
