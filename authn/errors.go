@@ -27,8 +27,9 @@ var (
 
 	// ErrPasswordContext is returned by Check and Hash for a password that is made of names: see [Hasher.Check].
 	ErrPasswordContext error = &passwordError{
-		"authn: password made of names", "must have at least " + strconv.Itoa(MinPasswordLength) + " characters besides " +
-			"your organization's name, your e-mail address and the name of this service",
+		"authn: password made of names",
+		"must have at least " + strconv.Itoa(MinPasswordLength) + " characters besides your organization's name, " +
+			"your e-mail address and the name of this service",
 	}
 
 	// ErrPasswordBreached is returned by Hash for a password that HasherConfig.Breached knows.

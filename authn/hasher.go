@@ -23,8 +23,8 @@ type HasherConfig struct {
 	// Threads is argon2id's parallelism, at most 4. Default: 1.
 	Threads uint8
 
-	// Concurrency is how many hashes run at once; each takes MemoryKiB and a CPU. Default: half of GOMAXPROCS, at least 1,
-	// so that a flood of sign-ins leaves CPUs to everything else (experiment S5 of docs/experiments.md).
+	// Concurrency is how many hashes run at once; each takes MemoryKiB and a CPU. Default: half of GOMAXPROCS, at
+	// least 1, so that a flood of sign-ins leaves CPUs to everything else (experiment S5 of docs/experiments.md).
 	Concurrency int
 
 	// Queue is how many callers may wait for a hash to end. Default: 64. Negative: none.
@@ -36,10 +36,11 @@ type HasherConfig struct {
 	// ContextWords are names that a password must not be made of, such as the service's: see Check. Default: none.
 	ContextWords []string
 
-	// Breached reports whether password is known from a breach, of which others keep lists (OWASP ASVS 5.0, 6.2.12). Hash
-	// calls it, in up to 16 calls at once, under a context that ends after 2 s, when it must return. Where it returns an
-	// error, or 16 are under way for as long, the password is accepted: that the list cannot be asked must not keep people
-	// from signing up. Its own log can tell. It must not pass the password on, nor a whole hash of it. Default: none.
+	// Breached reports whether password is known from a breach, of which others keep lists (OWASP ASVS 5.0, 6.2.12).
+	// Hash calls it, in up to 16 calls at once, under a context that ends after 2 s, when it must return. Where it
+	// returns an error, or 16 are under way for as long, the password is accepted: that the list cannot be asked must
+	// not keep people from signing up. Its own log can tell. It must not pass the password on, nor a whole hash of it.
+	// Default: none.
 	Breached func(ctx context.Context, password string) (bool, error)
 }
 
@@ -138,14 +139,14 @@ type Match struct {
 	OK bool
 
 	// Rehash says that the password is right and its stored hash is bcrypt or has weaker parameters than the Hasher's.
-	// The caller should store a new one, which Rehash makes, where the stored one is still the one that was verified: a password may be
-	// changed meanwhile. That the new one cannot be made must not fail the sign-in.
+	// The caller should store a new one, which Rehash makes, where the stored one is still the one that was verified:
+	// a password may be changed meanwhile. That the new one cannot be made must not fail the sign-in.
 	Rehash bool
 }
 
 // Verify checks password against encoded, an argon2id or bcrypt hash, with exactly one run of a key derivation. It
-// returns ErrInvalidHash if encoded is neither, or has not a key of 32 bytes, or would cost more than a hash may (64 MiB,
-// 10 passes, 4 threads; bcrypt cost 14), and ErrBusy as Hash does. ctx governs the wait as it does there.
+// returns ErrInvalidHash if encoded is neither, or has not a key of 32 bytes, or would cost more than a hash may (64
+// MiB, 10 passes, 4 threads; bcrypt cost 14), and ErrBusy as Hash does. ctx governs the wait as it does there.
 //
 // A password longer than MaxPasswordLength matches nothing. Neither does, in bcrypt, one that bcrypt cannot tell from
 // another: one of more than 72 bytes, of which it sees the first 72, or with a NUL.

@@ -18,7 +18,8 @@ const (
 	// ever cut off.
 	MaxPasswordLength = 1024
 
-	// minContextWord is the shortest word, in characters, that does not count in a password. Shorter ones are parts of others.
+	// minContextWord is the shortest word, in characters, that does not count in a password. Shorter ones are parts of
+	// others.
 	minContextWord = 4
 
 	// breachedTimeout bounds HasherConfig.Breached, and breachedCalls how many calls of it are under way.
@@ -26,8 +27,8 @@ const (
 	breachedCalls   = 16
 )
 
-// commonText is the 10,000 commonest passwords of at least MinPasswordLength characters, in lower case and each on a line of
-// its own, the commonest first: see NOTICE. A few follow that other lists begin with.
+// commonText is the 10,000 commonest passwords of at least MinPasswordLength characters, in lower case and each on a
+// line of its own, the commonest first: see NOTICE. A few follow that other lists begin with.
 //
 //go:embed common.txt
 var commonText string
@@ -42,14 +43,14 @@ func commonPasswords() map[string]struct{} {
 
 // Check applies the rules for a new password, and does no I/O. It returns
 //
-//   - [ErrPasswordInvalid] if password is not UTF-8 or has the character U+FFFD: what decodes JSON replaces every byte that
-//     is not UTF-8 by it, and makes many passwords one;
-//   - [ErrPasswordTooLong] over MaxPasswordLength bytes, and [ErrPasswordTooShort] under MinPasswordLength characters, where
-//     spaces at the ends and characters that cannot be seen do not count;
-//   - [ErrPasswordCommon] if it is one of the 10,000 commonest, in whatever case;
+//   - [ErrPasswordInvalid] if password is not UTF-8 or has the character U+FFFD: what decodes JSON replaces every byte
+//     that is not UTF-8 by it, and makes many passwords one;
+//   - [ErrPasswordTooLong] over MaxPasswordLength bytes, and [ErrPasswordTooShort] under MinPasswordLength characters,
+//     where spaces at the ends and characters that cannot be seen do not count;
+//   - [ErrPasswordCommon] if it is one of the 10,000 commonest, in any case;
 //   - [ErrPasswordContext] if fewer than MinPasswordLength characters are left without the words of
-//     HasherConfig.ContextWords and of about. These are names that are known of the user: the organization's, the e-mail
-//     address. Each is cut into words, of which those of four characters and more count, in whatever case.
+//     HasherConfig.ContextWords and of about. These are names that are known of the user: the organization's, the
+//     e-mail address. Each is cut into words, of which those of four characters and more count, in any case.
 //
 // There are no rules on which characters a password must have (ASVS 6.2.5).
 func (h *Hasher) Check(password string, about ...string) error {

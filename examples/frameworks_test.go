@@ -86,7 +86,9 @@ func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 		{"one buffer", overBuffer},
 	} {
 		t.Run(tr.name, func(t *testing.T) {
-			r, err := tenancy.New(tenancy.Config{Directory: f, Base: f.base, Fence: true, MaxConns: 60, MaxPools: pgtest.Size(6, 49)})
+			r, err := tenancy.New(tenancy.Config{
+				Directory: f, Base: f.base, Fence: true, MaxConns: 60, MaxPools: pgtest.Size(6, 49),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +160,7 @@ func overFastHTTP(t *testing.T, r *tenancy.Resolver) func(tenancy.ID) (string, e
 	t.Helper()
 	server := &fasthttp.Server{Handler: func(c *fasthttp.RequestCtx) {
 		path := c.Path()[1:]
-		id := tenancy.ID(unsafe.String(&path[0], len(path))) // as fiber's c.Params is made
+		id := tenancy.ID(unsafe.String(&path[0], len(path))) //nolint:gosec // as fiber's c.Params is made
 		err := r.AcquireFunc(context.Background(), id, func(ctx context.Context, pool *pgxpool.Pool) error {
 			name, err := database(ctx, pool)
 			c.SetBodyString(name)

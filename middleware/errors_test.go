@@ -115,7 +115,7 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 		for _, name := range exportedErrors(t, filepath.Join("..", dir)) {
 			seen++
 			if _, ok := known[filepath.Base(dir)+"."+name]; !ok {
-				t.Errorf("%s.%s has no answer here: give it an HTTPStatus, or 500 in this table if no client can mend it",
+				t.Errorf("%s.%s has no answer: give it an HTTPStatus, or 500 in this table if no client can mend it",
 					filepath.Base(dir), name)
 			}
 		}

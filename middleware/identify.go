@@ -14,11 +14,12 @@ import (
 // what it addresses.
 type Identifier func(r *http.Request) (tenancy.ID, error)
 
-// FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value must
-// be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route: wrap the
-// route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below the wildcard, and
-// not with Use at the root, where no wildcard has a value yet and every request is one that names no tenant. Other routers
-// keep their wildcards elsewhere: write an Identifier that calls [tenancy.ParseID] with what theirs returns.
+// FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value
+// must be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route:
+// wrap the route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below
+// the wildcard, and not with Use at the root, where no wildcard has a value yet and every request is one that names no
+// tenant. Other routers keep their wildcards elsewhere: write an Identifier that calls [tenancy.ParseID] with what
+// theirs returns.
 func FromPathValue(name string) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
 		value := r.PathValue(name)

@@ -39,10 +39,10 @@ func (p Problem) Write(w http.ResponseWriter) {
 	_, _ = w.Write(body) // the client may have gone
 }
 
-// WriteProblem answers r with a problem of err's [StatusCode]. It writes no text of err, which belongs into a log. A 401
-// says how to authenticate (RFC 6750 section 3), a 429 or 503 when to try again: after what a method
-// RetryAfter() time.Duration of err says, or a second, and up to half as much again or two seconds more, so that clients
-// do not come back all at once. The fields of wrong input are those that a method InvalidFields() map[string]string of err
+// WriteProblem answers r with a problem of err's [StatusCode]. It writes no text of err, which belongs into a log. A
+// 401 says how to authenticate (RFC 6750 section 3), a 429 or 503 when to try again: after what a method RetryAfter()
+// time.Duration of err says, or a second, and up to half as much again or two seconds more, so that clients do not
+// come back all at once. The fields of wrong input are those that a method InvalidFields() map[string]string of err
 // lists, and the detail is what a method ProblemDetail() string returns; both are for the client to read.
 //
 // If the client has gone, it writes nothing, and panics with [http.ErrAbortHandler], so that net/http sends nothing
@@ -89,8 +89,8 @@ func retryAfter(err error) int {
 	return int((after + time.Second - 1) / time.Second)
 }
 
-// detail helps where the client may know: these states are told to who has a token for the tenant, and with Config.Public to
-// everybody, as it is to everybody that an active tenant serves.
+// detail helps where the client may know: these states are told to who has a token for the tenant, and with
+// Config.Public to everybody, as it is to everybody that an active tenant serves.
 func detail(err error) string {
 	switch {
 	case errors.Is(err, tenancy.ErrSuspended):

@@ -9,8 +9,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// StatusClientGone is the StatusCode of context.Canceled. It is no status of HTTP, is for logs and metrics, and is never
-// sent.
+// StatusClientGone is the StatusCode of context.Canceled. It is no status of HTTP, is for logs and metrics, and is
+// never sent.
 const StatusClientGone = 499
 
 // StatusCode returns the HTTP status that err stands for:
@@ -27,8 +27,8 @@ const StatusClientGone = 499
 //	     or has no server with room, a sign-up that failed
 //	500  anything else; 200 for nil
 //
-// An error says its own with a method HTTPStatus() int, which goes before all of these. The errors of packages registry,
-// provision and accounts do, and so may yours.
+// An error says its own with a method HTTPStatus() int, which goes before all of these. The errors of packages
+// registry, provision and accounts do, and so may yours.
 func StatusCode(err error) int {
 	var own interface{ HTTPStatus() int }
 	switch {

@@ -175,7 +175,7 @@ func (g *gate) endSessions(ctx context.Context) error {
 		rows, _ := g.conn.Query(ctx, `
 			SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.objid
 			WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
-			  AND d.datname = $1`, g.t.Endpoint.Database)
+			  AND d.datname = $1::text`, g.t.Endpoint.Database)
 		holders, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 		if err != nil {
 			return err
@@ -202,7 +202,7 @@ func (g *gate) terminate(ctx context.Context) (int, error) {
 		SELECT a.pid, r.rolname::text, coalesce(a.datname, '')::text, '',
 			CASE WHEN `+mayTerminate+` THEN pg_terminate_backend(a.pid) END IS NOT NULL
 		FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-		WHERE r.rolname = $3 AND (NOT $4 OR a.datname = $5) OR a.datname = $5 AND `+tenantRole,
+		WHERE r.rolname = $3::text AND (NOT $4::bool OR a.datname = $5::text) OR a.datname = $5::text AND `+tenantRole,
 		g.p.names.groupRole(), g.p.cfg.SharedRole, g.t.Endpoint.User, g.shared(), g.t.Endpoint.Database)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[backend])
 	if err != nil {

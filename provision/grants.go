@@ -95,9 +95,9 @@ func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) er
 	defer disconnect(conn)
 	var whole bool
 	err = conn.QueryRow(ctx, `
-		SELECT has_schema_privilege($1, 'public', 'USAGE') AND count(DISTINCT defaclobjtype) = 3
+		SELECT has_schema_privilege($1::name, 'public', 'USAGE') AND count(DISTINCT defaclobjtype) = 3
 		FROM pg_default_acl, aclexplode(defaclacl)
-		WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole AND grantee = $1::regrole
+		WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole AND grantee = $1::text::regrole
 		  AND defaclobjtype IN ('n', 'r', 'S')`,
 		role).Scan(&whole)
 	if err != nil || whole {
@@ -140,7 +140,7 @@ func grantsIn(ctx context.Context, cfg *pgx.ConnConfig, role string) ([]string, 
 			UNION ALL SELECT typacl, '', 'TYPE ' || oid::regtype FROM pg_type
 			UNION ALL SELECT srvacl, '', format('FOREIGN SERVER %I', srvname) FROM pg_foreign_server
 		) o (acl, columns, object) CROSS JOIN aclexplode(acl) x
-		WHERE x.grantee = $1::regrole`, role)
+		WHERE x.grantee = $1::text::regrole`, role)
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 

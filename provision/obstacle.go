@@ -33,20 +33,20 @@ func (e *InUseError) Error() string {
 // checkUnused returns an *InUseError if DROP DATABASE would refuse.
 func checkUnused(ctx context.Context, conn *pgx.Conn, database string) error {
 	return inUse(ctx, conn, database, `
-		SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE database = $1
+		SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE database = $1::text
 		UNION ALL
 		SELECT 'replication slot ' || quote_ident(slot_name) || ' that is active' FROM pg_replication_slots
-		WHERE database = $1 AND slot_type = 'logical' AND active
+		WHERE database = $1::text AND slot_type = 'logical' AND active
 		UNION ALL
 		SELECT 'subscription ' || quote_ident(subname) FROM pg_subscription
-		WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1)`, database)
+		WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1::text)`, database)
 }
 
 // checkPrepared returns an *InUseError if the tenant's role has a prepared transaction, which holds its locks without a
 // session.
 func (p *Provisioner) checkPrepared(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) error {
 	return inUse(ctx, conn, e.Database,
-		`SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE owner = $1`, e.User)
+		`SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE owner = $1::text`, e.User)
 }
 
 func inUse(ctx context.Context, conn *pgx.Conn, database, sql, arg string) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/connstring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -39,7 +40,10 @@ func New(cfg Config) (*Provisioner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Admin = cfg.Admin.Copy()
+	var err error
+	if cfg.Admin, err = connstring.Remove(cfg.Admin); err != nil { // a Schema gets configurations that come from it
+		return nil, fmt.Errorf("provision: Config.Admin: %w", redact(err))
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"

@@ -20,9 +20,9 @@ const repairs = `array_remove(ARRAY[
 	(SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', d.datname)
 	 WHERE EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0)),
 	(SELECT format('REVOKE ALL ON DATABASE %I FROM %s', d.datname, string_agg(DISTINCT quote_ident(x.rolname), ', '))
-	 FROM aclexplode(d.datacl) a JOIN pg_roles x ON x.oid = a.grantee AND x.oid <> r.oid AND x.rolname <> $2
+	 FROM aclexplode(d.datacl) a JOIN pg_roles x ON x.oid = a.grantee AND x.oid <> r.oid AND x.rolname <> $2::text
 	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
-	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1
+	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1::text
 	 WHERE x.rolname <> current_user HAVING count(*) > 0),
 	(SELECT format('COMMENT ON DATABASE %I IS $mark', d.datname) WHERE shobj_description(d.oid, 'pg_database') IS NULL),
 	(SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true', d.datname) WHERE NOT d.datallowconn),
@@ -32,11 +32,11 @@ const repairs = `array_remove(ARRAY[
 	(SELECT format('GRANT %I TO %I', $1::text, r.rolname)
 		|| CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END
 	 WHERE r.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-		WHERE g.rolname = $1 AND m.member = r.oid)),
+		WHERE g.rolname = $1::text AND m.member = r.oid)),
 	(SELECT format('REVOKE %I FROM %s', r.rolname, string_agg(DISTINCT quote_ident(x.rolname), ', '))
 	 FROM pg_auth_members own JOIN pg_roles x ON x.oid = own.member AND x.rolname <> current_user
 	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
-	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1
+	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1::text
 	 WHERE own.roleid = r.oid HAVING count(*) > 0)
 	], NULL)`
 
@@ -109,8 +109,8 @@ func (r *pass) repairWall(ctx context.Context, id tenancy.ID) error {
 // repairs returns the statements that the wall needs.
 func (g *gate) repairs(ctx context.Context) ([]string, error) {
 	var statements []string
-	err := g.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5
-		WHERE d.datname = $4`, g.p.names.groupRole(), g.p.cfg.SharedRole, g.p.cfg.TenantConnLimit,
+	err := g.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text
+		WHERE d.datname = $4::text`, g.p.names.groupRole(), g.p.cfg.SharedRole, g.p.cfg.TenantConnLimit,
 		g.t.Endpoint.Database, g.ownRole()).Scan(&statements)
 	return statements, err
 }

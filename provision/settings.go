@@ -20,7 +20,7 @@ func (r *pass) reportSettings(ctx context.Context, conns map[string]*pgx.Conn) e
 	var errs []error
 	for server, conn := range conns {
 		rows, _ := conn.Query(ctx, `
-			SELECT $3, r.rolname::text, coalesce(d.datname, '')::text, split_part(c, '=', 1)
+			SELECT $3::text, r.rolname::text, coalesce(d.datname, '')::text, split_part(c, '=', 1)
 			FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
 			CROSS JOIN unnest(s.setconfig) c
 			WHERE `+tenantRole+`

@@ -80,7 +80,7 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), true),
 		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
-			LEFT JOIN pg_roles s ON s.rolname = $2
+			LEFT JOIN pg_roles s ON s.rolname = $2::text
 		WHERE starts_with(d.datname::text, $4::text)`,
 		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
 	names := listing{}

@@ -26,13 +26,13 @@ type TerminatedSession struct {
 
 // tenantRole is the condition that r, of pg_roles, is a role of tenants: a direct member of the group $1, or the shared
 // role $2. The administrator may be a member too, by way of tenants' roles, or as the one who made the group.
-const tenantRole = `(r.rolname = $2 OR EXISTS (
+const tenantRole = `(r.rolname = $2::text OR EXISTS (
 		SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-		WHERE g.rolname = $1 AND m.member = r.oid AND NOT m.admin_option))
+		WHERE g.rolname = $1::text AND m.member = r.oid AND NOT m.admin_option))
 	AND NOT r.rolsuper AND r.rolname <> current_user`
 
 // mayTerminate is the condition that the administrator may end sessions of r.
-const mayTerminate = `(pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))`
+const mayTerminate = `(pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_backend'::name, 'USAGE'))`
 
 // findBlockers finds sessions of tenants' roles that keep others from their work, and ends them if $3 says so. $4 is a
 // role whose open changes of a shared catalogue count, whether they block anybody or not.
@@ -57,7 +57,7 @@ const findBlockers = `
 		SELECT l.pid, 'holds a change of a shared catalogue open'
 		FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 		WHERE l.locktype = 'relation' AND l.database = 0 AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
-		  AND a.usename = $4
+		  AND a.usename = $4::text
 		UNION ALL (
 		SELECT a.pid, 'holds back the queue of notifications'
 		FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
@@ -71,7 +71,7 @@ const findBlockers = `
 		GROUP BY a.pid, a.datname, r.oid, r.rolname
 	)
 	SELECT pid, rolname::text, coalesce(datname, '')::text, reason,
-		CASE WHEN $3 AND ` + mayTerminate + ` THEN pg_terminate_backend(pid) END IS NOT NULL
+		CASE WHEN $3::bool AND ` + mayTerminate + ` THEN pg_terminate_backend(pid) END IS NOT NULL
 	FROM found r`
 
 // endBlockers ends sessions of tenants' roles that keep others from their work, and says which; with looks it only
@@ -79,8 +79,11 @@ const findBlockers = `
 func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, role string, looks bool) (
 	[]TerminatedSession, error,
 ) {
-	const prepared = pgx.QueryExecModeCacheStatement // planning takes far longer than a look
-	rows, _ := conn.Query(ctx, findBlockers, prepared, p.names.groupRole(), p.cfg.SharedRole, !looks, role)
+	const name = "pgtenancy_blockers" // prepared once for a session: planning takes far longer than a look
+	if _, err := conn.Prepare(ctx, name, findBlockers); err != nil {
+		return nil, err
+	}
+	rows, _ := conn.Query(ctx, name, p.names.groupRole(), p.cfg.SharedRole, !looks, role)
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[backend])
 	if err != nil {
 		return nil, err
@@ -135,12 +138,12 @@ type backend struct {
 // end ends the session after the administrator has got the right to.
 func (b backend) end(ctx context.Context, conn *pgx.Conn) error {
 	if err := joinRole(ctx, conn, b.Role); err != nil {
-		return fmt.Errorf("end a session of role %q: join role: %w", b.Role, err)
+		return fmt.Errorf("end a session of role %q: join role: %w", b.Role, pgerr.Redact(err))
 	}
-	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = $2`,
+	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,
 		b.PID, b.Role)
 	if err != nil {
-		return fmt.Errorf("end a session of role %q: %w", b.Role, err)
+		return fmt.Errorf("end a session of role %q: %w", b.Role, pgerr.Redact(err))
 	}
 	return nil
 }

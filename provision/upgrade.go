@@ -107,7 +107,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	}
 	if !policy.DryRun {
 		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
-			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", err)
+			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", pgerr.Redact(err))
 		}
 	}
 	verified := false

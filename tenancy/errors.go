@@ -15,7 +15,8 @@ var (
 	ErrNotFound = errors.New("tenancy: tenant not found")
 
 	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait. A query matches it
-	// when it needs a connection, its server has MaxConns and none came free within BudgetWait.
+	// when it needs a connection, its server has MaxConns or its tenant MaxConnsPerTenant, and none came free within
+	// BudgetWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
 	// ErrServerDown is returned by a query that needs a new connection to a server that the last attempts did not reach.

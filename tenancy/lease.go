@@ -16,6 +16,10 @@ type Lease struct {
 
 // Pool returns the tenant's pool. It is shared: do not close it, and do not use it after Release. Another lease may have
 // another pool of the same database.
+//
+// For a library that makes connections by itself (a migration tool, database/sql), Pool().Config().ConnConfig leads to the
+// tenant's database, by stdlib.OpenDB or pgx.ConnectConfig; such connections are not counted against MaxConns, and need not
+// end with the lease. There is no connection string: ConnString returns one that leads nowhere.
 func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
 
 // Tenant returns what the directory last said of the tenant.

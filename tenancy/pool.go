@@ -49,7 +49,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	account := &account{server: r.server(serverName(ep, cc)), weight: weight}
+	account := &account{server: r.server(serverName(ep, cc)), id: t.ID, weight: weight}
 	socks := &sockets{
 		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),

@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/connstring"
 )
 
 // Resolver maps a tenant's ID to the pool of the tenant's database. It opens pools on demand, shares one pool for each
@@ -48,6 +50,10 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, err
 	}
 	cfg.Base = cfg.Base.Copy()
+	var err error
+	if cfg.Base.ConnConfig, err = connstring.Remove(cfg.Base.ConnConfig); err != nil {
+		return nil, fmt.Errorf("tenancy: Config.Base: %w", redact(err))
+	}
 	entries, err := simplelru.NewLRU[ID, *entry](cfg.MaxPools, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)

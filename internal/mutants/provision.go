@@ -130,8 +130,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "a shared role's sessions in other databases go on when a tenant is suspended",
 		file: "provision/gate.go",
-		old:  "(NOT $4 OR a.datname = $5)",
-		new:  "(NOT $4 OR $4 OR a.datname = $5)",
+		old:  "(NOT $4::bool OR a.datname = $5::text)",
+		new:  "(NOT $4::bool OR $4::bool OR a.datname = $5::text)",
 		test: "./provision TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne",
 	}, {
 		name: "a shared role is not dropped with a tenant",
@@ -187,5 +187,11 @@ func ofProvision() []mutant {
 		old:  "pg_notification_queue_usage()) < 0.9",
 		new:  "pg_notification_queue_usage()) < 9",
 		test: "./registry TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange",
+	}, {
+		name: "the renewal before an upgrade's commit",
+		file: "provision/upgrade.go",
+		old:  "return p.cfg.Registry.RenewConnections(ctx, t.ID)",
+		new:  "return nil",
+		test: "./provision TestNoQueryFailsOnceAnUpgradeHasArrived",
 	}}
 }

@@ -73,5 +73,17 @@ func ofRegistry() []mutant {
 		old:  "\tres = res.clone()\n",
 		new:  "\t_ = res.clone()\n",
 		test: "./registry TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers",
+	}, {
+		name: "the renewal that a stamp announces",
+		file: "registry/state.go",
+		old:  "\tRETURNING id, 0::bigint AS epoch\n)` + announce",
+		new:  "\tRETURNING id, 0::bigint AS epoch\n) SELECT id FROM changed`",
+		test: "./registry TestChangeOfASchemaIsToldAsARenewal",
+	}, {
+		name: "the renewals among changes that were purged",
+		file: "registry/resync.go",
+		old:  "change{tenant: id}.tell(f.inv)",
+		new:  "_ = whatever",
+		test: "./registry TestRenewalThatWasPurgedIsToldOfEveryTenant",
 	}}
 }

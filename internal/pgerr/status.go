@@ -10,9 +10,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
-// HTTPStatus is 503 when the database cannot serve now and a later try may work: no answer, or an SQLSTATE of class 08, 53,
-// 55 or 57, of a standby, which takes no writes, or of a transaction that was ended because this process was silent in it.
-// It is 500 for any other.
+// HTTPStatus is 503 when the database cannot serve now and a later try may work: no answer, or an SQLSTATE of class
+// 08, 53, 55 or 57, of a standby, which takes no writes, or of a transaction that was ended because this process was
+// silent in it. It is 500 for any other.
 func (e *Error) HTTPStatus() int {
 	var (
 		parse *pgconn.ParseConfigError

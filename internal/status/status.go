@@ -22,8 +22,8 @@ type Error struct {
 	fields       map[string]string
 }
 
-// New returns a sentinel with this text. detail is for the client, and may be empty: it must be true of every error that
-// matches the sentinel.
+// New returns a sentinel with this text. detail is for the client, and may be empty: it must be true of every error
+// that matches the sentinel.
 func New(code int, text, detail string) *Error { return &Error{text: text, code: code, detail: detail} }
 
 // Field returns a sentinel that says what is wrong with one field of the input.

@@ -15,8 +15,8 @@ import (
 
 const maxBody = 1 << 20
 
-// decode reads the one JSON object of the body into to. It refuses text that is not UTF-8 or has the character U+FFFD, which
-// encoding/json puts in the place of what is not: many passwords would be one.
+// decode reads the one JSON object of the body into to. It refuses text that is not UTF-8 or has the character U+FFFD,
+// which encoding/json puts in the place of what is not: many passwords would be one.
 func decode(w http.ResponseWriter, r *http.Request, to any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
