@@ -36,6 +36,7 @@ func answers() map[string]answered {
 		"tenancy.ErrServerDown":   {tenancy.ErrServerDown, 503},
 		"tenancy.ErrFenced":       {tenancy.ErrFenced, 503},
 		"tenancy.ErrClosed":       {tenancy.ErrClosed, 503},
+		"tenancy.ErrEvicted":      {tenancy.ErrEvicted, 503},
 		"tenancy.ErrNotActive":    {tenancy.ErrNotActive, 503},
 		"tenancy.ErrProvisioning": {tenancy.ErrProvisioning, 503},
 		"tenancy.ErrSuspended":    {tenancy.ErrSuspended, 403},
@@ -81,6 +82,10 @@ func answers() map[string]answered {
 		"registry.ErrSecretRef":      {registry.ErrSecretRef, 503},
 		"registry.ReplayError":       {&registry.ReplayError{}, 409},
 
+		"registry.UnsignedServerError": {&registry.UnsignedServerError{}, 503},
+
+		"provision.ErrTenantObjects":    {provision.ErrTenantObjects, 500},
+		"provision.InUseError":          {&provision.InUseError{}, 500},
 		"provision.ErrFailedBefore":     {provision.ErrFailedBefore, 503},
 		"provision.ErrNotOurs":          {provision.ErrNotOurs, 500},
 		"provision.ErrSharedRole":       {provision.ErrSharedRole, 500},

@@ -22,8 +22,8 @@ const StatusClientGone = 499
 //	422  a password that the rules do not allow, other wrong input, an idempotency key of another request
 //	429  too many attempts
 //	499  context.Canceled: the client has gone
-//	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, a fenced database, a server
-//	     that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy, a registry that does not answer
+//	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, an evicted pool, a fenced
+//	     database, a server that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy, a registry that does not answer
 //	     or has no server with room, a sign-up that failed
 //	500  anything else; 200 for nil
 //
@@ -44,7 +44,8 @@ func StatusCode(err error) int {
 	case is(err, tenancy.ErrSuspended):
 		return http.StatusForbidden
 	case is(err, tenancy.ErrNotActive, tenancy.ErrProvisioning, tenancy.ErrMoving, tenancy.ErrAtCapacity,
-		tenancy.ErrClosed, tenancy.ErrFenced, tenancy.ErrServerDown, authn.ErrBusy, ErrUnavailable, context.DeadlineExceeded):
+		tenancy.ErrClosed, tenancy.ErrEvicted, tenancy.ErrFenced, tenancy.ErrServerDown, authn.ErrBusy,
+		ErrUnavailable, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	case is(err, context.Canceled):
 		return StatusClientGone

@@ -47,9 +47,10 @@ type Result struct {
 // any process that lives. When Create returns nil, the tenant is durable and usable. When it returns an error, the
 // tenant ends as nothing at all, or, if only the answer was lost, as an active tenant; an IdempotencyKey tells which.
 //
-// It returns registry.ErrEmailTaken, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID, [ErrFailedBefore],
-// [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create waits for the
-// earlier sign-up as long as ctx allows.
+// It returns registry.ErrEmailTaken, ErrEmailBusy, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID,
+// [ErrFailedBefore], [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create waits
+// for the earlier sign-up as long as ctx allows. If that one was broken off by the end of its ctx, or by an error of status
+// 503, this one makes the tenant. For an e-mail that another sign-up or a deletion has, it waits a few seconds.
 func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
 	own := req.ID != ""
 	if !own {
@@ -59,18 +60,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	if req.Admin.ID == "" {
 		req.Admin.ID = cuid2.Generate()
 	}
-	var result *Result
-	began := time.Now()
-	var claim *registry.Claim
-	err := guard(func() (err error) { claim, err = p.reserve(ctx, req, !own); return err })
-	replay := (*registry.ReplayError)(nil)
-	switch {
-	case err == nil:
-		req.ID = claim.Tenant.ID // a warm database's, perhaps
-		result, err = p.create(ctx, &job{p: p, claim: claim, reserved: began, progress: req.Progress})
-	case errors.As(err, &replay):
-		result, err = p.replay(ctx, replay.TenantID, req.Admin.Email)
-	}
+	result, err := p.createOnce(ctx, &req, own)
 	if !own {
 		wakeUp(p.taken)
 	}
@@ -79,6 +69,40 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	}
 	return result, nil
 }
+
+// createOnce tries until nothing under way is in its way, which it waits for as it does for the sign-up of a known key.
+func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*Result, error) {
+	patience := time.Now().Add(emailPatience)
+	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
+		began := time.Now()
+		var claim *registry.Claim
+		err := guard(func() (err error) { claim, err = p.reserve(ctx, *req, !own); return err })
+		if err == nil {
+			req.ID = claim.Tenant.ID // a warm database's, perhaps
+			return p.create(ctx, &job{p: p, claim: claim, reserved: began, progress: req.Progress})
+		}
+		replay, known := errors.AsType[*registry.ReplayError](err)
+		switch {
+		case known && replay.State == tenancy.Failing:
+			return nil, ErrFailedBefore
+		case known:
+			result, err := p.replay(ctx, replay.TenantID, req.Admin.Email)
+			if !errors.Is(err, ErrFailedBefore) {
+				return result, err
+			} // its key says by now whether it was broken off
+		case !errors.Is(err, registry.ErrEmailBusy) || !time.Now().Add(pause).Before(patience):
+			return nil, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another sign-up: %w", ctx.Err())
+		}
+	}
+}
+
+// emailPatience is how long a sign-up waits for another that has its e-mail and is being made, or unmade.
+const emailPatience = 3 * time.Second
 
 // create does what comes after the intent.
 func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
@@ -157,14 +181,25 @@ func newPassword() tenancy.Secret {
 	return tenancy.NewSecret(base64.RawURLEncoding.EncodeToString(secret))
 }
 
-// fail marks the sign-up as failed and leaves the rest to the reconciler. If the registry cannot be reached either,
+// isUnavailable reports whether the caller is told by err to come again.
+func isUnavailable(err error) bool {
+	var own interface{ HTTPStatus() int }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &own) && own.HTTPStatus() == 503
+}
+
+// fail marks the sign-up as failed, or as broken off, and leaves the rest to the reconciler. If the registry cannot be reached either,
 // the claim expires, and the reconciler tries the sign-up again.
 func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason error) error {
+	again := ctx.Err() != nil || isUnavailable(reason)
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	err := p.cfg.failpoints.Before(ctx, "fail")
 	if err == nil {
-		err = p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+		mark := p.cfg.Registry.Fail
+		if again {
+			mark = p.cfg.Registry.Abort
+		}
+		err = mark(ctx, claim, shorten(reason.Error()))
 	}
 	if err == nil {
 		err = p.cfg.failpoints.After(ctx, "fail")

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -132,10 +133,10 @@ func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry
 		return err
 	}
 	err := p.createFromTemplate(ctx, conn, name)
-	if !pgerr.IsState(err, pgerr.InvalidCatalogName, pgerr.UndefinedObject) {
+	if !pgerr.IsState(err, pgerr.InvalidCatalogName, pgerr.UndefinedObject, pgerr.InternalError) {
 		return err
 	}
-	p.setReady(server.Name, false) // somebody dropped what was there
+	p.setReady(server.Name, false) // somebody dropped what was there, or it is not sound any more
 	if err := p.prepare(ctx, conn, server); err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry
 func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, name string) error {
 	const tries = 4
 	for try := 1; ; try++ {
-		err := p.createClosed(ctx, conn, name, p.names.template(p.hash))
+		err := scratch.Create(ctx, conn, name, p.names.template(p.hash), p.names.ownerRole())
 		if try == tries || !pgerr.IsState(err, pgerr.ObjectInUse) {
 			return err
 		}

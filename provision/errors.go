@@ -10,10 +10,11 @@ import (
 
 // ErrFailedBefore knows its status in HTTP: see middleware.StatusCode. The others are for operators.
 var (
-	// ErrFailedBefore is returned by Create when the sign-up was in another call's or process's hands and failed there.
-	// The same idempotency key is answered with it for a day; to try again, take a new one.
-	ErrFailedBefore error = status.New(status.Unavailable, "provision: the sign-up has failed in other hands",
-		"The sign-up has failed. Send it again as a new one.")
+	// ErrFailedBefore is returned by Create when the sign-up under this idempotency key has failed, or this one in the hands
+	// of another process. It is final: the same key is answered with it for a day; to try again, take a new one.
+	ErrFailedBefore error = status.New(status.Conflict,
+		"provision: the sign-up has failed: send it again under another idempotency key",
+		"The sign-up has failed. Send it again as a new one, under another Idempotency-Key.")
 
 	// ErrNotOurs is returned when a database or role that would have to be changed is, by its owner and its comment,
 	// not this tenant's. It is left alone.

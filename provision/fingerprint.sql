@@ -144,6 +144,11 @@ WHERE stxrelid NOT IN $extension(pg_class);
 
 SELECT 'extension', quote_ident(extname), extversion, 'in', extnamespace::regnamespace FROM pg_extension;
 
+-- What goes when an extension goes, though it is not part of it: ALTER … DEPENDS ON EXTENSION.
+SELECT 'dependency', pg_describe_object(classid, objid, objsubid), 'on extension', quote_ident(extname)
+FROM pg_depend d JOIN pg_extension e ON e.oid = refobjid
+WHERE refclassid = 'pg_extension'::regclass AND d.deptype = 'x';
+
 SELECT 'event trigger', quote_ident(evtname), evtevent, evtfoid::regprocedure, '(enabled ' || nullif(evtenabled::text, 'O') || ')', evttags::text
 FROM pg_event_trigger
 WHERE oid NOT IN $extension(pg_event_trigger);

@@ -189,5 +189,9 @@ var fingerprintChanges = []fingerprintChange{
 	{"revoke on PostgreSQL's own function", "REVOKE EXECUTE ON FUNCTION pg_sleep(double precision) FROM PUBLIC", "+ grant function pg_sleep(double precision) to nobody: "},
 	{"grant on PostgreSQL's own table", "GRANT SELECT ON pg_authid TO PUBLIC", "+ grant table pg_authid to PUBLIC: SELECT"},
 	{"default privileges everywhere", "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor", "+ default grant r to pg_monitor: SELECT"},
+	{"function of an extension", "ALTER FUNCTION twice(integer) DEPENDS ON EXTENSION plpgsql", "+ dependency function public.twice(integer): on extension plpgsql"},
+	{"trigger of an extension", "ALTER TRIGGER member_touch ON member DEPENDS ON EXTENSION plpgsql", "+ dependency trigger member_touch on table public.member: on extension plpgsql"},
+	{"index of an extension", "ALTER INDEX member_code DEPENDS ON EXTENSION plpgsql", "+ dependency index public.member_code: on extension plpgsql"},
+	{"materialized view of an extension", "ALTER MATERIALIZED VIEW sizes DEPENDS ON EXTENSION plpgsql", "+ dependency materialized view public.sizes: on extension plpgsql"},
 	{"quoted names", `CREATE TABLE "A.b" ("C d" integer); CREATE INDEX "E.f" ON "A.b" ("C d")`, `+ index public."E.f"`},
 }

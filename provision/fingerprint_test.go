@@ -223,7 +223,7 @@ func TestFingerprintAsksEachVersionForWhatItHas(t *testing.T) {
 				t.Errorf("version %d is not asked for %s", major, name)
 			}
 		}
-		if len(queries) != 21 || strings.Count(text, "'pg_publication_rel'::regclass") != 1 {
+		if len(queries) != 22 || strings.Count(text, "'pg_publication_rel'::regclass") != 1 {
 			t.Errorf("version %d: %d queries", major, len(queries))
 		}
 	}

@@ -11,8 +11,7 @@ import (
 // Guards: a sign-up that preferred a warm database failed.
 func TestMainPathsRunWithoutTypesFromTheServer(t *testing.T) {
 	t.Parallel()
-	pgtest.InModes(t, "^(TestCreateMakesAUsableTenant|TestSignUpTakesAWarmDatabase|TestUpgradeStampsWhatItHasVerified|"+
-		"TestReconcilerMovesGatesToWhereTheRowsWantThem|TestPasswordIsRotatedUnderTraffic|"+
-		"TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne|TestWarmSignUpSeedsThroughTheOpenConnection)$",
+	pgtest.InModes(t, "^(TestCreateMakesAUsableTenant|TestSignUpTakesAWarmDatabase|"+
+		"TestReconcilerMovesGatesToWhereTheRowsWantThem)$",
 		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol)
 }

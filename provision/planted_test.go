@@ -1,13 +1,10 @@
 package provision_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
@@ -143,11 +140,7 @@ func TestAttackerPlantsNoFunctionThatTheAdministratorCalls(t *testing.T) {
 	must(t, lease.Pool().Ping(t.Context()))
 	lease.Release()
 	unchanged("the fence")
-	admin := f.in(tenant.Endpoint.Database)
-	boss, err := f.dial(t, admin)
-	must(t, err)
-	_, err = provision.TakeFingerprint(t.Context(), boss)
-	must(t, err)
+	_ = fingerprint(t, connect(t, db))
 	unchanged("TakeFingerprint")
 	for name, do := range map[string]func() error{
 		"RotatePassword": func() error { return p.RotatePassword(t.Context(), "acme") },
@@ -160,14 +153,4 @@ func TestAttackerPlantsNoFunctionThatTheAdministratorCalls(t *testing.T) {
 	}
 	must(t, p.Resume(t.Context(), "acme"))
 	unchanged("Resume")
-}
-
-// dial connects to the database of cfg until the end of the test.
-func (f *fixture) dial(t *testing.T, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
-	t.Helper()
-	conn, err := pgx.ConnectConfig(t.Context(), cfg)
-	if err == nil {
-		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	}
-	return conn, err
 }

@@ -10,6 +10,7 @@ type listed struct {
 	roleEnters     bool   // it may connect; or there is none
 	sharedEnters   bool   // the shared role may
 	broken         bool   // something of the wall is not as it should be
+	moved          bool   // the database has indexes of another version of its collation
 }
 
 // position is where the gate of a tenant that has a role of its own, or the shared one, was seen.

@@ -31,6 +31,11 @@ type Pass struct {
 	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
 	Retried  map[tenancy.ID]error // what did not work, and will be tried again
 
+	// Reindex are the tenants whose database has indexes of another version of its collation than the server's libraries
+	// have now, since a new C library or ICU came: some may be in the wrong order. Not touched: in each, REINDEX DATABASE,
+	// then ALTER DATABASE … REFRESH COLLATION VERSION.
+	Reindex []tenancy.ID
+
 	UnknownRoles []string // roles with our prefix that are not known to a row, nor have a database: not touched
 
 	// Repaired are tenants whose wall was not as it should be: privileges on the database, whether it takes connections,

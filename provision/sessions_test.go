@@ -13,7 +13,7 @@ import (
 func TestSessionsOfTenantsAreNamedAndNoOthers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	p := f.provisioner(t, nil)
+	p := f.provisioner(t)
 	count := func() []string {
 		t.Helper()
 		names, err := p.TenantSessions(t.Context(), "one")

@@ -78,7 +78,8 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 		SELECT d.datname::text, coalesce(o.rolname, ''), coalesce(shobj_description(d.oid, 'pg_database'), ''),
 		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), ''),
 		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), true),
-		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0
+		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0,
+		       `+collationMoved(conn)+`
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
 			LEFT JOIN pg_roles s ON s.rolname = $2::text
 		WHERE starts_with(d.datname::text, $4::text)`,
@@ -86,15 +87,23 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 	names := listing{}
 	var name string
 	var l listed
+	var remake bool
 	_, err = pgx.ForEachRow(rows, []any{
-		&name, &l.owner, &l.comment, &l.role, &l.roleNote, &l.roleEnters, &l.sharedEnters, &l.broken,
+		&name, &l.owner, &l.comment, &l.role, &l.roleNote, &l.roleEnters, &l.sharedEnters, &l.broken, &l.moved,
 	}, func() error {
 		if r.p.names.isTemplate(name) && l.owner == r.p.names.ownerRole() {
+			remake = remake || l.moved && name == r.p.names.template(r.p.hash)
 			return nil // of this release or another one's
 		}
 		names[name] = l
 		return nil
 	})
+	if err == nil && remake && !r.looks {
+		r.p.setReady(s.Name, false)
+		if err := r.p.prepare(ctx, conn, s); err != nil {
+			r.p.logError(ctx, "make the template anew on server "+s.Name, "", err)
+		}
+	}
 	if err != nil {
 		disconnect(conn)
 		return nil, nil, err
@@ -132,6 +141,9 @@ func (r *pass) match(ctx context.Context, databases map[string]listing) (o odd, 
 				o.crooked = append(o.crooked, t.ID)
 			case there && settled && found.broken:
 				o.broken = append(o.broken, t.ID)
+			}
+			if there && found.moved {
+				r.report(ctx, &t)
 			}
 			delete(names, t.Endpoint.Database)
 			after = t.ID
@@ -224,6 +236,14 @@ func (r *pass) reportMissing(ctx context.Context, conns map[string]*pgx.Conn, id
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// report tells of a tenant's database whose indexes may be in another order than the server's libraries sort by now.
+func (r *pass) report(ctx context.Context, t *registry.Tenant) {
+	r.Reindex = append(r.Reindex, t.ID)
+	r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
+		"provision: the collation version has changed: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
+		slog.String("tenant", string(t.ID)), slog.String("database", t.Endpoint.Database), slog.String("server", t.Server.Name))
 }
 
 func exists(ctx context.Context, conn *pgx.Conn, database string) (there bool, err error) {

@@ -9,11 +9,13 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
+	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // PrepareTemplate makes the template database of the configured schema on a server, if it is not there yet, so that
-// the first sign-up need not. ctx governs all of it; processes that prepare one server at the same time build once. It
+// the first sign-up need not. One that the server would not clone any more, since its collation has another version now, is
+// made anew. ctx governs all of it; processes that prepare one server at the same time build once. It
 // returns registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
 func (p *Provisioner) PrepareTemplate(ctx context.Context, server string) error {
 	err := p.prepareTemplate(ctx, server)
@@ -71,42 +73,54 @@ func (p *Provisioner) setReady(server string, ready bool) {
 	p.ready[server] = ready
 }
 
-// ensureTemplate builds the template unless it is there and marked; the caller holds its lock. It is built under a name of
+// ensureTemplate builds the template unless it is there and sound; the caller holds its lock. It is built under a name of
 // its own, and gets the template's on the session that holds the lock: so a process that was stopped while it built, and
-// lost the lock, has no part in what another has built since. What has the name and not the mark goes.
+// lost the lock, has no part in what another has built since. What has the name and is not sound goes: nothing is lost with
+// it.
 func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server registry.Server, name string) error {
-	var marked bool
-	err := conn.QueryRow(ctx,
-		"SELECT coalesce((SELECT datistemplate FROM pg_database WHERE datname = $1), false)", name).Scan(&marked)
-	if err != nil || marked {
+	sound, marked, err := p.lookAtTemplate(ctx, conn, name)
+	if err != nil || sound {
 		return err
+	}
+	if marked { // or it could not be dropped
+		if err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" IS_TEMPLATE false"); err != nil {
+			return err
+		}
 	}
 	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
 		return err
 	}
 	// template0 and not template1, to which anybody may have added something that the schema does not name.
-	create := func(scratch string) error { return p.createClosed(ctx, conn, scratch, "template0") }
-	return p.withScratch(ctx, conn, server, create, func(scratch *pgx.ConnConfig) error {
-		err := p.showLife(ctx, conn, func(ctx context.Context) error { return p.build(ctx, scratch) })
+	create := func(name string) error { return scratch.Create(ctx, conn, name, "template0", p.names.ownerRole()) }
+	return p.withScratch(ctx, conn, server, create, func(cfg *pgx.ConnConfig) error {
+		err := p.showLife(ctx, conn, func(ctx context.Context) error { return p.build(ctx, cfg) })
 		if err != nil {
 			return err
 		}
-		return run(ctx, conn, strings.NewReplacer("$scratch", quote(scratch.Database), "$name", quote(name)).Replace(`
+		return run(ctx, conn, strings.NewReplacer("$scratch", quote(cfg.Database), "$name", quote(name)).Replace(`
 			ALTER DATABASE $scratch RENAME TO $name;
 			ALTER DATABASE $name WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`))
 	})
 }
 
-// createClosed makes a database that nobody can connect to, not even for a moment.
-func (p *Provisioner) createClosed(ctx context.Context, conn *pgx.Conn, name, template string) error {
-	return run(ctx, conn, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s ALLOW_CONNECTIONS false",
-		quote(name), quote(template), quote(p.names.ownerRole())))
+// lookAtTemplate reports whether the database of that name may be cloned: it is marked, our owner's, and has the collation
+// version of the libraries that the server runs with. PostgreSQL clones no other: a new C library or ICU may sort in
+// another way, and then the indexes that were copied are wrong.
+func (p *Provisioner) lookAtTemplate(ctx context.Context, conn *pgx.Conn, name string) (sound, marked bool, err error) {
+	rows, _ := conn.Query(ctx, `
+		SELECT datistemplate AND pg_get_userbyid(datdba) = $2::name AND NOT `+collationMoved(conn)+`, datistemplate
+		FROM pg_database d WHERE datname = $1::name`, name, p.names.ownerRole())
+	_, err = pgx.ForEachRow(rows, []any{&sound, &marked}, func() error { return nil })
+	return sound, marked, err
 }
 
-// openToOwner lets the owner's members in, and nobody else.
-func openToOwner(name string) string {
-	return fmt.Sprintf("REVOKE ALL ON DATABASE %[1]s FROM PUBLIC; ALTER DATABASE %[1]s WITH ALLOW_CONNECTIONS true",
-		quote(name))
+// collationMoved is an SQL expression: whether database d has indexes of another version of its collation. Versions before
+// 15 do not know.
+func collationMoved(conn *pgx.Conn) string {
+	if majorVersion(conn.PgConn().ParameterStatus("server_version")) < 15 {
+		return "false"
+	}
+	return "(d.datcollversion IS NOT NULL AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid))"
 }
 
 // build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone

@@ -2,6 +2,7 @@ package provision_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 func (f *fixture) template() string { return f.prefix + "_template_" + f.schema.Hash() }
@@ -113,4 +115,52 @@ func TestAdministratorNeedNotBeSuperuser(t *testing.T) {
 	if got := f.residue(t); got != "role:"+role {
 		t.Errorf("left: %s", got)
 	}
+}
+
+// A new C library or ICU moves the version of a collation, and PostgreSQL clones no database of the old one.
+func TestTemplateWhoseCollationMovedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	if f.before15(t) {
+		return // it does not know
+	}
+	p := f.provisioner(t)
+	f.create(t, p, "before")
+	move := func(database string) {
+		t.Helper()
+		must(t, execute(t.Context(), f.admin, "UPDATE pg_database SET datcollversion = '2.31' WHERE datname = '"+database+"'"))
+	}
+	built := func(want int64) {
+		t.Helper()
+		if n := f.schema.built.Load(); n != want {
+			t.Errorf("built %d times, want %d", n, want)
+		}
+	}
+	move(f.template())
+	f.create(t, p, "cold") // this process believes that all is ready
+	built(2)
+	move(f.template())
+	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one")) // another one knows nothing
+	built(3)
+	move(f.template())
+	old := f.schema.upgrade
+	f.schema.upgrade = "SELECT 1"
+	_, err := p.Upgrade(t.Context(), "before", provision.Policy{Force: true})
+	must(t, err)
+	f.schema.upgrade = old
+	built(4)
+	move(f.template())
+	move(f.prefix + "cold")
+	pass, err := p.Inspect(t.Context())
+	must(t, err)
+	built(4)
+	if !slices.Equal(pass.Reindex, []tenancy.ID{"cold"}) {
+		t.Errorf("to be reindexed: %v", pass.Reindex)
+	}
+	_, err = p.Reconcile(t.Context())
+	must(t, err)
+	built(5)
+	must(t, p.PrepareTemplate(t.Context(), "one"))
+	f.create(t, p, "after")
+	built(5)
 }

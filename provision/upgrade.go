@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
+	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -165,7 +166,7 @@ func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server regi
 // withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then. conn
 // holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
 func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
-	create func(name string) error, f func(scratch *pgx.ConnConfig) error,
+	create func(name string) error, f func(cfg *pgx.ConnConfig) error,
 ) error {
 	name := p.names.model(cuid2.Generate())
 	if err := pglock.Lock(ctx, conn, name); err != nil {
@@ -175,7 +176,7 @@ func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server re
 	if err := create(name); err != nil {
 		return err
 	}
-	if err := run(ctx, conn, openToOwner(name)); err != nil {
+	if err := scratch.Open(ctx, conn, name); err != nil {
 		return err
 	}
 	scratch, err := p.config(server, name)

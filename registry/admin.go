@@ -70,19 +70,60 @@ func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
 	return a, nil
 }
 
-// SetAdminPassword replaces the hash if it still is oldHash; [ErrConflict] if not, [ErrAdminNotFound] if there is no
-// such admin. ctx governs the statement.
+// SetAdminPassword replaces the hash if it still is oldHash by another one of the same password; [ErrConflict] if not,
+// [ErrAdminNotFound] if there is no such admin. Sessions go on. ctx governs the transaction.
 func (r *Registry) SetAdminPassword(ctx context.Context, adminID, oldHash, newHash string) error {
-	op := fmt.Sprintf("set password of admin %q", adminID)
-	changed, err := r.exec(ctx, op, `UPDATE pgtenancy.admins SET password_hash = $3, updated_at = now()
-		WHERE id = $1 AND password_hash = $2`, adminID, oldHash, newHash)
-	if err != nil || changed {
+	return r.setAdminPassword(ctx, adminID, oldHash, newHash, func(tx pgx.Tx) error {
+		return remark(ctx, tx, adminID, oldHash, newHash)
+	})
+}
+
+// ChangeAdminPassword replaces the hash if it still is oldHash by that of another password, and revokes all sessions of the
+// admin but one (empty: none is spared), in one transaction, which ctx governs. It returns [ErrConflict] and
+// [ErrAdminNotFound] as SetAdminPassword does.
+func (r *Registry) ChangeAdminPassword(ctx context.Context, adminID, oldHash, newHash, except string) error {
+	return r.setAdminPassword(ctx, adminID, oldHash, newHash, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE pgtenancy.sessions SET password_mark = $3::text
+			WHERE id = $1::text AND admin_id = $2::text`, except, adminID, passwordMark(newHash))
+		if err == nil {
+			_, err = tx.Exec(ctx, closeSessions(`admin_id = $1::text AND id <> $2::text`), adminID, except)
+		}
 		return err
+	})
+}
+
+// RemarkSessions has the sessions of an admin that were opened with one hash taken for opened with another of the same
+// password. ctx governs the transaction.
+func (r *Registry) RemarkSessions(ctx context.Context, adminID, oldHash, newHash string) error {
+	return r.inTx(ctx, fmt.Sprintf("mark sessions of admin %q", adminID), func(tx pgx.Tx) error {
+		return remark(ctx, tx, adminID, oldHash, newHash)
+	})
+}
+
+func remark(ctx context.Context, tx pgx.Tx, adminID, oldHash, newHash string) error {
+	_, err := tx.Exec(ctx, `UPDATE pgtenancy.sessions SET password_mark = $3::text
+		WHERE admin_id = $1::text AND password_mark = $2::text`, adminID, passwordMark(oldHash), passwordMark(newHash))
+	return err
+}
+
+func (r *Registry) setAdminPassword(ctx context.Context, adminID, oldHash, newHash string, then func(pgx.Tx) error) error {
+	err := r.inTx(ctx, fmt.Sprintf("set password of admin %q", adminID), func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE pgtenancy.admins SET password_hash = $3::text, updated_at = now()
+			WHERE id = $1::text AND password_hash = $2::text`, adminID, oldHash, newHash)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return refuse(fmt.Errorf("%w: password of admin %q was changed", ErrConflict, adminID))
+		}
+		return then(tx)
+	})
+	if errors.Is(err, ErrConflict) {
+		if _, lookErr := r.Admin(ctx, adminID); lookErr != nil {
+			return lookErr
+		}
 	}
-	if _, err = r.Admin(ctx, adminID); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: password of admin %q was changed", ErrConflict, adminID)
+	return err
 }
 
 // insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Whatever keys another

@@ -90,13 +90,24 @@ WITH changed AS (
 // Fail marks a provisioning tenant failing and gives the claim up, so that a reconciler may take it at once. reason
 // is kept and shown to operators: it must not hold a secret. ctx governs the transaction.
 func (r *Registry) Fail(ctx context.Context, c *Claim, reason string) error {
+	return r.fail(ctx, c, reason, false)
+}
+
+// Abort is Fail for a sign-up that was broken off, or met what may be over at the next try. Its idempotency key is free: who
+// asks again under it starts anew.
+func (r *Registry) Abort(ctx context.Context, c *Claim, reason string) error {
+	return r.fail(ctx, c, reason, true)
+}
+
+func (r *Registry) fail(ctx context.Context, c *Claim, reason string, again bool) error {
 	const sql = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET state = 'failing', epoch = epoch + 1, fail_reason = $4, claim_owner = '',
-		claim_expires = now(), updated_at = now()
+		claim_expires = now(), updated_at = now(),
+		idempotency_key = CASE WHEN NOT $5::boolean THEN idempotency_key END
 	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
 )` + announce
-	return r.fenced(ctx, "fail", sql, c, text(reason))
+	return r.fenced(ctx, "fail", sql, c, text(reason), again)
 }
 
 // Yield gives the claim up without changing the state; another process may take it after retryAfter. ctx governs the

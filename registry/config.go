@@ -36,7 +36,8 @@ type Config struct {
 	Heartbeat time.Duration
 
 	// Logger hears at level Warn that Follow or a Share cannot reach the registry, once for each row of failures, and
-	// at level Info that it can again. Default: discards.
+	// at level Info that it can again; and at level Warn that changes were lost, and that a Share has no connection for
+	// longer than a newcomer waits, and that this is over. Default: discards.
 	Logger *slog.Logger
 }
 

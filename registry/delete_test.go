@@ -13,7 +13,7 @@ func TestDeleteForgetsEverythingButTheID(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	id := f.active(t, "acme")
-	_, _, err := f.OpenSession(t.Context(), id, "admin-acme", time.Hour)
+	_, _, err := f.OpenSession(t.Context(), registry.SessionRequest{TenantID: id, AdminID: "admin-acme", TTL: time.Hour})
 	must(t, err)
 	c, err := f.BeginDelete(t.Context(), id, "deleter", time.Minute)
 	must(t, err)

@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
@@ -15,9 +16,13 @@ var (
 	// ErrInvalidEmail is returned for an address that is not accepted. The error does not hold the address.
 	ErrInvalidEmail error = status.Field("registry: invalid e-mail address", "email", "must be an e-mail address")
 
-	// ErrEmailTaken is returned by Reserve when the e-mail belongs to a tenant already, in whatever state.
+	// ErrEmailTaken is returned by Reserve when the e-mail belongs to a tenant already.
 	ErrEmailTaken error = status.New(status.Conflict, "registry: e-mail taken",
 		"This e-mail address has an account already.")
+
+	// ErrEmailBusy is returned by Reserve when the e-mail belongs to a tenant that is being made, or unmade: a later try
+	// finds it taken or free. It matches ErrEmailTaken too.
+	ErrEmailBusy error = emailBusyError{}
 
 	// ErrIDTaken is returned by Reserve when the tenant id is or was in use.
 	ErrIDTaken error = status.New(status.Conflict, "registry: tenant id taken", "This name is taken.")
@@ -54,3 +59,23 @@ var (
 	// matches ErrInvalidSession too.
 	ErrSessionReused = fmt.Errorf("%w: refresh token used again", ErrInvalidSession)
 )
+
+// emailBusyError is ErrEmailBusy.
+type emailBusyError struct{}
+
+func (emailBusyError) Error() string {
+	return "registry: e-mail belongs to a sign-up or a deletion that is under way"
+}
+
+func (emailBusyError) Is(target error) bool { return target == ErrEmailTaken }
+
+// HTTPStatus is 503, for middleware.StatusCode.
+func (emailBusyError) HTTPStatus() int { return status.Unavailable }
+
+// ProblemDetail is for middleware.WriteProblem.
+func (emailBusyError) ProblemDetail() string {
+	return "A sign-up with this e-mail address is being made, or undone. Please try again."
+}
+
+// RetryAfter is for middleware.WriteProblem.
+func (emailBusyError) RetryAfter() time.Duration { return 2 * time.Second }

@@ -65,7 +65,8 @@ func (in *intent) read(ctx context.Context) error {
 	if in.res.IdempotencyKey != "" {
 		b.Queue(`
 			SELECT id, state, request_hash FROM (
-				SELECT id, state, request_hash, now() AS at FROM pgtenancy.tenants WHERE idempotency_key = $1
+				SELECT id, state, request_hash, now() AS at FROM pgtenancy.tenants
+					WHERE idempotency_key = $1 AND NOT `+keyExpired+`
 				UNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids
 					WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
 			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
@@ -86,6 +87,9 @@ func (in *intent) read(ctx context.Context) error {
 	}
 	return in.conn.SendBatch(ctx, b).Close()
 }
+
+// keyExpired is the condition that a tenant's idempotency key means nothing any more.
+const keyExpired = `coalesce(activated_at < now() - interval '24 hours', false)`
 
 // texts makes ids fit for a parameter. Without a type from the server, as in the simple protocol, pgx takes no slice of
 // a type that it does not know.
@@ -141,6 +145,10 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	b := new(pgx.Batch)
 	b.Queue(`UPDATE pgtenancy.servers SET tenants = tenants + 1 WHERE name = $1`, server.Name)
 	server.Tenants++
+	if in.res.IdempotencyKey != "" {
+		b.Queue(`UPDATE pgtenancy.tenants SET idempotency_key = NULL, request_hash = NULL
+			WHERE idempotency_key = $1::text AND `+keyExpired, in.res.IdempotencyKey)
+	}
 	sealed := in.takeWarm(ctx, b, server.Name)
 	c := in.claim(server)
 	c.Warm = sealed != nil

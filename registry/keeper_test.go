@@ -47,7 +47,7 @@ func TestKeyServiceThatHangsIsWaitedForTenSeconds(t *testing.T) {
 		must(t, err)
 		for what, ask := range map[string]func() error{
 			"seal": func() error {
-				_, _, err := r.OpenSession(t.Context(), "acme", "admin", time.Hour)
+				_, _, err := r.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin", TTL: time.Hour})
 				return err
 			},
 			"secret": func() error { return r.SetPasswordRef(t.Context(), "acme", "vault:acme") },

@@ -86,7 +86,7 @@ func signIn(ctx context.Context, r *registry.Registry, tenant string, token tena
 	if _, err := r.Lookup(ctx, members[0].TenantID); err != nil {
 		return token, err
 	}
-	_, next, err := r.OpenSession(ctx, members[0].TenantID, members[0].AdminID, grace)
+	_, next, err := r.OpenSession(ctx, registry.SessionRequest{TenantID: members[0].TenantID, AdminID: members[0].AdminID, TTL: grace})
 	if err != nil {
 		return token, err
 	}

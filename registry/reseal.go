@@ -30,6 +30,7 @@ func sealedColumns() []sealedColumn {
 		{table: "organizations", column: "email", key: []string{"id"}},
 		{table: "admins", column: "email", key: []string{"id"}},
 		{table: "sessions", column: "secret", key: []string{"id"}},
+		{table: "sessions", column: "client", key: []string{"id"}},
 		{table: "steps", column: "result", key: []string{"tenant_id", "name"}},
 	}
 }

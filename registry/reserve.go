@@ -75,10 +75,10 @@ type WarmChoice struct {
 }
 
 // Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant
-// (provisioning), admin and blind index row. It returns [ErrEmailTaken], [ErrIDTaken] or [ErrNoServer]; or
+// (provisioning), admin and blind index row. It returns [ErrEmailTaken], [ErrEmailBusy], [ErrIDTaken] or [ErrNoServer]; or
 // *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A
-// key is known as long as its tenant is there, and after a failed sign-up for a day: then the state is failing, whether or
-// not the sign-up has been forgotten.
+// key is known while the sign-up is under way, and for a day after it has ended. After one that failed the state is
+// failing, whether or not the sign-up has been forgotten; one that was broken off leaves no key (see Abort).
 //
 // The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
 func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error) {
@@ -113,11 +113,30 @@ func (r *Registry) taken(ctx context.Context, res *Reservation, constraint strin
 	}
 	switch constraint {
 	case "admin_email_index_bidx_key":
-		return ErrEmailTaken
+		return r.emailTaken(ctx, res.Admin.Email)
 	case "tenants_pkey", "tenants_database_key":
 		return fmt.Errorf("%w: %q", ErrIDTaken, res.ID)
 	}
 	return err
+}
+
+// emailTaken says whether there is an account, or only may be one or was one.
+func (r *Registry) emailTaken(ctx context.Context, e Email) error {
+	values := make([][]byte, 0, len(r.keys.index))
+	for _, b := range r.keys.blind(e) {
+		values = append(values, b.value)
+	}
+	var taken bool
+	err := r.queryRow(ctx, "look for the e-mail's tenant", `SELECT EXISTS (
+		SELECT 1 FROM pgtenancy.admin_email_index i JOIN pgtenancy.tenants t ON t.id = i.tenant_id
+		WHERE i.bidx = ANY($1::bytea[]) AND t.state NOT IN ('provisioning', 'failing', 'deleting'))`, []any{values}, &taken)
+	switch {
+	case err != nil:
+		return err
+	case taken:
+		return ErrEmailTaken
+	}
+	return ErrEmailBusy
 }
 
 func (r *Registry) insertOrganization(ctx context.Context, b *pgx.Batch, id tenancy.ID, o Organization) error {

@@ -102,7 +102,7 @@ func TestRestartedProcessServesWithin2SecondsAndWithinTheBudget(t *testing.T) {
 				t.Errorf("first query %v after it was ready; %d of %d samples over the budget of %d, at most %d",
 					slowest, over, samples, budget, peak)
 			}
-			pgtest.Figure(t, "R13", "%s: %d times killed and started again: first query %v after it was ready at most; %d of %d samples over the budget of %d, at most %d connections",
+			pgtest.Figure(t, "R17", "%s: %d times killed and started again: first query %v after it was ready at most; %d of %d samples over the budget of %d, at most %d connections",
 				how.name, rounds, slowest.Round(time.Millisecond), over, samples, budget, peak)
 		})
 	}

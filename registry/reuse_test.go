@@ -44,7 +44,7 @@ func TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers(t *testing.T) {
 		}
 		must(t, f.Activate(t.Context(), c))
 	}
-	session, _, err := f.OpenSession(t.Context(), tenancy.ID(memory.String("aa")), memory.String("admin-aa"), time.Hour)
+	session, _, err := f.OpenSession(t.Context(), registry.SessionRequest{TenantID: tenancy.ID(memory.String("aa")), AdminID: memory.String("admin-aa"), TTL: time.Hour})
 	must(t, err)
 	memory.Next()
 	if session.TenantID != "aa" || session.AdminID != "admin-aa" {

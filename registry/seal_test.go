@@ -68,7 +68,7 @@ func TestASealerStandsInForTheKeyring(t *testing.T) {
 	must(t, err)
 	must(t, r.PutStep(t.Context(), c, registry.Step{Name: "s", State: registry.StepDone, Result: "customer"}))
 	must(t, r.Activate(t.Context(), c))
-	_, token, err := r.OpenSession(t.Context(), "acme", "admin-acme", grace)
+	_, token, err := r.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: grace})
 	must(t, err)
 	_, _, err = r.RotateSession(t.Context(), token, grace)
 	must(t, err)
@@ -99,7 +99,7 @@ func TestWhatASealerCannotOpenOrSealIsAnErrorThatSaysWhere(t *testing.T) {
 	v.down.Store(true)
 	_, lookup := r.Lookup(t.Context(), "acme")
 	_, reserve := r.Reserve(t.Context(), reservation(t, "other"))
-	_, _, session := r.OpenSession(t.Context(), "acme", "admin-acme", grace)
+	_, _, session := r.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: grace})
 	for what, err := range map[string]error{
 		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret of`: session,
 	} {

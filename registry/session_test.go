@@ -15,7 +15,7 @@ const grace = time.Minute
 
 func (f *fixture) open(t testing.TB, tenant string) (registry.Session, tenancy.Secret) {
 	t.Helper()
-	s, token, err := f.OpenSession(t.Context(), tenancy.ID(tenant), "admin-"+tenant, time.Hour)
+	s, token, err := f.OpenSession(t.Context(), registry.SessionRequest{TenantID: tenancy.ID(tenant), AdminID: "admin-" + tenant, TTL: time.Hour})
 	must(t, err)
 	return s, token
 }
@@ -30,7 +30,7 @@ func (f *fixture) rotate(t testing.TB, token tenancy.Secret) tenancy.Secret {
 // endGrace makes the last rotation of every session older than the grace.
 func (f *fixture) endGrace(t testing.TB) {
 	t.Helper()
-	f.exec(t, `UPDATE pgtenancy.sessions SET rotated_at = now() - interval '1 hour'`)
+	f.exec(t, `UPDATE pgtenancy.sessions SET rotated_at = now() - interval '10 minutes'`)
 }
 
 func (f *fixture) wantInvalid(t testing.TB, what string, token tenancy.Secret) {
@@ -213,11 +213,11 @@ func TestOpenSessionIsForAdminsOfActiveTenants(t *testing.T) {
 	f := newFixture(t)
 	f.reserve(t, "young")
 	f.active(t, "acme")
-	_, _, err := f.OpenSession(t.Context(), "young", "admin-young", time.Hour)
+	_, _, err := f.OpenSession(t.Context(), registry.SessionRequest{TenantID: "young", AdminID: "admin-young", TTL: time.Hour})
 	if !errors.Is(err, tenancy.ErrProvisioning) {
 		t.Errorf("provisioning tenant: %v, want tenancy.ErrProvisioning", err)
 	}
-	_, _, err = f.OpenSession(t.Context(), "acme", "admin-young", time.Hour)
+	_, _, err = f.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin-young", TTL: time.Hour})
 	if !errors.Is(err, registry.ErrAdminNotFound) {
 		t.Errorf("admin of another tenant: %v, want ErrAdminNotFound", err)
 	}

@@ -52,6 +52,9 @@ func TestRouterProcess(t *testing.T) {
 	must(t, err)
 	base.ConnConfig.Host, base.ConnConfig.Port = told.Host, told.Port
 	base.ConnConfig.User, base.ConnConfig.Password = told.User, told.Password
+	if told.Sleep > 1 { // a query is to outlive its process
+		base.ConnConfig.RuntimeParams["client_connection_check_interval"] = "0"
+	}
 	catalog := base.Copy()
 	catalog.ConnConfig.Database = told.Registry
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), catalog)

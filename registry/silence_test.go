@@ -79,7 +79,7 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 			return err
 		},
 		"RotateSession": func(ctx context.Context, f, silent *fixture, _ *stop) error {
-			_, token, err := f.OpenSession(ctx, "acme", "admin-acme", time.Hour)
+			_, token, err := f.OpenSession(ctx, registry.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: time.Hour})
 			if err == nil {
 				_, _, err = silent.RotateSession(ctx, token, time.Minute)
 			}

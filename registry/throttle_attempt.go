@@ -11,6 +11,9 @@ import (
 // knownFor is how long a home is known after a success there: as long as a session lives by default.
 const knownFor = 30 * 24 * time.Hour
 
+// withdrawTimeout bounds what takes back a count, which goes on when the attempt's context ends.
+const withdrawTimeout = 5 * time.Second
+
 // nextLevel is what a row's level is after one more attempt, and nextHold until when that holds up the next one. Nothing is
 // forgotten while one is held up.
 const (
@@ -86,6 +89,8 @@ func (r *Registry) CountAttempt(ctx context.Context, a Attempt) (*Admission, err
 		adm.Wait = max(time.Duration(wait*float64(time.Second)), time.Millisecond)
 		if len(counted) > 0 { // another one came first at what is not among these
 			adm.Wait = time.Second
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTimeout)
+			defer cancel()
 			return adm, r.WithdrawAttempt(ctx, adm)
 		}
 		return adm, nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,8 +17,9 @@ import (
 
 // bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
 type bulkhead struct {
-	name string // the server's
-	r    *Resolver
+	name  string // the server's
+	r     *Resolver
+	plain atomic.Bool // it refuses the settings of noticeAbandoned
 
 	mu      sync.Mutex // guards what follows; nothing else happens under it
 	breaker breaker

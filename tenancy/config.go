@@ -20,6 +20,11 @@ type Config struct {
 	// pgxpool.ParseConfig. New copies it. Host, port, database, user and password of a pool come from the tenant's
 	// Endpoint; MaxConns is MaxConnsPerTenant, and MinConns and MinIdleConns are 0. An Endpoint with a host is reached
 	// with the TLS settings of Base's first TCP host, and at no other host. Without a connect time-out it is 5 s.
+	//
+	// Unless its RuntimeParams have them, or the Endpoint is Pooled, a connection gets the settings tcp_keepalives_idle,
+	// tcp_keepalives_interval and tcp_keepalives_count, of 30 s, 10 s and 3, tcp_user_timeout of 60 s and
+	// client_connection_check_interval of 2 s, so that PostgreSQL soon notices that this process is gone. A server that
+	// refuses them fails one connection, and is sent none afterwards.
 	Base *pgxpool.Config
 
 	// MaxPools limits how many pools are open at once, leased or not. A pool that is draining counts until it is

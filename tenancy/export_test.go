@@ -41,3 +41,6 @@ func (b Budget) Stat() ServerStat { return b.s.stat() }
 
 // SetLimit changes the budget.
 func (b Budget) SetLimit(n int) { b.s.setLimit(n) }
+
+// AbandonedSettings are what a connection gets that Base does not say.
+func AbandonedSettings() map[string]string { return abandonedSettings() }

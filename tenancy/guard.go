@@ -48,6 +48,7 @@ func (g *guard) install(pc *pgxpool.Config) {
 		if err := g.bulkhead.admit(); err != nil {
 			return err
 		}
+		g.noticeAbandoned(cc)
 		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g, known: known}}
 		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
@@ -75,6 +76,9 @@ func (g *guard) adopt(t *Tenant) {
 // connected is told how an attempt to connect ended.
 func (g *guard) connected(began time.Duration, err error) {
 	g.bulkhead.ended(began, err)
+	if refusesSettings(err) {
+		g.bulkhead.plain.Store(true)
+	}
 	if refused(err) {
 		g.r.doubt(g)
 	}

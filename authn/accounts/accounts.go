@@ -30,6 +30,11 @@ type Config struct {
 	// SessionTTL is how long a session lives, however often it is refreshed. Default: 30 days.
 	SessionTTL time.Duration
 
+	// SessionIdle is how long a session lives without a refresh, within SessionTTL. OWASP ASVS 5.0 (7.3.1) wants such a
+	// time-out; NIST SP 800-63B (4.1.3) asks for none at AAL1, which a password alone is. The default keeps those signed in who
+	// come once a week. It must be longer than an access token lives. Default: 14 days.
+	SessionIdle time.Duration
+
 	// Grace is how long after its exchange a refresh token still gives the same successor, for a client whose answer
 	// was lost. A later use revokes the session. Default: 20 s. Negative: none.
 	Grace time.Duration
@@ -51,6 +56,7 @@ type Config struct {
 type Accounts struct {
 	cfg                         Config
 	signIns, signUps, refreshes entrance
+	flights                     flights
 }
 
 // New returns Accounts for cfg, or an error that names every field that is missing.
@@ -73,11 +79,15 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.SessionTTL < 0 {
 		errs = append(errs, errors.New("accounts: Config.SessionTTL: must not be negative"))
 	}
+	if cfg.SessionIdle < 0 {
+		errs = append(errs, errors.New("accounts: Config.SessionIdle: must not be negative"))
+	}
 	if err := errors.Join(append(errs, cfg.Throttle.check())...); err != nil {
 		return nil, err
 	}
 	cfg.Trial = cmp.Or(cfg.Trial, 14*24*time.Hour)
 	cfg.SessionTTL = cmp.Or(cfg.SessionTTL, 30*24*time.Hour)
+	cfg.SessionIdle = cmp.Or(cfg.SessionIdle, 14*24*time.Hour)
 	cfg.MinRefusal = cmp.Or(cfg.MinRefusal, 150*time.Millisecond)
 	cfg.Grace = max(cmp.Or(cfg.Grace, 20*time.Second), 0)
 	if cfg.Profiles == nil {
@@ -91,5 +101,6 @@ func New(cfg Config) (*Accounts, error) {
 		signIns:   make(entrance, entranceSize),
 		signUps:   make(entrance, entranceSize),
 		refreshes: make(entrance, entranceSize),
+		flights:   flights{underWay: map[flightKey]*flight{}},
 	}, nil
 }

@@ -11,6 +11,24 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
+// prove is how every password is checked that a session is opened for: the row in the tenant's database decides. It returns
+// that row, or ErrBadCredentials.
+func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string, adm *registry.Admission) (Profile, error) {
+	profile, match, err := a.authenticate(ctx, m, password, adm)
+	if err != nil {
+		return Profile{}, err
+	}
+	if !match.OK {
+		a.log(ctx, slog.LevelWarn, "sign-in refused", m)
+		return Profile{}, ErrBadCredentials
+	}
+	a.succeeded(ctx, adm)
+	if match.Rehash {
+		profile.PasswordHash = a.rehash(ctx, m, profile.PasswordHash, password)
+	}
+	return profile, nil
+}
+
 // authenticate looks the admin up and checks the password, which a hash in the tenant's database decides. While that does
 // not answer soon, a wrong password is refused by the registry's copy of the hash, so that a refusal takes no longer for an
 // e-mail that somebody has: only who knows the password waits for the database, or is told why it cannot be asked.
@@ -69,10 +87,13 @@ func (a *Accounts) confirm(ctx context.Context, m registry.Membership, hash, pas
 		return nil
 	}
 	match, err := a.match(ctx, m, password, profile.PasswordHash) // another sign-in may have hashed it anew
-	if err == nil && !match.OK {
-		err = ErrBadCredentials
+	switch {
+	case err != nil:
+		return err
+	case !match.OK:
+		return ErrBadCredentials
 	}
-	return err
+	return a.cfg.Registry.RemarkSessions(ctx, m.AdminID, hash, profile.PasswordHash)
 }
 
 // find reads the admin's row in the tenant's database. The lease goes back before the password is checked, which

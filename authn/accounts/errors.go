@@ -27,9 +27,16 @@ var (
 	ErrProfileNotFound error = status.New(status.Unauthorized, "accounts: admin not found",
 		"The session has ended. Sign in again.")
 
-	// ErrPasswordChanged is returned when the password was changed by someone else meanwhile.
+	// ErrPasswordChanged is returned when the password was changed, or hashed anew, by another request meanwhile.
 	ErrPasswordChanged error = status.New(status.Conflict, "accounts: password was changed meanwhile",
-		"The password was changed meanwhile.")
+		"The password was changed meanwhile. Please try again.")
+
+	// ErrSessionsOpen is returned by ChangePassword when the new password is in force, but the registry could not be told: no
+	// other session is good for another token, and access tokens that were given out live until they expire. The caller's
+	// own session ends with them: sign in with the new password. Its status is 500: to try again with the old password
+	// would be wrong.
+	ErrSessionsOpen error = status.New(500, "accounts: password changed, and other sessions not ended yet",
+		"The new password is in force: sign in with it. Other sessions end when their access tokens expire.")
 )
 
 // ThrottledError refuses an attempt because too many came before it. It matches [ErrThrottled].

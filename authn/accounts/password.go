@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,23 +17,33 @@ import (
 // rehashTimeout bounds the two updates of a rehash, which go on when the sign-in's context ends.
 const rehashTimeout = 5 * time.Second
 
+// maxWrongPasswords is how many a session may give before it ends: a thief's is not to be where the owner's password is guessed.
+const maxWrongPasswords = 10
+
+// changeTimeout bounds the writes of a change, which go on when its context ends: half a change would leave a thief in.
+const changeTimeout = 10 * time.Second
+
 // CheckPassword verifies the password of id again, before something that cannot be undone. It returns
-// [ErrBadCredentials] when it is wrong, and [ErrThrottled] after too many that were. ctx governs the whole of it.
+// [ErrBadCredentials] when it is wrong, [ErrThrottled] after too many in id's session that were, and
+// registry.ErrInvalidSession if that session has ended, as it does with the tenth wrong one. Attempts in other sessions do
+// not count. ctx governs the whole of it.
 func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, password string) error {
-	_, err := a.verify(ctx, member(id), password)
+	_, err := a.verify(ctx, id, password)
 	return err
 }
 
 // ChangePassword replaces the password of id in both of the admin's rows and ends every other session of theirs. ctx
-// governs the whole of it. It returns [ErrBadCredentials] when old is wrong, [ErrThrottled] after too many that were,
-// *[InputError] when the new one is not allowed and [ErrPasswordChanged] when another change came first. After an error the old password is still the one
-// that signs in.
+// governs it until the first write; from there on it takes ten seconds at most, whether the client waits or not.
+//
+// It returns what CheckPassword does when old is wrong, *[InputError] when the new one is not allowed and
+// [ErrPasswordChanged] when another change came first. After [ErrSessionsOpen] the new password is in force. After any other
+// error the old one is, unless the tenant's database did not answer any more: then the next sign-in tells.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
 	if err := a.cfg.Hasher.Check(newPassword); err != nil {
 		return passwordError(err)
 	}
 	m := member(id)
-	profile, err := a.verify(ctx, m, oldPassword)
+	profile, err := a.verify(ctx, id, oldPassword)
 	if err != nil {
 		return err
 	}
@@ -43,59 +54,91 @@ func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPa
 	if err != nil {
 		return passwordError(err)
 	}
-	if err := a.setPassword(ctx, m, profile.PasswordHash, hash); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
+	defer cancel()
+	if err := a.setTenantPassword(ctx, m, profile.PasswordHash, hash); err != nil {
+		if errors.Is(err, ErrPasswordChanged) || !a.has(ctx, m, hash) {
+			return err
+		}
+	}
+	if err := a.changeCopy(ctx, m, hash, id.Session); err != nil {
+		if errors.Is(err, ErrPasswordChanged) {
+			return err
+		}
+		a.log(ctx, slog.LevelError, "password changed, sessions not ended", m)
+		return fmt.Errorf("%w: %w", ErrSessionsOpen, err)
+	}
 	a.log(ctx, slog.LevelInfo, "password changed", m)
-	return a.cfg.Registry.CloseSessions(ctx, m.AdminID, id.Session)
+	return nil
 }
 
-func (a *Accounts) verify(ctx context.Context, m registry.Membership, password string) (Profile, error) {
+// verify checks the password of an admin who is signed in.
+func (a *Accounts) verify(ctx context.Context, id *authn.Identity, password string) (Profile, error) {
+	m := member(id)
+	if err := a.cfg.Registry.CheckSession(ctx, m.AdminID, id.Session); err != nil {
+		return Profile{}, err
+	}
 	profile, err := a.find(ctx, m)
 	if err != nil {
 		return Profile{}, err
 	}
-	ok, err := a.guess(ctx, m.AdminID, password, profile.PasswordHash)
+	admission, err := a.admit(ctx, a.cfg.Throttle.forPassword(id))
 	if err != nil {
 		return Profile{}, err
 	}
-	if !ok {
-		return Profile{}, ErrBadCredentials
-	}
-	return profile, nil
-}
-
-// guess checks the password of an admin who is known by other means than it.
-func (a *Accounts) guess(ctx context.Context, adminID, password, hash string) (ok bool, err error) {
-	admission, err := a.admit(ctx, a.cfg.Throttle.forPassword(adminID))
-	if err != nil {
-		return false, err
-	}
-	match, err := a.cfg.Hasher.Verify(ctx, password, hash)
+	match, err := a.cfg.Hasher.Verify(ctx, password, profile.PasswordHash)
 	switch {
 	case err != nil:
 		a.withdrawn(ctx, admission)
-	case match.OK:
-		a.succeeded(ctx, admission)
+		return Profile{}, err
+	case !match.OK:
+		return Profile{}, a.wrong(ctx, id)
 	}
-	return match.OK, err
+	a.succeeded(ctx, admission)
+	return profile, nil
 }
 
-// setPassword writes the registry's copy first and the tenant's row, which decides a sign-in, second. So "changed" is
-// said only when both are; a crash in between leaves the old password in force, and the next change starts from
-// whatever the copy then holds.
-func (a *Accounts) setPassword(ctx context.Context, m registry.Membership, oldHash, newHash string) error {
-	admin, err := a.cfg.Registry.Admin(ctx, m.AdminID)
-	if err != nil {
+// wrong counts a wrong password in the session that it was given in, also when the client has gone.
+func (a *Accounts) wrong(ctx context.Context, id *authn.Identity) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	err := a.cfg.Registry.CountWrongPassword(ctx, id.Session, maxWrongPasswords)
+	if errors.Is(err, registry.ErrInvalidSession) {
+		a.log(ctx, slog.LevelWarn, "session ended after wrong passwords", member(id))
 		return err
 	}
-	if err := a.cfg.Registry.SetAdminPassword(ctx, m.AdminID, admin.PasswordHash, newHash); err != nil {
-		if errors.Is(err, registry.ErrConflict) {
+	if err != nil {
+		a.log(ctx, slog.LevelWarn, "wrong password not counted", member(id))
+	}
+	return ErrBadCredentials
+}
+
+// has reports whether the tenant's row has that hash, after a write whose answer was lost.
+func (a *Accounts) has(ctx context.Context, m registry.Membership, hash string) bool {
+	profile, err := a.find(ctx, m)
+	return err == nil && profile.PasswordHash == hash
+}
+
+// changeCopy writes the registry's copy and ends the sessions, after the tenant's row was written, which decides a sign-in
+// and, at their next refresh, about the sessions too. A rehash of the password before may have come to the copy meanwhile.
+func (a *Accounts) changeCopy(ctx context.Context, m registry.Membership, hash, session string) error {
+	const tries = 5
+	for try := 1; ; try++ {
+		admin, err := a.cfg.Registry.Admin(ctx, m.AdminID)
+		if err != nil {
+			return err
+		}
+		err = a.cfg.Registry.ChangeAdminPassword(ctx, m.AdminID, admin.PasswordHash, hash, session)
+		switch {
+		case !errors.Is(err, registry.ErrConflict) || try == tries:
+			return err
+		case !a.has(ctx, m, hash):
 			return ErrPasswordChanged
 		}
-		return err
 	}
-	return a.setTenantPassword(ctx, m, oldHash, newHash)
 }
 
 // rehash replaces a hash that is weaker than today's, now that the password is at hand. It is best effort: a failure

@@ -21,11 +21,31 @@ type Session struct {
 	Organization registry.Organization
 }
 
-// open begins a session for an admin who has proved who they are.
+// open begins a session for an admin whose row is the one that prove returned.
 func (a *Accounts) open(
-	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile,
+	ctx context.Context, m registry.Membership, p Profile, password string, c registry.Client,
 ) (*Session, error) {
-	session, refresh, err := a.cfg.Registry.OpenSession(ctx, t.ID, p.ID, a.cfg.SessionTTL)
+	tenant, err := a.cfg.Registry.Tenant(ctx, m.TenantID)
+	if err != nil {
+		return nil, err
+	}
+	session, err := a.begin(ctx, tenant.Tenant, tenant.Organization, p, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.confirm(ctx, m, p.PasswordHash, password); err != nil {
+		return nil, err // nobody was told the tokens: the session is worth nothing
+	}
+	return session, nil
+}
+
+// begin makes a session for the admin of a row that the tenant's database is known to have.
+func (a *Accounts) begin(
+	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile, c registry.Client,
+) (*Session, error) {
+	session, refresh, err := a.cfg.Registry.OpenSession(ctx, registry.SessionRequest{
+		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash, Client: c,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +73,8 @@ func (a *Accounts) issue(
 }
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
-// registry.ErrInvalidSession for a token that opens no session, and for an admin whom the tenant's database no longer
-// has; the person has to sign in again. authn.ErrBusy means that too many tokens are being exchanged; this one is good still.
+// registry.ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has, and
+// after the password there was replaced in whatever way; the person has to sign in again. authn.ErrBusy means that too many tokens are being exchanged; this one is good still.
 //
 // While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the token
 // no role: that database decides who may do what.
@@ -70,7 +90,10 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	member := registry.Membership{TenantID: session.TenantID, AdminID: session.AdminID}
 	profile, err := a.find(ctx, member)
 	switch {
-	case errors.Is(err, ErrProfileNotFound): // removed from the tenant's database, which decides who an admin is
+	case errors.Is(err, ErrProfileNotFound), err == nil && !session.OpenedWith(profile.PasswordHash):
+		// Removed from the tenant's database, which decides who an admin is, or signed in with a password that is none any more.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout) // a client that has gone keeps no session
+		defer cancel()
 		if err := a.cfg.Registry.CloseSession(ctx, session.ID); err != nil {
 			return nil, err
 		}

@@ -24,6 +24,9 @@ type SignIn struct {
 	// Addr is the client's address, by which attempts are counted too. Behind a proxy it is what that says of the client,
 	// and only if the proxy is trusted: who chooses an address is not counted by it. The zero Addr: unknown.
 	Addr netip.Addr
+
+	// UserAgent is what the client calls itself. It is kept for Sessions, as Addr is. Empty: unknown.
+	UserAgent string
 }
 
 // Format implements [fmt.Formatter]: neither the e-mail nor the password is printed.
@@ -84,28 +87,13 @@ func (a *Accounts) signIn(
 		}
 		return nil, ErrBadCredentials
 	}
-	profile, match, err := a.authenticate(ctx, *member, s.Password, adm)
+	profile, err := a.prove(ctx, *member, s.Password, adm)
 	if err != nil {
 		return nil, err
 	}
-	if !match.OK {
-		a.log(ctx, slog.LevelWarn, "sign-in refused", *member)
-		return nil, ErrBadCredentials
-	}
-	a.succeeded(ctx, adm)
-	if match.Rehash {
-		profile.PasswordHash = a.rehash(ctx, *member, profile.PasswordHash, s.Password)
-	}
-	tenant, err := a.cfg.Registry.Tenant(ctx, member.TenantID)
+	session, err := a.open(ctx, *member, profile, s.Password, registry.Client{Addr: s.Addr, UserAgent: s.UserAgent})
 	if err != nil {
 		return nil, err
-	}
-	session, err := a.open(ctx, tenant.Tenant, tenant.Organization, profile)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.confirm(ctx, *member, profile.PasswordHash, s.Password); err != nil {
-		return nil, err // nobody was told the tokens: the session is worth nothing
 	}
 	a.log(ctx, slog.LevelInfo, "signed in", *member)
 	return session, nil

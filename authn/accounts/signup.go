@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -24,12 +26,14 @@ type SignUp struct {
 	LastName     string
 	Organization string
 
-	// IdempotencyKey makes a repetition safe: the same key with the same fields signs in to what the first made.
+	// IdempotencyKey makes a repetition safe: the same key with the same fields, for a day, signs in to what the first made,
+	// if the tenant's database still knows that admin with that password. Of repetitions at once one does the work.
 	// Empty: every call is a new sign-up.
 	IdempotencyKey string
 
-	// Addr is the client's address, as in SignIn.
-	Addr netip.Addr
+	// Addr is the client's address, and UserAgent what it calls itself, as in SignIn.
+	Addr      netip.Addr
+	UserAgent string
 
 	// Progress is told when each step begins. It must not block. It may be nil.
 	Progress func(step string)
@@ -44,16 +48,54 @@ func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 // SignUp makes an organization with a database of its own and its first admin, and signs that admin in. ctx governs the
 // whole sign-up; when it ends early, what was begun is undone in the background.
 //
-// It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrKeyReused when the
-// idempotency key was used with other fields, [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when
-// too many passwords are being hashed, or the error of [provision.Provisioner.Create], after which no account exists or
-// will exist, or, if only the answer was lost, a whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the
-// account is there, and the person can sign in.
+// It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrEmailBusy, registry.ErrKeyReused
+// when the idempotency key was used with other fields or with a password that the tenant's database would not take,
+// [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when too many passwords are being hashed, or the
+// error of [provision.Provisioner.Create], after which no account exists or will exist, or, if only the answer was lost, a
+// whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account is there, and the person can sign in.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	email, err := s.check(a.cfg.Hasher)
 	if err != nil {
 		return nil, err
 	}
+	var made *signedUp
+	if s.IdempotencyKey == "" {
+		made, err = a.make(ctx, s, email)
+	} else {
+		made, err = a.flights.do(ctx, s.flightKey(email), func(ctx context.Context) (*signedUp, error) { return a.make(ctx, s, email) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	client := registry.Client{Addr: s.Addr, UserAgent: s.UserAgent}
+	var session *Session
+	if made.replayed {
+		session, err = a.open(ctx, made.member(), made.profile, s.Password, client)
+		if errors.Is(err, ErrBadCredentials) {
+			return nil, registry.ErrKeyReused
+		}
+	} else {
+		session, err = a.begin(ctx, made.Tenant, made.Organization, made.profile, client)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSignedIn, err)
+	}
+	return session, nil
+}
+
+// signedUp is what a sign-up has made, or found that it had made before.
+type signedUp struct {
+	*provision.Result
+	profile  Profile // the row in the tenant's database: written just now, or read there
+	replayed bool
+}
+
+func (s *signedUp) member() registry.Membership {
+	return registry.Membership{TenantID: s.Tenant.ID, AdminID: s.profile.ID}
+}
+
+// make makes the tenant, or has who asks again prove that it is theirs.
+func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*signedUp, error) {
 	admission, err := a.admitSignUp(ctx, s)
 	if err != nil {
 		return nil, err
@@ -63,26 +105,43 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 		a.withdrawn(ctx, admission)
 		return nil, passwordError(err)
 	}
-	made, err := a.cfg.Provisioner.Create(ctx, a.request(s, email, hash))
+	result, err := a.cfg.Provisioner.Create(ctx, a.request(s, email, hash))
 	if err != nil {
 		return nil, err
 	}
-	profile := Profile{
-		ID: made.Admin.ID, Email: email.Reveal(), Role: made.Admin.Role,
+	made := &signedUp{Result: result, replayed: result.Replayed, profile: Profile{
+		ID: result.Admin.ID, Email: email.Reveal(), Role: result.Admin.Role,
 		FirstName: s.FirstName, LastName: s.LastName, PasswordHash: hash,
+	}}
+	if made.replayed {
+		made.profile, err = a.proveReplay(ctx, made.member(), s, email)
 	}
-	if made.Replayed {
-		if err := a.checkReplay(ctx, made, s.Password); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	a.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "signed up", slog.String("tenant", string(made.Tenant.ID)),
-		slog.String("admin", profile.ID), slog.Bool("replayed", made.Replayed))
-	session, err := a.open(ctx, made.Tenant, made.Organization, profile)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotSignedIn, err)
+		slog.String("admin", made.profile.ID), slog.Bool("replayed", made.replayed))
+	return made, nil
+}
+
+// proveReplay is a sign-in, and counts as one: who knows an idempotency key and an e-mail is not yet who signed up, and who
+// did may be no admin any more, or have another role or password.
+func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp, email registry.Email) (Profile, error) {
+	if m.AdminID == "" {
+		return Profile{}, registry.ErrKeyReused
 	}
-	return session, nil
+	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(SignIn{Addr: s.Addr}, email))
+	if err != nil {
+		return Profile{}, err
+	}
+	profile, err := a.prove(ctx, m, s.Password, admission)
+	switch {
+	case errors.Is(err, ErrBadCredentials):
+		err = registry.ErrKeyReused
+	case errors.Is(err, authn.ErrBusy):
+		a.withdrawn(ctx, admission)
+	}
+	return profile, err
 }
 
 func (a *Accounts) admitSignUp(ctx context.Context, s SignUp) (*registry.Admission, error) {
@@ -122,16 +181,11 @@ func (s SignUp) hash(email registry.Email) []byte {
 	return h.Sum(nil)
 }
 
-// checkReplay asks for the password of the account that the first request made: who knows an idempotency key and an
-// e-mail is not yet who signed up.
-func (a *Accounts) checkReplay(ctx context.Context, made *provision.Result, password string) error {
-	admin, err := a.cfg.Registry.Admin(ctx, made.Admin.ID)
-	if err != nil {
-		return err
+// flightKey is of all that was asked for. It stays in memory.
+func (s SignUp) flightKey(email registry.Email) flightKey {
+	h := sha256.New()
+	for _, field := range []string{s.IdempotencyKey, s.Password, string(s.hash(email))} {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(field), field)
 	}
-	ok, err := a.guess(ctx, admin.ID, password, admin.PasswordHash)
-	if err == nil && !ok {
-		err = registry.ErrKeyReused
-	}
-	return err
+	return flightKey(h.Sum(nil))
 }

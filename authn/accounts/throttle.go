@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -28,7 +29,7 @@ type Throttle struct {
 	Off bool
 
 	// Account is for one e-mail, whether anybody has it or not, and begins anew when its password was right; an admin who
-	// is asked for the password again has a count of their own. Default: 5, 1 s, 15 min. The delay that begins with a
+	// is asked for the password again has a count for each session. Default: 5, 1 s, 15 min. The delay that begins with a
 	// second and doubles is that of OWASP's Authentication Cheat Sheet; attempts that go on for ever come to four an hour,
 	// where NIST SP 800-63B allows 100 in a row.
 	Account registry.Pace
@@ -45,7 +46,9 @@ type Throttle struct {
 	// account. Default: 20, 1 min, 1 h.
 	SignUp registry.Pace
 
-	// SignUps is for all sign-ups together. Free is 0: they are not counted. Default of the others: 1 s, 1 min.
+	// SignUps is for all sign-ups together, from known addresses or not: whoever has many addresses is bounded by nothing
+	// else, and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; no sign-in.
+	// Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
 	SignUps registry.Pace
 }
 
@@ -60,12 +63,12 @@ func (t *Throttle) check() error {
 		{"Address", &t.Address, registry.Pace{Free: 100, Delay: time.Second, MaxDelay: time.Minute}},
 		{"Tenant", &t.Tenant, registry.Pace{Free: 200, Delay: time.Second, MaxDelay: 5 * time.Second}},
 		{"SignUp", &t.SignUp, registry.Pace{Free: 20, Delay: time.Minute, MaxDelay: time.Hour}},
-		{"SignUps", &t.SignUps, registry.Pace{Delay: time.Second, MaxDelay: time.Minute}},
+		{"SignUps", &t.SignUps, registry.Pace{Free: 100, Delay: time.Second, MaxDelay: 10 * time.Second}},
 	} {
 		p.pace.Free = cmp.Or(p.pace.Free, p.initial.Free)
 		p.pace.Delay = cmp.Or(p.pace.Delay, p.initial.Delay)
 		p.pace.MaxDelay = cmp.Or(p.pace.MaxDelay, max(p.initial.MaxDelay, p.pace.Delay))
-		if p.pace.Free < 0 || p.pace.Delay < 0 {
+		if p.pace.Free < 0 && p.pace != &t.SignUps || p.pace.Delay < 0 {
 			errs = append(errs, fmt.Errorf("accounts: Config.Throttle.%s: Free and Delay must not be negative", p.name))
 		}
 		if p.pace.MaxDelay < p.pace.Delay {
@@ -100,9 +103,10 @@ func (t *Throttle) forSignIn(s SignIn, email registry.Email) registry.Attempt {
 	return a
 }
 
-// forPassword are the counts of an admin who is signed in and asked for the password.
-func (t *Throttle) forPassword(adminID string) registry.Attempt {
-	c := count("password of", adminID, t.Account)
+// forPassword is the count of a session whose admin is asked for the password: who has stolen another of the same admin's
+// holds this one up by nothing.
+func (t *Throttle) forPassword(id *authn.Identity) registry.Attempt {
+	c := count("password of", id.Subject+" in "+id.Session, t.Account)
 	c.Resets = true
 	return registry.Attempt{Counts: []registry.Count{c}}
 }
@@ -112,7 +116,7 @@ func (t *Throttle) forSignUp(s SignUp) registry.Attempt {
 	if address := network(s.Addr); address != "" {
 		a.Counts = append(a.Counts, count("sign-up from", address, t.SignUp))
 	}
-	if t.SignUps.Free > 0 {
+	if t.SignUps.Free >= 0 {
 		a.Counts = append(a.Counts, count("sign-up", "", t.SignUps))
 	}
 	return a

@@ -43,6 +43,7 @@ type app struct {
 	verifier    *authn.Cache
 	publicKeys  http.Handler
 	profiles    accounts.Table
+	share       *registry.Share
 	leave       func() // gives this process's part of the connections back; nil: it has none
 	stopping    atomic.Bool
 }
@@ -60,7 +61,7 @@ func newApp(ctx context.Context, o options, admin *pgx.ConnConfig, log *slog.Log
 	for _, part := range []func() error{
 		func() error { return a.openRegistry(ctx, o, admin, k) },
 		func() error { return a.openTenants(ctx, o, admin, h) },
-		func() error { return a.openAccounts(k) },
+		func() error { return a.openAccounts(o, k) },
 	} {
 		if err := part(); err != nil {
 			return nil, errors.Join(err, a.close(ctx))
@@ -70,7 +71,7 @@ func newApp(ctx context.Context, o options, admin *pgx.ConnConfig, log *slog.Log
 }
 
 func (a *app) openRegistry(ctx context.Context, o options, admin *pgx.ConnConfig, k keys) (err error) {
-	a.registry, err = registry.New(registry.Config{Pool: a.pool, Keyring: k.ring})
+	a.registry, err = registry.New(registry.Config{Pool: a.pool, Keyring: k.ring, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -110,12 +111,18 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 	if err != nil {
 		return err
 	}
-	share, err := a.registry.JoinBudget(ctx, a.resolver)
+	a.share, err = a.registry.JoinBudget(ctx, budgeted{a.resolver, a.provisioner})
 	if err != nil {
 		return err
 	}
-	a.leave = keep(context.WithoutCancel(ctx), share)
+	a.leave = keep(context.WithoutCancel(ctx), a.share)
 	return nil
+}
+
+// budgeted opens connections within a budget, and counts those that a process that was killed has left.
+type budgeted struct {
+	*tenancy.Resolver
+	*provision.Provisioner
 }
 
 // rehearse has a connection that is held for a sign-up insert an admin once; it is rolled back.
@@ -149,7 +156,7 @@ func (a *app) steps(o options) []provision.Step {
 	})}
 }
 
-func (a *app) openAccounts(k keys) error {
+func (a *app) openAccounts(o options, k keys) error {
 	hasher, err := authn.NewHasher(authn.HasherConfig{ContextWords: []string{"church", "pgtenancy"}})
 	if err != nil {
 		return err
@@ -170,6 +177,7 @@ func (a *app) openAccounts(k keys) error {
 	a.accounts, err = accounts.New(accounts.Config{
 		Registry: a.registry, Provisioner: a.provisioner, Resolver: a.resolver, Hasher: hasher, Issuer: a.issuer,
 		Profiles: a.profiles, Trial: 14 * 24 * time.Hour, Logger: a.log,
+		Throttle: accounts.Throttle{SignUp: registry.Pace{Free: o.signUpsFrom}, SignUps: registry.Pace{Free: o.signUps}},
 	})
 	return err
 }
@@ -213,9 +221,10 @@ func (a *app) handler(o options, h hooks) (http.Handler, error) {
 	return logged(a.log, recovered(a.log, mux)), nil
 }
 
-// ready says whether requests should be sent here: the registry answers, and the program is not about to stop.
+// ready says whether requests should be sent here: the registry answers and tells of changes, there are connections for
+// this process, and the program is not about to stop.
 func (a *app) ready(w http.ResponseWriter, r *http.Request) {
-	if a.stopping.Load() || a.registry.Check(r.Context()) != nil {
+	if a.stopping.Load() || a.registry.Check(r.Context()) != nil || a.share.Check() != nil {
 		http.Error(w, "not ready", http.StatusServiceUnavailable)
 		return
 	}

@@ -55,7 +55,7 @@ func start(t *testing.T, s setup) *running {
 	for name, value := range s.env {
 		env[name] = value
 	}
-	args := []string{"-addr=localhost:0", "-registry=" + s.registry, "-warm=" + strconv.Itoa(s.warm)}
+	args := []string{"-addr=localhost:0", "-registry=" + s.registry, "-warm=" + strconv.Itoa(s.warm), "-sign-ups=-1"}
 	if s.prefix != "" {
 		args = append(args, "-prefix="+s.prefix)
 	}

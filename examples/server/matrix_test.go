@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -69,10 +70,14 @@ func (m *matrix) parish(t *testing.T, name string) parish {
 	p.bodies = map[string]string{
 		"POST /api/conversations/{id}/messages": `{"body":"Hello"}`,
 		"DELETE /api/church":                    `{"password":"` + password + `"}`,
+		"DELETE /api/me/sessions/{id}":          `{"password":"` + password + `"}`,
+		"POST /account/sessions":                "which=all&password=" + url.QueryEscape(password),
 		"POST /api/me/password":                 `{"currentPassword":"` + password + `","newPassword":"another battery staple"}`,
 		"POST /church/members":                  "firstName=A&lastName=B",
 		"POST /church/messages":                 "subject=A&body=B",
 	}
+	list := do[sessionList](t, m.as(p.AccessToken), "GET", "/api/me/sessions", nil, http.StatusOK)
+	p.ids["/api/me/sessions"] = list.Sessions[0].ID
 	for _, noun := range []struct {
 		path  string
 		input func() object

@@ -35,6 +35,8 @@ type options struct {
 	maxPools    int
 	maxConns    int // to the server, of all processes together
 	warm        int // databases kept ready for sign-ups, with a connection to each
+	signUps     int // of all clients together, before they are slowed down; and of one address
+	signUpsFrom int
 	databaseURL string
 	keysFile    string
 	stripeKey   string
@@ -53,6 +55,8 @@ func parseOptions(args []string, p process) (options, error) {
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
 	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")
 	f.IntVar(&o.warm, "warm", 2, "databases kept ready for sign-ups, the same for all processes, and connections held to them")
+	f.IntVar(&o.signUps, "sign-ups", 100, "sign-ups at once before all are slowed down to one in 10 s (negative: never)")
+	f.IntVar(&o.signUpsFrom, "sign-ups-from", 20, "sign-ups at once from one address before it is slowed down to one an hour")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -24,7 +24,7 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 	stripe.created = func(string) {
 		once.Do(func() { close(reached); <-goOn })
 	}
-	p, program := startBuilt(t, stripe)
+	p, program := startBuilt(t, stripe, "stop_")
 	answer := make(chan int, 1)
 	go func() {
 		status, _ := p.tryRegister(context.WithoutCancel(t.Context()), newSignUp("last"), nil)
@@ -58,7 +58,7 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 }
 
 // startBuilt builds the program and starts it in a process of its own.
-func startBuilt(t *testing.T, stripe *stripeDouble) (*running, *exec.Cmd) {
+func startBuilt(t *testing.T, stripe *stripeDouble, prefix string) (*running, *exec.Cmd) {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "server")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
@@ -68,7 +68,7 @@ func startBuilt(t *testing.T, stripe *stripeDouble) (*running, *exec.Cmd) {
 	admin, stdout := pgtest.Admin(t), &buffer{}
 	r := &running{admin: admin, logs: &buffer{}}
 	// Not CommandContext: that would kill what must end by itself.
-	program := exec.Command(bin, "-addr=localhost:0", "-prefix=stop_", "-warm=0", "-registry="+registry.ConnConfig.Database) //nolint:noctx // see above
+	program := exec.Command(bin, "-addr=localhost:0", "-prefix="+prefix, "-warm=0", "-registry="+registry.ConnConfig.Database) //nolint:noctx // see above
 	program.Stdout, program.Stderr = stdout, r.logs
 	program.Env = []string{
 		"DATABASE_URL=" + connectionString(admin), "PGTENANCY_KEYS_FILE=" + filepath.Join(t.TempDir(), "keys.json"),

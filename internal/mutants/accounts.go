@@ -70,7 +70,7 @@ func ofAccounts() []mutant {
 	}, {
 		name: "the count of what who is signed in guesses",
 		file: "authn/accounts/password.go",
-		old:  "a.admit(ctx, a.cfg.Throttle.forPassword(adminID))",
+		old:  "a.admit(ctx, a.cfg.Throttle.forPassword(id))",
 		new:  "a.admit(ctx, registry.Attempt{})",
 		test: "./authn/accounts TestWhoIsSignedInCannotGuessThePasswordEither",
 	}, {
@@ -121,5 +121,83 @@ func ofAccounts() []mutant {
 		old:  "case t.counter == row.counter-1 && row.inGrace:",
 		new:  "case false:",
 		test: "./registry TestTokenWhoseSuccessorWasLostIsGoodAgain",
+	}, {
+		name: "the tenant's row in the proof of who repeats a sign-up",
+		file: "authn/accounts/signup.go",
+		old:  "made.profile, err = a.proveReplay(ctx, made.member(), s, email)",
+		new:  "admin, copyErr := a.cfg.Registry.Admin(ctx, made.profile.ID)\n\t\terr = copyErr\n\t\tmade.profile.PasswordHash = admin.PasswordHash",
+		test: "./authn/accounts TestAttackerWhoWasDemotedGetsNoOldRoleByTheSignUpsKey",
+	}, {
+		name: "the count of guesses by a sign-up's key",
+		file: "authn/accounts/signup.go",
+		old:  "a.admit(ctx, a.cfg.Throttle.forSignIn(SignIn{Addr: s.Addr}, email))",
+		new:  "a.admit(ctx, registry.Attempt{})",
+		test: "./authn/accounts TestAttackerGuessesNoMorePasswordsByTheSignUpsKey",
+	}, {
+		name: "the session in the count of its guesses",
+		file: "authn/accounts/throttle.go",
+		old:  "id.Subject+\" in \"+id.Session",
+		new:  "id.Subject",
+		test: "./authn/accounts TestAttackerInASessionKeepsNobodyFromAnother",
+	}, {
+		name: "the end of a session after wrong passwords",
+		file: "authn/accounts/password.go",
+		old:  "const maxWrongPasswords = 10",
+		new:  "const maxWrongPasswords = 1000",
+		test: "./authn/accounts TestAttackersSessionEndsWithTheTenthWrongPassword",
+	}, {
+		name: "the rest of a change whose client has gone",
+		file: "authn/accounts/password.go",
+		old:  "context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)",
+		new:  "context.WithTimeout(ctx, changeTimeout)",
+		test: "./authn/accounts TestAttackerIsOutWhenTheClientBreaksOffTheChange",
+	}, {
+		name: "the look at the password at a refresh",
+		file: "authn/accounts/session.go",
+		old:  "err == nil && !session.OpenedWith(profile.PasswordHash):",
+		new:  "err == nil && false:",
+		test: "./authn/accounts TestAttackersSessionEndsWithAResetInTheTenantsDatabase|TestAttackerIsOutAlsoWhenTheRegistryFailsInTheMiddleOfTheChange",
+	}, {
+		name: "one key derivation for repetitions at once",
+		file: "authn/accounts/signup.go",
+		old:  "if s.IdempotencyKey == \"\" {\n\t\tmade, err",
+		new:  "if true {\n\t\tmade, err",
+		test: "./authn/accounts TestHonestBurstOfOneSignUpIsNotThrottled",
+	}, {
+		name: "the time-out without use",
+		file: "registry/session.go",
+		old:  "expires_at > now() AND rotated_at + idle > now()",
+		new:  "expires_at > now()",
+		test: "./registry TestSessionThatIsNotUsedEnds",
+	}, {
+		name: "the end of other sessions in the transaction that writes the hash",
+		file: "registry/admin.go",
+		old:  "_, err = tx.Exec(ctx, closeSessions(`admin_id = $1::text AND id <> $2::text`), adminID, except)",
+		new:  "_ = closeSessions",
+		test: "./registry TestChangedPasswordAndTheEndOfOtherSessionsAreOneTransaction",
+	}, {
+		name: "the end of an active tenant's key",
+		file: "registry/intent.go",
+		old:  "`coalesce(activated_at < now() - interval '24 hours', false)`",
+		new:  "`false`",
+		test: "./registry TestActiveTenantsKeyIsKnownForADay",
+	}, {
+		name: "the key that a broken-off sign-up leaves free",
+		file: "registry/claim.go",
+		old:  "CASE WHEN NOT $5::boolean THEN idempotency_key END",
+		new:  "CASE WHEN $5::boolean IS NOT NULL THEN idempotency_key END",
+		test: "./registry TestAbortedSignUpLeavesItsKeyFreeAndItsEmailBusy",
+	}, {
+		name: "the e-mail of a sign-up under way that is no account's",
+		file: "registry/reserve.go",
+		old:  "return r.emailTaken(ctx, res.Admin.Email)",
+		new:  "return ErrEmailTaken",
+		test: "./registry TestAbortedSignUpLeavesItsKeyFreeAndItsEmailBusy",
+	}, {
+		name: "the sign-up that is told apart when it was broken off",
+		file: "provision/create.go",
+		old:  "again := ctx.Err() != nil || isUnavailable(reason)",
+		new:  "again := false && isUnavailable(reason)",
+		test: "./provision TestAbortedSignUpIsMadeByItsRepetition",
 	}}
 }

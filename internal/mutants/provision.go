@@ -2,6 +2,24 @@ package main
 
 func ofProvision() []mutant {
 	return []mutant{{
+		name: "a template whose collation has moved is made anew",
+		file: "provision/template.go",
+		old:  "AND NOT `+collationMoved(conn)+`, datistemplate",
+		new:  ", datistemplate",
+		test: "./provision TestTemplateWhoseCollationMovedIsMadeAnew",
+	}, {
+		name: "a scratch database is closed to PUBLIC",
+		file: "internal/scratch/scratch.go",
+		old:  "\"REVOKE ALL ON DATABASE \"+quote(name)+\" FROM PUBLIC;\"+",
+		new:  "\"\"+",
+		test: "./provision/atlas TestAttackerDoesNotGetIntoTheScratchDatabase",
+	}, {
+		name: "an exclusion constraint is a guarantee",
+		file: "provision/atlas/classify.go",
+		old:  "return i.Unique || excludes(i)",
+		new:  "return i.Unique",
+		test: "./provision/atlas TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave",
+	}, {
 		name: "schema public is closed after a build",
 		file: "provision/grants.go",
 		old:  "\treturn closePublic(ctx, conn, p.tenantRoles()...)\n",
@@ -12,12 +30,6 @@ func ofProvision() []mutant {
 		file: "provision/secure.go",
 		old:  "\treturn checkMade(ctx, conn, t.Endpoint.User)\n",
 		new:  "\treturn nil\n",
-		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
-	}, {
-		name: "the pinned search_path of what is done before a commit",
-		file: "provision/grants.go",
-		old:  "'pg_catalog, pg_temp'::pg_catalog.text, true);",
-		new:  "path, true);",
 		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
 	}, {
 		name: "qualified names in the fence",
@@ -39,9 +51,9 @@ func ofProvision() []mutant {
 		test: "./provision TestRoleOfOneTenantIsKeptOutOfAnother",
 	}, {
 		name: "a database that cannot be connected to while it is made",
-		file: "provision/template.go",
-		old:  "OWNER %s ALLOW_CONNECTIONS false",
-		new:  "OWNER %s ALLOW_CONNECTIONS true",
+		file: "internal/scratch/scratch.go",
+		old:  "\" ALLOW_CONNECTIONS false\"",
+		new:  "\" ALLOW_CONNECTIONS true\"",
 		test: "./provision TestDatabaseIsClosedWhileItIsMade",
 	}, {
 		name: "the proof that a database is ours",

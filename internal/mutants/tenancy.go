@@ -139,5 +139,11 @@ func ofTenancy() []mutant {
 		old:  "if a.exhausted() {",
 		new:  "if false {",
 		test: "./tenancy TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait",
+	}, {
+		name: "the settings by which a server notices that a client is gone",
+		file: "tenancy/guard.go",
+		old:  "\t\tg.noticeAbandoned(cc)\n",
+		new:  "",
+		test: "./tenancy TestQueryOfAClientThatIsGoneEnds",
 	}}
 }

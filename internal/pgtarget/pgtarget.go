@@ -66,10 +66,10 @@ func Point(c *pgconn.Config, host string, port uint16) error {
 
 // alternatives returns the ways to connect to host: with and without TLS, as named says for its first TCP host.
 func alternatives(named []*pgconn.FallbackConfig, host string) ([]*pgconn.FallbackConfig, error) {
-	if isUnix(host) {
+	if IsUnix(host) {
 		return []*pgconn.FallbackConfig{{Host: host, Port: named[0].Port}}, nil
 	}
-	first := slices.IndexFunc(named, func(t *pgconn.FallbackConfig) bool { return !isUnix(t.Host) })
+	first := slices.IndexFunc(named, func(t *pgconn.FallbackConfig) bool { return !IsUnix(t.Host) })
 	if first < 0 {
 		return nil, ErrTLSUndecided
 	}
@@ -94,7 +94,8 @@ func rename(c *tls.Config, from, to string) *tls.Config {
 	return c
 }
 
-func isUnix(host string) bool {
+// IsUnix reports whether host is the directory of a Unix socket.
+func IsUnix(host string) bool {
 	network, _ := pgconn.NetworkAddress(host, 0)
 	return network == "unix"
 }

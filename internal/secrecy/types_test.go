@@ -28,6 +28,7 @@ func types() map[string]any {
 		"registry.RekeyResult": registry.RekeyResult{}, "registry.ReplayError": registry.ReplayError{},
 		"registry.UnsignedServerError": registry.UnsignedServerError{},
 		"registry.Reservation":         registry.Reservation{}, "registry.Server": registry.Server{}, "registry.Session": registry.Session{},
+		"registry.Client": registry.Client{}, "registry.SessionRequest": registry.SessionRequest{},
 		"registry.Share": registry.Share{}, "registry.Step": registry.Step{}, "registry.Tenant": registry.Tenant{},
 		"registry.Admission": registry.Admission{}, "registry.Attempt": registry.Attempt{}, "registry.Count": registry.Count{},
 		"registry.Pace": registry.Pace{}, "registry.Subject": registry.Subject{},
@@ -52,7 +53,8 @@ func types() map[string]any {
 		"authn.IssuerConfig": authn.IssuerConfig{}, "authn.Key": authn.Key{}, "authn.Match": authn.Match{},
 		"authn.Verifier": opaque{"authn.Verifier"}, "authn.VerifierConfig": authn.VerifierConfig{},
 
-		"authn/accounts.Accounts": opaque{"authn/accounts.Accounts"}, "authn/accounts.Config": accounts.Config{},
+		"authn/accounts.ActiveSession": accounts.ActiveSession{},
+		"authn/accounts.Accounts":      opaque{"authn/accounts.Accounts"}, "authn/accounts.Config": accounts.Config{},
 		"authn/accounts.InputError": accounts.InputError{}, "authn/accounts.Profile": accounts.Profile{},
 		"authn/accounts.Session": accounts.Session{}, "authn/accounts.SignIn": accounts.SignIn{},
 		"authn/accounts.SignUp": accounts.SignUp{}, "authn/accounts.Table": accounts.Table{},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ariga.io/atlas/sql/migrate"
+	"ariga.io/atlas/sql/postgres"
 	"ariga.io/atlas/sql/schema"
 
 	"github.com/pgtenancy/pgtenancy/provision"
@@ -126,9 +127,9 @@ func classifyTable(table string, c schema.Change) []item {
 	case *schema.AddIndex:
 		return in("add "+indexKind(c.I), c.I.Name, false)
 	case *schema.DropIndex:
-		return in("drop "+indexKind(c.I), c.I.Name, c.I.Unique)
+		return in("drop "+indexKind(c.I), c.I.Name, guarantees(c.I))
 	case *schema.ModifyIndex:
-		return in("change "+indexKind(c.From), c.From.Name, c.From.Unique && c.Change != schema.ChangeComment)
+		return in("change "+indexKind(c.From), c.From.Name, guarantees(c.From) && c.Change != schema.ChangeComment)
 	case *schema.AddPrimaryKey:
 		return []item{{"add primary key " + table, false, c}}
 	case *schema.DropPrimaryKey:
@@ -157,10 +158,24 @@ func classifyTable(table string, c schema.Change) []item {
 }
 
 func indexKind(i *schema.Index) string {
-	if i.Unique {
+	switch {
+	case i.Unique:
 		return "unique"
+	case excludes(i):
+		return "exclusion"
 	}
 	return "index"
+}
+
+// guarantees reports whether an index keeps rows out, and does not only make queries fast.
+func guarantees(i *schema.Index) bool { return i.Unique || excludes(i) }
+
+// excludes reports whether an index is that of an exclusion constraint.
+func excludes(i *schema.Index) bool {
+	return slices.ContainsFunc(i.Attrs, func(a schema.Attr) bool {
+		c, ok := a.(*postgres.Constraint)
+		return ok && c.IsExclude()
+	})
 }
 
 func isComment(c schema.Change) bool {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -60,7 +61,7 @@ func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
 	return err
 }
 
-// withScratch makes an empty database on the server of cfg, calls f, and drops it again. The atlas command wipes its
+// withScratch makes an empty database on the server of cfg that nobody else may enter, calls f, and drops it again. The atlas command wipes its
 // dev database, so it must never be one that holds anything.
 func withScratch(ctx context.Context, cfg *pgx.ConnConfig, f func(*pgx.ConnConfig) error) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
@@ -77,7 +78,10 @@ func withScratch(ctx context.Context, cfg *pgx.ConnConfig, f func(*pgx.ConnConfi
 		_ = conn.Close(ctx)
 		err = errors.Join(err, dropScratch(ctx, cfg, name))
 	}()
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+	if err := scratch.Create(ctx, conn, dev.Database, "template0", ""); err != nil {
+		return fmt.Errorf("scratch database: %w", redact(ctx, err))
+	}
+	if err := scratch.Open(ctx, conn, dev.Database); err != nil {
 		return fmt.Errorf("scratch database: %w", redact(ctx, err))
 	}
 	return f(dev)

@@ -46,6 +46,7 @@ var objectKinds = []objectKind{
 	{false, "GRANT UPDATE (name) ON team TO pg_monitor"},
 	{false, "REVOKE USAGE ON TYPE status FROM PUBLIC"},
 	{false, "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"},
+	{false, "ALTER INDEX member_email DEPENDS ON EXTENSION plpgsql"},
 	{false, "CREATE SEQUENCE s"},
 	{false, "ALTER SEQUENCE team_id_seq CACHE 10"},
 	{false, "CREATE DOMAIN d AS text CHECK (VALUE <> '')"},

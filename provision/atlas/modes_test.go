@@ -11,6 +11,6 @@ import (
 // Guards: statements whose operators are chosen by the types of parameters.
 func TestMainPathsRunWithoutTypesFromTheServer(t *testing.T) {
 	t.Parallel()
-	pgtest.InModes(t, "^(TestUpgradeMakesChanges|TestMigrationsUpgradeWhatTheyHaveBuilt|TestUpgradesOfOneDatabaseTakeTurns)$",
+	pgtest.InModes(t, "^(TestUpgradeMakesChanges|TestMigrationsUpgradeWhatTheyHaveBuilt)$",
 		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol)
 }

@@ -19,7 +19,9 @@ func unmanaged() []string {
 }
 
 // unmade are the kinds that go with their table, but are not made with it.
-func unmade() []string { return []string{"trigger", "policy", "rule", "statistics", "inheritance"} }
+func unmade() []string {
+	return []string{"trigger", "policy", "rule", "statistics", "inheritance", "dependency"}
+}
 
 // supported returns an *UnsupportedError if the database differs from want in a way that no plan of Atlas can mend. It
 // names what is certain; what depends on the plan is for Verify to find.

@@ -150,6 +150,32 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 	}
 }
 
+func TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave(t *testing.T) {
+	t.Parallel()
+	const seats = "CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =)); CREATE INDEX fast ON seat (room);"
+	for after, want := range map[string][]string{
+		"CREATE TABLE seat (room integer); CREATE INDEX fast ON seat (room)": {"drop exclusion seat.once"},
+		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =) WHERE (room > 100)); CREATE INDEX fast ON seat (room)": {
+			"change exclusion seat.once",
+		},
+		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =))": nil,
+	} {
+		s := text(t, after)
+		u := task(t, built(t, text(t, seats)), built(t, s))
+		_, err := s.Upgrade(t.Context(), u)
+		var destructive *provision.DestructiveError
+		if errors.As(err, &destructive) != (want != nil) || want != nil && !slices.Equal(names(&provision.Report{Changes: destructive.Changes}), want) {
+			t.Errorf("%s: %v, want %v refused", after, err, want)
+		}
+		if u.Policy.Allow = want; want == nil {
+			continue
+		}
+		if _, err := s.Upgrade(t.Context(), u); err != nil {
+			t.Errorf("%s, with leave: %v", after, err)
+		}
+	}
+}
+
 func TestRefusedRenamesSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	target := built(t, text(t, before))

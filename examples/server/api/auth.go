@@ -30,7 +30,7 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	session, err := a.cfg.Accounts.SignUp(r.Context(), accounts.SignUp{
 		Email: in.Email, Password: in.Password,
 		FirstName: in.FirstName, LastName: in.LastName, Organization: in.ChurchName,
-		IdempotencyKey: r.Header.Get("Idempotency-Key"), Addr: ClientAddr(r),
+		IdempotencyKey: r.Header.Get("Idempotency-Key"), Addr: ClientAddr(r), UserAgent: r.UserAgent(),
 		Progress: func(step string) {
 			if a.cfg.Progress != nil {
 				a.cfg.Progress(r, step)
@@ -54,6 +54,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	tenant, _ := middleware.Addressed(r.Context())
 	session, err := a.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
 		Email: in.Email, Password: in.Password, Tenant: tenant, Addr: ClientAddr(r),
+		UserAgent: r.UserAgent(),
 	})
 	if err != nil {
 		return err

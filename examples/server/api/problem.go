@@ -41,6 +41,8 @@ func problemOf(err error) (status int, title, detail string) {
 		return http.StatusConflict, "Still in use", "Other records need this one."
 	case is(church.ErrSent):
 		return http.StatusConflict, "Already sent", "A message that was sent cannot be changed."
+	case is(registry.ErrEmailBusy):
+		return 0, "", "" // it matches ErrEmailTaken too, and says itself what it is
 	case is(registry.ErrEmailTaken):
 		return http.StatusConflict, "E-mail taken", "This e-mail address has an account already."
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/api"
 	"github.com/pgtenancy/pgtenancy/middleware"
+	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -60,7 +61,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"),
 		FirstName: r.PostFormValue("firstName"), LastName: r.PostFormValue("lastName"),
 		Organization: r.PostFormValue("churchName"), IdempotencyKey: r.PostFormValue("key"),
-		Addr: api.ClientAddr(r),
+		Addr: api.ClientAddr(r), UserAgent: r.UserAgent(),
 	})
 	if err == nil {
 		s.begin(w, r, session)
@@ -70,10 +71,16 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 	form := signUpForm(rand.Text()) // what was typed will change, and a key is for one content
 	switch {
 	case wrong != nil:
+	case errors.Is(err, registry.ErrEmailBusy):
+		w.Header().Set("Retry-After", "2")
+		form.Error = "A sign-up with this e-mail address is being made, or undone. Please send the form again in a moment."
+		status = http.StatusServiceUnavailable
 	case errors.Is(err, registry.ErrEmailTaken):
 		wrong, status = map[string]string{"email": "has an account already"}, http.StatusConflict
 	case errors.Is(err, registry.ErrKeyReused):
 		form.Error, status = "This form was sent before with other values. Please send it again.", http.StatusConflict
+	case errors.Is(err, provision.ErrFailedBefore):
+		form.Error, status = "This sign-up has failed. Please send the form again.", http.StatusConflict
 	default:
 		s.refuse(w, r, err)
 		return
@@ -89,6 +96,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	tenant, _ := middleware.Addressed(r.Context())
 	session, err := s.cfg.Accounts.SignIn(r.Context(), accounts.SignIn{
 		Email: r.PostFormValue("email"), Password: r.PostFormValue("password"), Tenant: tenant, Addr: api.ClientAddr(r),
+		UserAgent: r.UserAgent(),
 	})
 	switch {
 	case err == nil:

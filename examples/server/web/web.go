@@ -39,7 +39,7 @@ type site struct {
 // Register adds the pages to mux.
 func Register(mux api.Mux, cfg Config) error {
 	s := &site{cfg: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"landing", "signup", "signin", "church", "message"} {
+	for _, name := range []string{"landing", "signup", "signin", "church", "sessions", "message"} {
 		page, err := template.ParseFS(files, "templates/base.html", "templates/"+name+".html")
 		if err != nil {
 			return err
@@ -74,6 +74,8 @@ func (s *site) routes(mux api.Mux, static http.Handler) {
 	open("GET /signin", s.signInForm)
 	open("POST /signin", s.signIn)
 	open("POST /signout", s.signOut)
+	closed("GET /account", s.account)
+	closed("POST /account/sessions", s.endSessions)
 	closed("GET /church", s.church)
 	closed("POST /church/members", s.addMember)
 	closed("POST /church/messages", s.addMessage)
