@@ -84,7 +84,7 @@ func runs(t *testing.T, p *provision.Provisioner) {
 	go func() { done <- p.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		must(t, <-done)
+		must(t, pgtest.Receive(t, "Run ends", done))
 	})
 }
 

@@ -31,7 +31,7 @@ func (f *fixture) router(t *testing.T) *router {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.reg.Follow(ctx, r) }()
-	t.Cleanup(func() { cancel(); must(t, <-done) })
+	t.Cleanup(func() { cancel(); must(t, pgtest.Receive(t, "Follow ends", done)) })
 	return r
 }
 

@@ -10,15 +10,14 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
 // dump returns what pg_dump prints of the registry. One that is older than the server refuses; then it is every row.
 func (f *fixture) dump(t *testing.T) []byte {
 	t.Helper()
-	path := "/usr/lib/postgresql/15/bin/pg_dump"
-	if found, err := exec.LookPath("pg_dump"); err == nil {
-		path = found
-	}
+	path := pgtest.Program(t, "pg_dump")
 	var server int
 	must(t, f.pool.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&server))
 	printed, err := exec.CommandContext(t.Context(), path, "--version").Output()

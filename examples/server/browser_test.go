@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,15 +64,26 @@ func walkChurch(t *testing.T, r *running, name string, first ...action) {
 	page.do("narrow", chromedp.EmulateViewport(375, 800), visible(`#database`))
 }
 
+// chromium finds a browser where scripts/ensure.sh does.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{
+		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless-shell", "chrome",
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium",
+	} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("this test needs Chromium: apt-get install --no-install-recommends chromium fonts-dejavu-core")
+	return ""
+}
+
 // newTab starts a Chromium with a profile of its own, gone at the end of the test.
 func newTab(t *testing.T) context.Context {
 	t.Helper()
-	const chromium = "/usr/bin/chromium"
-	if _, err := os.Stat(chromium); err != nil {
-		t.Fatal("this test needs Chromium: apt-get install --no-install-recommends chromium fonts-dejavu-core")
-	}
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1200, 900),
+		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1200, 900),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.WSURLReadTimeout(time.Minute), // until it has started, on a busy machine
 	}

@@ -24,6 +24,9 @@ func usualPlaces() []string {
 	}
 }
 
+// Binaries returns the directory of the PostgreSQL that Start starts. ctx governs running pg_config.
+func Binaries(ctx context.Context) (string, error) { return findBinaries(ctx, usualPlaces()) }
+
 // findBinaries returns the directory that holds initdb and postgres: PATH first, then what pg_config says, then the
 // newest version in places. ctx governs running pg_config.
 func findBinaries(ctx context.Context, places []string) (string, error) {

@@ -35,7 +35,7 @@ func (p programs) initialize(ctx context.Context) error {
 // takes 750 ms, a copy 70 ms.
 func (p programs) initdb(ctx context.Context, data string) error {
 	args := []string{"--username=postgres", "--auth=scram-sha-256", "--no-locale", "--encoding=UTF8"}
-	if !p.dir.temporary {
+	if !p.scratch {
 		return p.runInitdb(ctx, data, args)
 	}
 	args = append(args, "--no-sync")

@@ -19,8 +19,9 @@ import (
 
 // programs runs PostgreSQL's programs in one directory, as its account.
 type programs struct {
-	bin string
-	dir *directory
+	bin     string
+	dir     *directory
+	scratch bool // the data will be thrown away: a crash of the machine may take them
 }
 
 // command prepares a program. Its environment has none of the PG* variables of ours, which would change its mind, and

@@ -56,7 +56,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{dir: dir}
 	s.stop = sync.OnceValue(s.end)
-	if err := s.launch(ctx, programs{bin: bin, dir: dir}, config); err != nil {
+	if err := s.launch(ctx, programs{bin: bin, dir: dir, scratch: dir.temporary || config.Own}, config); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -161,6 +163,19 @@ func Pooler(tb testing.TB) *pgx.ConnConfig {
 		}
 	})
 	return p.Config()
+}
+
+// Program returns the path of one of PostgreSQL's programs: the first in PATH, or that of the server.
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	dir, err := devpg.Binaries(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return filepath.Join(dir, name)
 }
 
 func (s *suite) stop() error {
