@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 )
 
@@ -20,11 +21,11 @@ func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 	for _, role := range []string{owner, group} {
 		err := retryRaced(ctx, func() error { return createShared(ctx, conn, role) })
 		if err != nil {
-			return fmt.Errorf("create role %q: %w", role, err)
+			return fmt.Errorf("create role %q: %w", role, pgerr.Redact(err))
 		}
 	}
 	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, owner) }); err != nil {
-		return fmt.Errorf("join role %q: %w", owner, err)
+		return fmt.Errorf("join role %q: %w", owner, pgerr.Redact(err))
 	}
 	if p.cfg.SharedRole != "" {
 		if err := p.admitShared(ctx, conn); err != nil {
@@ -42,7 +43,7 @@ func createShared(ctx context.Context, conn *pgx.Conn, role string) error {
 	}
 	err = run(ctx, conn, "CREATE ROLE "+quote(role)+
 		" NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
-	if isState(err, duplicateObject, uniqueViolation) {
+	if pgerr.IsState(err, pgerr.DuplicateObject, pgerr.UniqueViolation) {
 		return nil // somebody who does not use the lock was faster
 	}
 	return err
@@ -54,7 +55,7 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	var has bool
 	var version int
 	err := conn.QueryRow(ctx,
-		"SELECT pg_has_role($1, 'USAGE') AND pg_has_role($1, 'MEMBER'), current_setting('server_version_num')::int", role,
+		"SELECT pg_has_role($1::name, 'USAGE') AND pg_has_role($1::name, 'MEMBER'), current_setting('server_version_num')::int", role,
 	).Scan(&has, &version)
 	if err != nil || has && version < 160000 {
 		return err
@@ -62,7 +63,7 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	if version < 160000 {
 		return run(ctx, conn, "GRANT "+quote(role)+" TO CURRENT_USER")
 	}
-	err = conn.QueryRow(ctx, "SELECT pg_has_role($1, 'SET')", role).Scan(&has)
+	err = conn.QueryRow(ctx, "SELECT pg_has_role($1::name, 'SET')", role).Scan(&has)
 	if err != nil || has {
 		return err
 	}
@@ -73,7 +74,7 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 func retryRaced(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()
-		if try == 5 || !isState(err, internalError) && !isState(err, serializationFailure) {
+		if try == 5 || !pgerr.IsState(err, pgerr.InternalError) && !pgerr.IsState(err, pgerr.SerializationFailure) {
 			return err
 		}
 		select {

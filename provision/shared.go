@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -54,7 +55,7 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 	role, group := p.cfg.SharedRole, p.names.groupRole()
 	var usable, rules, member bool
 	err := conn.QueryRow(ctx, `
-		SELECT rolcanlogin AND rolinherit, rolsuper OR pg_has_role(oid, $2, 'MEMBER'), pg_has_role(oid, $3, 'USAGE')
+		SELECT rolcanlogin AND rolinherit, rolsuper OR pg_has_role(oid, $2::name, 'MEMBER'), pg_has_role(oid, $3::name, 'USAGE')
 		FROM pg_roles WHERE rolname = $1`, role, p.names.ownerRole(), group).Scan(&usable, &rules, &member)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -69,11 +70,11 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 	if !member {
 		err = retryRaced(ctx, func() error { return run(ctx, conn, "GRANT "+quote(group)+" TO "+quote(role)) })
 		if err != nil {
-			return fmt.Errorf("grant %q to %q: %w", group, role, err)
+			return fmt.Errorf("grant %q to %q: %w", group, role, pgerr.Redact(err))
 		}
 	}
 	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, role) }); err != nil {
-		return fmt.Errorf("join role %q: %w", role, err)
+		return fmt.Errorf("join role %q: %w", role, pgerr.Redact(err))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -42,7 +43,7 @@ func TestUpgradeStampsWhatItHasVerified(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	if f.hash(t, "acme") != f.schema.Hash() {
 		t.Error("not stamped")
 	}

@@ -28,7 +28,12 @@ feed AS (
 )`
 
 // notify is typed, so that no function of another schema fits better than PostgreSQL's own.
-const notify = `pg_catalog.pg_notify('` + channel + `'::text, ''::text)`
+//
+// Any role of the server can fill its queue of notifications; every transaction that notifies fails then (54000). A
+// change matters more than how soon it is known, so it is published without when the queue is nearly full: whoever
+// follows polls.
+const notify = `CASE WHEN (SELECT pg_catalog.pg_notification_queue_usage()) < 0.9
+	THEN pg_catalog.pg_notify('` + channel + `'::text, ''::text) END`
 
 // closeSessions is a statement that deletes the sessions that the condition names and announces each of them as
 // announce does a tenant, in the same transaction.

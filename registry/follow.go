@@ -51,13 +51,19 @@ const (
 //
 // A registry that was restored from a backup, or failed over to a server that had not received everything, has lost
 // changes that inv was told of, and may have others in their place. When Follow sees that, it tells inv of every tenant,
-// with epoch 0, and begins anew.
+// with epoch 0, and begins anew. Config.Logger hears of it at level Warn, and [FollowStat.LostCount] counts it.
+//
+// [Registry.FollowStat] says how it goes, and [Registry.Check] fails while it does not.
 func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 	f := &follower{registry: r, inv: inv, last: unknown, outage: outage{logger: r.logger, what: "follow"}}
+	defer r.following.begin(f, time.Now())()
 	for failures := 0; ctx.Err() == nil; failures++ {
 		worked, err := f.follow(ctx)
 		if worked {
 			failures = 0
+		}
+		if ctx.Err() == nil {
+			r.following.failed(f, err)
 		}
 		f.outage.note(ctx, driverErr("follow", err))
 		wait(ctx, backoff(failures))
@@ -93,6 +99,7 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 			return worked, err
 		}
 		worked = true
+		f.registry.following.read(f, time.Now())
 		f.outage.note(ctx, nil)
 		if err := f.listen(ctx, conn); err != nil {
 			return worked, err

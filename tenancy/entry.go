@@ -15,8 +15,8 @@ const (
 )
 
 // entry is one tenant's pool and what is known of the tenant. The resolver's mutex guards the second group of fields; the
-// first is set once. The goroutine that newly evicted entries get (retire) is the only one that closes a pool that was
-// leased since it had its last connection.
+// first is set once. Two close a pool: retire, in the goroutine that an evicted entry gets, and rest, where the pool has
+// had no lease for a tick and has no connection.
 type entry struct {
 	r      *Resolver
 	id     ID

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // doubtPause is how long a record that was confirmed after a doubt is not doubted again: a wrong password in the
@@ -18,10 +20,12 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
 	var comment string
-	err := conn.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
-		FROM pg_catalog.pg_database WHERE datname = current_database()`, pgx.QueryExecModeExec).Scan(&comment)
+	// Qualified to the operator: whoever has the role's password must not answer for PostgreSQL.
+	err := conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name), '')
+		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`,
+		pgx.QueryExecModeExec).Scan(&comment)
 	if err != nil {
-		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.id, redact(err))
+		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.id, pgerr.Redact(err))
 	}
 	mark, ok := ParseMark(comment)
 	if !ok {

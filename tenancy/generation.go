@@ -2,10 +2,9 @@ package tenancy
 
 import (
 	"github.com/jackc/pgx/v5/pgconn"
-)
 
-// readOnly is the SQLSTATE read_only_sql_transaction.
-const readOnly = "25006"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+)
 
 // watch returns an OnPgError hook for a connection that is about to be made. An error that says that the server went
 // down, or turned into a standby, or that the schema is another one than the connection remembers, is true of every
@@ -13,7 +12,7 @@ const readOnly = "25006"
 func (g *guard) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
 	made := g.generation.Load()
 	return func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		lost := isOutage(err.Code) || err.Code == readOnly && !isWritable(conn) || isOutOfDate(err)
+		lost := isOutage(err.Code) || err.Code == pgerr.ReadOnlyTransaction && !isWritable(conn) || isOutOfDate(err)
 		if lost && g.generation.CompareAndSwap(made, made+1) {
 			g.pool.Reset()
 		}

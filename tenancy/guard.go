@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // guard decides which connections of one pool come about, and when they must all go. pgx's hooks tell it of each.
@@ -82,11 +84,11 @@ func (g *guard) connected(began time.Duration, err error) {
 func refused(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && slices.Contains([]string{
-		"28000", // the role may not log in, or is not there
-		"28P01", // wrong password
-		"3D000", // no such database
-		"42501", // no right to connect
-		"55000", // the database takes no connections
+		pgerr.InvalidAuthorization, // the role may not log in, or is not there
+		pgerr.InvalidPassword,
+		pgerr.InvalidCatalogName,    // no such database
+		pgerr.InsufficientPrivilege, // no right to connect
+		pgerr.NotInState,            // the database takes no connections
 		poolerError,
 	}, pg.Code)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 const (
@@ -18,9 +20,6 @@ const (
 	// reloginPatience is how long the directory may take for all look-ups of one such connect together. With the pauses
 	// it keeps its place among the server's dials for 3 s, so that nobody waits for that until defaultBudgetWait is over.
 	reloginPatience = 1500 * time.Millisecond
-
-	invalidPassword = "28P01"
-	invalidLogin    = "28000" // invalid_authorization_specification
 )
 
 var errTried = errors.New("tenancy: this address was tried already")
@@ -64,11 +63,11 @@ func (l *login) begin(cc *pgx.ConnConfig) {
 	cc.LookupFunc = lookUpOnce(l.lookup)
 	next := cc.OnPgError
 	cc.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-		again := err.Code == invalidPassword && !l.ended && len(l.refused) < relogins
+		again := err.Code == pgerr.InvalidPassword && !l.ended && len(l.refused) < relogins
 		goOn := next == nil || next(conn, err)
 		if again {
 			l.refused = append(l.refused, err)
-			err.Code = invalidLogin
+			err.Code = pgerr.InvalidAuthorization
 		}
 		return goOn && !again
 	}
@@ -144,7 +143,7 @@ func (l *login) end(err error) {
 	}
 	l.config.Fallbacks, l.config.LookupFunc = l.fallbacks, l.lookup
 	for _, pg := range l.refused {
-		pg.Code = invalidPassword
+		pg.Code = pgerr.InvalidPassword
 	}
 	if len(l.refused) > 0 {
 		l.guard.r.doubt(l.guard)

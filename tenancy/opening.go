@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 const (
@@ -82,6 +85,7 @@ func (r *Resolver) joinLocked(id ID) *opening {
 
 // beginLocked starts id's opening. Caller holds r.mu; r is not closed, and there is no opening of id.
 func (r *Resolver) beginLocked(id ID) *opening {
+	id = ID(strings.Clone(string(id))) // kept as a key, by entries and notFound too; the caller may reuse its bytes
 	o := &opening{id: id, unasked: true, done: make(chan struct{})}
 	r.openings[id] = o
 	r.wg.Add(1)
@@ -147,6 +151,7 @@ func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration)
 		}
 	}()
 	rec.tenant, rec.err = r.cfg.Directory.Lookup(ctx, o.id)
+	rec.tenant = rec.tenant.clone()
 	if rec.err == nil && cmp.Or(rec.tenant.ID, o.id) != o.id {
 		rec.err = errOtherTenant
 	}
@@ -247,7 +252,7 @@ func (r *Resolver) open(o *opening, rec record) bool {
 // bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err. An
 // entry whose tenant is known to have changed goes.
 func (r *Resolver) bridge(o *opening, err error) {
-	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, redact(err))
+	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
 	if o.finished || !known || !r.bridgeLocked(e) {

@@ -79,8 +79,12 @@ func New(cfg Config) (*Resolver, error) {
 // Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
 // for other callers when ctx ends.
 //
-// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, or the
-// error of the directory. The caller must Release the lease.
+// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
+// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
+// Endpoint. The caller must Release the lease.
+//
+// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has returned.
+// So it is with every argument of a Resolver's methods, and with what the directory returns.
 func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
 	e, err := r.acquire(ctx, id)
 	if err != nil {

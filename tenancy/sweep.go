@@ -2,7 +2,8 @@ package tenancy
 
 import "time"
 
-// sweep is the resolver's one permanent goroutine. It moves the coarse clock and evicts idle pools.
+// sweep is the resolver's one permanent goroutine. It moves the coarse clock, evicts idle pools, and puts pools
+// without connections to sleep.
 func (r *Resolver) sweep() {
 	defer r.wg.Done()
 	ticker := time.NewTicker(r.tick)

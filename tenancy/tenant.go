@@ -1,5 +1,7 @@
 package tenancy
 
+import "strings"
+
 // State is where a tenant stands in its life. Only [Active] tenants are leased.
 type State string
 
@@ -50,6 +52,15 @@ type Endpoint struct {
 	// pgx.QueryExecModeExec takes the place of the modes that do. The tenant's code must not rely on what a session
 	// keeps either: SET, LISTEN, advisory locks of a session, temporary tables.
 	Pooled bool
+}
+
+// clone returns a copy of t that shares no memory with it. Secrets are immutable.
+func (t Tenant) clone() Tenant {
+	ep := &t.Endpoint
+	for _, s := range []*string{(*string)(&t.ID), (*string)(&t.State), &t.SchemaHash, &ep.Server, &ep.Host, &ep.Database, &ep.User} {
+		*s = strings.Clone(*s)
+	}
+	return t
 }
 
 // sameTarget reports whether a pool that was opened for t serves other as well: they lead to the same database in the

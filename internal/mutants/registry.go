@@ -79,5 +79,11 @@ func ofRegistry() []mutant {
 		old:  "change{tenant: id}.tell(f.inv)",
 		new:  "_ = whatever",
 		test: "./registry TestRenewalThatWasPurgedIsToldOfEveryTenant",
+	}, {
+		name: "the copy of what a claim keeps",
+		file: "registry/reserve.go",
+		old:  "\tres = res.clone()\n",
+		new:  "\t_ = res.clone()\n",
+		test: "./registry TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers",
 	}}
 }

@@ -36,7 +36,7 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 	patience := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
 	for start := time.Now(); ; {
 		var locked bool
-		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(advisoryLock)).Scan(&locked); err != nil {
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", int64(advisoryLock)).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 		}
 		if locked {
@@ -53,9 +53,9 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 	}
 }
 
-// freshen makes the settings of a session those of a new one, with the policy's time-outs.
+// freshen makes the settings of a session those of a new one, with the policy's time-outs and a pinned search_path.
 func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET lock_timeout = %d; SET statement_timeout = %d",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET search_path = pg_catalog, pg_temp; SET lock_timeout = %d; SET statement_timeout = %d",
 		milliseconds(p.LockTimeout, defaultLockTimeout), milliseconds(p.StatementTimeout, defaultStatementTimeout))).ReadAll()
 	return err
 }
