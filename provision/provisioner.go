@@ -10,6 +10,7 @@ import (
 	"github.com/nrednav/cuid2"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -42,7 +43,7 @@ func New(cfg Config) (*Provisioner, error) {
 	}
 	var err error
 	if cfg.Admin, err = connstring.Remove(cfg.Admin); err != nil { // a Schema gets configurations that come from it
-		return nil, fmt.Errorf("provision: Config.Admin: %w", redact(err))
+		return nil, fmt.Errorf("provision: Config.Admin: %w", pgerr.Redact(err))
 	}
 	host, err := os.Hostname()
 	if err != nil {

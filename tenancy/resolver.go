@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Resolver maps a tenant's ID to the pool of the tenant's database. It opens pools on demand, shares one pool for each
@@ -52,7 +53,7 @@ func New(cfg Config) (*Resolver, error) {
 	cfg.Base = cfg.Base.Copy()
 	var err error
 	if cfg.Base.ConnConfig, err = connstring.Remove(cfg.Base.ConnConfig); err != nil {
-		return nil, fmt.Errorf("tenancy: Config.Base: %w", redact(err))
+		return nil, fmt.Errorf("tenancy: Config.Base: %w", pgerr.Redact(err))
 	}
 	entries, err := simplelru.NewLRU[ID, *entry](cfg.MaxPools, nil)
 	if err != nil {
