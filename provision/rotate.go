@@ -12,8 +12,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on; routers drain
-// the pools that have the old password. A role has one password at a time, so a connection that is made between the two
+// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on, also those that were
+// begun with a password that leaked: [Provisioner.Suspend] ends them. Routers keep their connections, and make new ones with
+// the new password. A role has one password at a time, so a connection that is made between the two
 // commits, or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its
 // directory and tries again for a second and a half, so that no query of its fails; others must do the same. A password
 // that the role gave itself is replaced too. Sessions of the role that keep its row locked are ended.
