@@ -66,7 +66,7 @@ crash: postgres compiler ## Kill and hurt provisioning at every point, in its lo
 	RACE= scripts/figures.sh 240 . ./provision ./provision/atlas
 attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack, in their long form: docs/experiments.md
 	scripts/figures.sh 120 . ./authn/... ./registry ./middleware ./internal/secrecy
-	scripts/figures.sh 120 'TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
+	scripts/figures.sh 120 'TestAttacker|TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
 	cd examples && ../scripts/figures.sh 30 'TestNoRequest|TestAttacker' ./server
 
 .PHONY: versions

@@ -26,6 +26,14 @@
 // same answer, byte for byte: 404. Answers are RFC 9457 problems that hold no text of any error; the cause goes to
 // [Config.Logger].
 //
+// # Frameworks on fasthttp, and gin
+//
+// Fiber's adaptor.HTTPMiddleware and fasthttp's fasthttpadaptor run a Middleware, but what it puts into the request's
+// context, a handler of fiber finds in c.Context() and not in c.UserContext(). It is plainer to call [tenancy.ParseID]
+// and [tenancy.Resolver.Acquire] in a handler of your own. Strings of such a request are good until the handler
+// returns: what this module keeps of them it copies, and so must your handler. With gin, look for the lease in
+// c.Request.Context(), or set Engine.ContextWithFallback.
+//
 // # The lease ends with the handler
 //
 // It is released when the handler returns or panics. A goroutine, a hijacked connection or a stream that outlives the

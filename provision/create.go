@@ -11,6 +11,7 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -54,6 +55,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	if !own {
 		req.ID = tenancy.ID(cuid2.Generate())
 	}
+	req.ID = tenancy.ID(strings.Clone(string(req.ID))) // the Observer and the Logger may keep it; Reserve copies the rest
 	if req.Admin.ID == "" {
 		req.Admin.ID = cuid2.Generate()
 	}
@@ -73,7 +75,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 		wakeUp(p.taken)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("provision: create tenant %q: %w", string(req.ID), redact(err))
+		return nil, fmt.Errorf("provision: create tenant %q: %w", string(req.ID), pgerr.Redact(err))
 	}
 	return result, nil
 }
@@ -140,7 +142,7 @@ func (p *Provisioner) intend(ctx context.Context, res registry.Reservation) (*re
 		p.ended(ctx, claim, step, took, nil)
 	}
 	if observer.StepEnded != nil {
-		observer.StepEnded(id, step, took, redact(err))
+		observer.StepEnded(id, step, took, pgerr.Redact(err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reserve: %w", err)

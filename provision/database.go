@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -50,6 +51,35 @@ func ownsRole(f found, id tenancy.ID) bool {
 	return ok && m.Tenant == id
 }
 
+// foreign reports whether the database or the role that was found is another's.
+func (p *Provisioner) foreign(f found, t *registry.Tenant) bool {
+	return f.database && !p.ownsDatabase(f, t.ID) || p.foreignRole(f, t)
+}
+
+// examine looks at an active or suspended tenant's database before anything is changed. It calls check, and returns its
+// error, if nothing there is another's; else [ErrNotOurs]. Of a tenant in another state it says nothing.
+func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
+	check func(ctx context.Context, conn *pgx.Conn, f found, t *registry.Tenant) error,
+) error {
+	t, err := p.cfg.Registry.TenantWithoutSecrets(ctx, id)
+	if err != nil || t.State != tenancy.Active && t.State != tenancy.Suspended {
+		return err
+	}
+	conn, err := p.session(ctx, t.Server)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return err
+	}
+	if p.foreign(f, t) {
+		return ErrNotOurs
+	}
+	return check(ctx, conn, f, t)
+}
+
 // database makes the tenant's database, closed to everybody, or adopts the one that an earlier try made.
 func (j *job) database(ctx context.Context) error {
 	conn, err := j.session(ctx)
@@ -62,7 +92,7 @@ func (j *job) database(ctx context.Context) error {
 		return err
 	}
 	j.seen = &f
-	if f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t) {
+	if j.p.foreign(f, t) {
 		return ErrNotOurs
 	}
 	if f.broken {
@@ -86,7 +116,7 @@ func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) err
 		}
 	}
 	err := j.p.clone(ctx, conn, t.Server, t.Endpoint.Database)
-	if !isState(err, duplicateDatabase, uniqueViolation) {
+	if !pgerr.IsState(err, pgerr.DuplicateDatabase, pgerr.UniqueViolation) {
 		return err
 	}
 	f, err := look(ctx, conn, t.Endpoint)
@@ -102,7 +132,7 @@ func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry
 		return err
 	}
 	err := p.createFromTemplate(ctx, conn, name)
-	if !isState(err, invalidCatalogName, undefinedObject) {
+	if !pgerr.IsState(err, pgerr.InvalidCatalogName, pgerr.UndefinedObject) {
 		return err
 	}
 	p.setReady(server.Name, false) // somebody dropped what was there
@@ -117,7 +147,7 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	const tries = 4
 	for try := 1; ; try++ {
 		err := p.createClosed(ctx, conn, name, p.names.template(p.hash))
-		if try == tries || !isState(err, objectInUse) {
+		if try == tries || !pgerr.IsState(err, pgerr.ObjectInUse) {
 			return err
 		}
 		select {
@@ -133,12 +163,12 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 func dropDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
 	if f.database && !f.broken {
 		err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
-		if err != nil && !isState(err, invalidCatalogName) {
-			return fmt.Errorf("close database: %w", err)
+		if err != nil && !pgerr.IsState(err, pgerr.InvalidCatalogName) {
+			return fmt.Errorf("close database: %w", pgerr.Redact(err))
 		}
 	}
 	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
-		return fmt.Errorf("drop database: %w", err)
+		return fmt.Errorf("drop database: %w", pgerr.Redact(err))
 	}
 	return nil
 }

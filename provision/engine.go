@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -86,7 +87,7 @@ func (j *job) step(ctx context.Context, ph phase) error {
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, registry.ErrClaimLost) {
 		err = cause // what was cut short by it matters less
 	}
-	err = redact(err)
+	err = pgerr.Redact(err)
 	took := time.Since(start)
 	if cfg.Observer.StepEnded != nil {
 		cfg.Observer.StepEnded(id, ph.name, took, err)

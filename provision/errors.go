@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
+// ErrFailedBefore knows its status in HTTP: see middleware.StatusCode. The others are for operators.
 var (
 	// ErrFailedBefore is returned by Create when the sign-up was in another call's or process's hands and failed there.
 	// The same idempotency key is answered with it for a day; to try again, take a new one.
-	ErrFailedBefore = errors.New("provision: the sign-up has failed in other hands")
+	ErrFailedBefore error = status.New(status.Unavailable, "provision: the sign-up has failed in other hands",
+		"The sign-up has failed. Send it again as a new one.")
 
 	// ErrNotOurs is returned when a database or role that would have to be changed is, by its owner and its comment,
 	// not this tenant's. It is left alone.
@@ -19,9 +23,14 @@ var (
 	// yourself, and with it what the resolvers' Base has.
 	ErrSharedRole = errors.New("provision: the tenant has no role of its own")
 
-	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet:
-	// before PostgreSQL 15, only a superuser can take that right from PUBLIC. docs/operations.md says what to do.
+	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet, and
+	// the administrator may not take that right from them: before PostgreSQL 15, only a superuser can.
+	// docs/operations.md says what to do.
 	ErrPublicSchema = errors.New("provision: the administrator cannot keep tenants from creating objects in schema public")
+
+	// ErrTenantObjects is returned by Upgrade when the tenant's role owns objects in its database, which the upgrade could
+	// call as the administrator. The error names some. Drop them, or give them to another role.
+	ErrTenantObjects = errors.New("provision: the tenant's role has made objects in its database")
 
 	// ErrNotVerified is returned by Upgrade when the Schema came to its end without calling Verify: the database may
 	// have the schema, but is not stamped.

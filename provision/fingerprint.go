@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Fingerprint describes the schema of one database: everything in it that pg_dump --schema-only would print, but
@@ -31,7 +33,7 @@ type Fingerprint struct {
 func TakeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
 	f, err := takeFingerprint(ctx, conn)
 	if err != nil {
-		return nil, fmt.Errorf("provision: take fingerprint: %w", redact(err))
+		return nil, fmt.Errorf("provision: take fingerprint: %w", pgerr.Redact(err))
 	}
 	return f, nil
 }

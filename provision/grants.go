@@ -5,11 +5,11 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// grant does what grants says in cfg's database, and makes sure of it. Before version 15, schema public is the first
-// superuser's, and whoever else takes a right on it from PUBLIC is only warned: a tenant's role could plant functions that
-// later upgrades call as the administrator.
+// grant does what grants says in cfg's database, and closes schema public.
 func grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
 	conn, err := connect(ctx, pinned(cfg))
 	if err != nil {
@@ -19,9 +19,54 @@ func grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
 	if err := run(ctx, conn, grants(role)); err != nil {
 		return err
 	}
-	var open bool
-	err = conn.QueryRow(ctx, "SELECT has_schema_privilege('public', 'public', 'CREATE')").Scan(&open)
-	if err == nil && open {
+	return closePublic(ctx, conn, role)
+}
+
+// settle takes back what the schema and its extensions gave away in cfg's database.
+func (p *Provisioner) settle(ctx context.Context, cfg *pgx.ConnConfig) error {
+	conn, err := connect(ctx, pinned(cfg))
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
+		return err
+	}
+	return closePublic(ctx, conn, p.tenantRoles()...)
+}
+
+// tenantRoles are the roles that belong to every tenant.
+func (p *Provisioner) tenantRoles() []string {
+	roles := []string{p.names.groupRole()}
+	if p.cfg.SharedRole != "" {
+		roles = append(roles, p.cfg.SharedRole)
+	}
+	return roles
+}
+
+// closePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave it,
+// and makes sure of it: a tenant could plant functions there that later upgrades call as the administrator. A schema may
+// give it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, schema public is the
+// first superuser's, and anybody else who takes it away is only warned. conn must be pinned.
+func closePublic(ctx context.Context, conn *pgx.Conn, roles ...string) error {
+	isOpen := func() (open bool, err error) {
+		err = conn.QueryRow(ctx, `SELECT coalesce(bool_or(has_schema_privilege(r::name, n.oid, 'CREATE')), false)
+			FROM pg_namespace n, unnest($1::text[]) r WHERE nspname = 'public'`, roles).Scan(&open)
+		return open, err
+	}
+	open, err := isOpen()
+	if err != nil || !open {
+		return err
+	}
+	from := "PUBLIC"
+	for _, role := range roles {
+		from += ", " + quote(role)
+	}
+	err = retryRaced(ctx, func() error { return run(ctx, conn, "REVOKE CREATE ON SCHEMA public FROM "+from) })
+	if err != nil {
+		return err
+	}
+	if open, err = isOpen(); err == nil && open {
 		err = ErrPublicSchema
 	}
 	return err
@@ -40,13 +85,75 @@ func grants(role string) string {
 		ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO $role`, "$role", quote(role))
 }
 
+// regrant gives role again what it has in the model, if it has lost what grants gives it: any member of the group may
+// say DROP OWNED BY it. Of other differences nothing is mended here, so that a plan shows them.
+func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) error {
+	conn, err := connect(ctx, pinned(target))
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	var whole bool
+	err = conn.QueryRow(ctx, `
+		SELECT has_schema_privilege($1::name, 'public', 'USAGE') AND count(DISTINCT defaclobjtype) = 3
+		FROM pg_default_acl, aclexplode(defaclacl)
+		WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole AND grantee = $1::text::regrole
+		  AND defaclobjtype IN ('n', 'r', 'S')`,
+		role).Scan(&whole)
+	if err != nil || whole {
+		return err
+	}
+	statements, err := grantsIn(ctx, model, role)
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := run(ctx, conn, grants(role)); err != nil {
+			return err
+		}
+		for _, sql := range statements {
+			// What the upgrade is going to make is not there yet.
+			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, sql); return err })
+			missing := pgerr.IsState(err, pgerr.UndefinedTable, pgerr.UndefinedColumn, pgerr.UndefinedFunction, pgerr.InvalidSchemaName, pgerr.UndefinedObject)
+			if err != nil && !missing {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// grantsIn returns the statements that grant role what it has in cfg's database.
+func grantsIn(ctx context.Context, cfg *pgx.ConnConfig, role string) ([]string, error) {
+	conn, err := connect(ctx, pinned(cfg))
+	if err != nil {
+		return nil, err
+	}
+	defer disconnect(conn)
+	rows, _ := conn.Query(ctx, `
+		SELECT format('GRANT %s ON %s TO %I', x.privilege_type || columns, object, $1::text)
+		FROM (
+			SELECT nspacl, '', format('SCHEMA %I', nspname) FROM pg_namespace
+			UNION ALL SELECT relacl, '', CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass FROM pg_class
+			UNION ALL SELECT attacl, format(' (%I)', attname), 'TABLE ' || attrelid::regclass FROM pg_attribute
+			UNION ALL SELECT proacl, '', 'ROUTINE ' || oid::regprocedure FROM pg_proc
+			UNION ALL SELECT typacl, '', 'TYPE ' || oid::regtype FROM pg_type
+			UNION ALL SELECT srvacl, '', format('FOREIGN SERVER %I', srvname) FROM pg_foreign_server
+		) o (acl, columns, object) CROSS JOIN aclexplode(acl) x
+		WHERE x.grantee = $1::text::regrole`, role)
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // withhold takes from role the tables, views and sequences of extensions, to which default privileges apply too: an
-// extension grants what it wants used.
+// extension grants what it wants used. It leaves the session's search_path as it was.
 func withhold(role string) string {
 	return strings.ReplaceAll(`
 		DO $$
-		DECLARE r regclass;
+		DECLARE
+			path pg_catalog.text := pg_catalog.current_setting('search_path'::pg_catalog.text);
+			r pg_catalog.regclass;
 		BEGIN
+			PERFORM pg_catalog.set_config('search_path'::pg_catalog.text, 'pg_catalog, pg_temp'::pg_catalog.text, true);
 			FOR r IN SELECT DISTINCT c.oid::regclass
 				FROM pg_class c
 				JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
@@ -55,5 +162,6 @@ func withhold(role string) string {
 			LOOP
 				EXECUTE format('REVOKE ALL ON TABLE %s FROM $role', r);
 			END LOOP;
+			PERFORM set_config('search_path', path, true);
 		END $$`, "$role", quote(role))
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // patience is how long the session of a process that holds a lock may be idle before whoever waits for the lock ends it:
@@ -30,7 +32,7 @@ func (p *Provisioner) showLife(ctx context.Context, conn *pgx.Conn, f func(conte
 				return
 			}
 			if err := beatOn(ctx, conn); err != nil {
-				cancel(fmt.Errorf("the session that holds the lock: %w", err))
+				cancel(fmt.Errorf("the session that holds the lock: %w", pgerr.Redact(err)))
 				return
 			}
 		}

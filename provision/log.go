@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -39,5 +40,5 @@ func (p *Provisioner) logStep(ctx context.Context, claim *registry.Claim, step s
 // logError writes what cannot be returned to anybody.
 func (p *Provisioner) logError(ctx context.Context, message string, id tenancy.ID, err error) {
 	p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: "+message,
-		slog.String("tenant", string(id)), slog.String("error", redact(err).Error()))
+		slog.String("tenant", string(id)), slog.String("error", pgerr.Redact(err).Error()))
 }

@@ -14,8 +14,8 @@ import (
 
 // Provisioner creates, upgrades, drops and reconciles tenants. It is safe for concurrent use, and any number of them,
 // in any number of processes, may share a registry. It has nothing to close, and holds no connection between calls
-// unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, and one to the
-// maintenance database of each server where it made a database in the last 10 s.
+// unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, one to the
+// maintenance database of each server, and another one where it made a database in the last 10 s.
 type Provisioner struct {
 	cfg   Config
 	names names

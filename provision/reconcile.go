@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -31,6 +32,24 @@ type Pass struct {
 	Retried  map[tenancy.ID]error // what did not work, and will be tried again
 
 	UnknownRoles []string // roles with our prefix that are not known to a row, nor have a database: not touched
+
+	// Repaired are tenants whose wall was not as it should be: privileges on the database, whether it takes connections,
+	// its mark, the role's attributes, limit of connections and memberships. It is again.
+	Repaired []tenancy.ID
+
+	// NotOurs are active and suspended tenants whose database or role is, by its owner and its comment, not theirs: an
+	// alarm. It is not touched.
+	NotOurs []tenancy.ID
+
+	// RoleSettings are the settings that tenants' roles have in the catalogue, 1000 of a server at most. A tenant's role
+	// may make them itself, and can keep itself out with them; Suspend and Resume take them off. Those of an operator
+	// belong on the database (ALTER DATABASE … SET), where the role cannot change them.
+	RoleSettings []RoleSetting
+
+	// Terminated are the sessions of tenants' roles that were ended because they held or awaited a lock on another
+	// database or an exclusive one on their own, blocked the administrator in the maintenance database, or held back the
+	// server's queue of notifications when it was half full.
+	Terminated []TerminatedSession
 }
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
@@ -46,7 +65,7 @@ func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
 	r := newPass(p)
 	err := errors.Join(r.work(ctx), r.warm(ctx), r.survey(ctx))
 	if err != nil {
-		return &r.Pass, fmt.Errorf("provision: reconcile: %w", redact(err))
+		return &r.Pass, fmt.Errorf("provision: reconcile: %w", pgerr.Redact(err))
 	}
 	return &r.Pass, nil
 }

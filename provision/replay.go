@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -57,12 +58,12 @@ func (p *Provisioner) replay(ctx context.Context, id tenancy.ID, email registry.
 	result := &Result{Tenant: t.Tenant, Organization: t.Organization, Replayed: true}
 	members, err := p.cfg.Registry.TenantsByEmail(ctx, email)
 	if err != nil {
-		return nil, fmt.Errorf("find admin: %w", err)
+		return nil, fmt.Errorf("find admin: %w", pgerr.Redact(err))
 	}
 	for _, m := range members {
 		if m.TenantID == id {
 			if result.Admin, err = p.cfg.Registry.Admin(ctx, m.AdminID); err != nil {
-				return nil, fmt.Errorf("read admin: %w", err)
+				return nil, fmt.Errorf("read admin: %w", pgerr.Redact(err))
 			}
 		}
 	}

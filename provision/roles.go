@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 )
 
@@ -20,11 +21,11 @@ func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 	for _, role := range []string{owner, group} {
 		err := retryRaced(ctx, func() error { return createShared(ctx, conn, role) })
 		if err != nil {
-			return fmt.Errorf("create role %q: %w", role, err)
+			return fmt.Errorf("create role %q: %w", role, pgerr.Redact(err))
 		}
 	}
 	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, owner) }); err != nil {
-		return fmt.Errorf("join role %q: %w", owner, err)
+		return fmt.Errorf("join role %q: %w", owner, pgerr.Redact(err))
 	}
 	if p.cfg.SharedRole != "" {
 		if err := p.admitShared(ctx, conn); err != nil {
@@ -42,7 +43,7 @@ func createShared(ctx context.Context, conn *pgx.Conn, role string) error {
 	}
 	err = run(ctx, conn, "CREATE ROLE "+quote(role)+
 		" NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
-	if isState(err, duplicateObject, uniqueViolation) {
+	if pgerr.IsState(err, pgerr.DuplicateObject, pgerr.UniqueViolation) {
 		return nil // somebody who does not use the lock was faster
 	}
 	return err
@@ -73,7 +74,7 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 func retryRaced(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()
-		if try == 5 || !isState(err, internalError) && !isState(err, serializationFailure) {
+		if try == 5 || !pgerr.IsState(err, pgerr.InternalError) && !pgerr.IsState(err, pgerr.SerializationFailure) {
 			return err
 		}
 		select {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -35,7 +36,7 @@ func (j *job) seed(ctx context.Context) error {
 	defer disconnect(conn)
 	if takenOver {
 		if err := endOlder(ctx, conn); err != nil {
-			return fmt.Errorf("end older sessions: %w", err)
+			return fmt.Errorf("end older sessions: %w", pgerr.Redact(err))
 		}
 	}
 	return j.seedOn(ctx, conn)
@@ -46,8 +47,8 @@ func (j *job) seed(ctx context.Context) error {
 // have taken over, the later one wins.
 func endOlder(ctx context.Context, conn *pgx.Conn) error {
 	return run(ctx, conn, `
-		SELECT pg_terminate_backend(a.pid)
-		FROM pg_stat_activity a JOIN pg_stat_activity own ON own.pid = pg_backend_pid()
+		SELECT pg_catalog.pg_terminate_backend(a.pid)
+		FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_stat_activity own ON own.pid = pg_catalog.pg_backend_pid()
 		WHERE a.datid = own.datid AND a.usesysid = own.usesysid AND a.backend_start < own.backend_start`)
 }
 
@@ -59,8 +60,12 @@ func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {
 // is made anew.
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	t := &j.claim.Tenant
-	conn, err := connect(ctx, j.p.config(t.Server, t.Endpoint.Database))
-	if !j.claim.Warm || !isState(err, invalidCatalogName) {
+	cfg, err := j.p.config(t.Server, t.Endpoint.Database)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connect(ctx, cfg)
+	if !j.claim.Warm || !pgerr.IsState(err, pgerr.InvalidCatalogName) {
 		return conn, err
 	}
 	for _, do := range []func(context.Context) error{j.database, j.wall} {
@@ -68,7 +73,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	return connect(ctx, j.p.config(t.Server, t.Endpoint.Database))
+	return connect(ctx, cfg)
 }
 
 // activate is the commit point. If its answer was lost on the way, the registry is asked whether it took place.

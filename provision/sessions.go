@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -25,7 +26,7 @@ func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]stri
 	}
 	conn, err := p.session(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, redact(err))
+		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, pgerr.Redact(err))
 	}
 	defer disconnect(conn)
 	// To a role without the rights of another a session's begin is not shown. Then its pid is its name.
@@ -33,7 +34,7 @@ func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]stri
 		WHERE usesysid IS NOT NULL AND starts_with(datname::text, $1::text)`, p.cfg.Prefix)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, redact(err))
+		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, pgerr.Redact(err))
 	}
 	return names, nil
 }

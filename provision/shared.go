@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -69,11 +70,11 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 	if !member {
 		err = retryRaced(ctx, func() error { return run(ctx, conn, "GRANT "+quote(group)+" TO "+quote(role)) })
 		if err != nil {
-			return fmt.Errorf("grant %q to %q: %w", group, role, err)
+			return fmt.Errorf("grant %q to %q: %w", group, role, pgerr.Redact(err))
 		}
 	}
 	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, role) }); err != nil {
-		return fmt.Errorf("join role %q: %w", role, err)
+		return fmt.Errorf("join role %q: %w", role, pgerr.Redact(err))
 	}
 	return nil
 }

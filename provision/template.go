@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -17,7 +18,7 @@ import (
 func (p *Provisioner) PrepareTemplate(ctx context.Context, server string) error {
 	err := p.prepareTemplate(ctx, server)
 	if err != nil {
-		return fmt.Errorf("provision: prepare template on server %q: %w", server, redact(err))
+		return fmt.Errorf("provision: prepare template on server %q: %w", server, pgerr.Redact(err))
 	}
 	return nil
 }
@@ -52,10 +53,10 @@ func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server regist
 		return err
 	}
 	if err := retryRaced(ctx, func() error { return p.keepTenantsOut(ctx, conn, server) }); err != nil {
-		return fmt.Errorf("keep tenants out of shared databases: %w", err)
+		return fmt.Errorf("keep tenants out of shared databases: %w", pgerr.Redact(err))
 	}
 	if err := p.ensureTemplate(ctx, conn, server, name); err != nil {
-		return fmt.Errorf("template %q: %w", name, err)
+		return fmt.Errorf("template %q: %w", name, pgerr.Redact(err))
 	}
 	if err := pglock.Unlock(ctx, conn, name); err != nil {
 		return err
@@ -111,16 +112,15 @@ func openToOwner(name string) string {
 // build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone
 // would otherwise have to make for itself.
 func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
-	group := p.names.groupRole()
-	if err := grant(ctx, cfg, group); err != nil {
-		return fmt.Errorf("grant: %w", err)
+	if err := grant(ctx, cfg, p.names.groupRole()); err != nil {
+		return fmt.Errorf("grant: %w", pgerr.Redact(err))
 	}
 	err := guard(func() error { return p.cfg.Schema.Build(ctx, cfg.Copy()) })
 	if err != nil {
-		return fmt.Errorf("build schema: %w", err)
+		return fmt.Errorf("build schema: %w", pgerr.Redact(err))
 	}
-	if err := runIn(ctx, pinned(cfg), withhold(group)); err != nil {
-		return fmt.Errorf("revoke: %w", err)
+	if err := p.settle(ctx, cfg); err != nil {
+		return fmt.Errorf("revoke: %w", pgerr.Redact(err))
 	}
 	// Not pinned: the functions of an index may need the schema's own search_path.
 	return runIn(ctx, cfg, "VACUUM (ANALYZE, FREEZE)")

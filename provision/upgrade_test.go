@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -39,7 +40,7 @@ func TestUpgradeStampsWhatItHasVerified(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	if f.hash(t, "acme") != f.schema.Hash() {
 		t.Error("not stamped")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -50,7 +51,7 @@ func (p *Provisioner) restock(ctx context.Context, server string) (bool, error) 
 	}
 	if err := p.workWarm(ctx, claim); err != nil {
 		p.yield(ctx, claim, p.delay(ctx, claim))
-		return false, fmt.Errorf("make warm database %q: %w", claim.Tenant.Endpoint.Database, err)
+		return false, fmt.Errorf("make warm database %q: %w", claim.Tenant.Endpoint.Database, pgerr.Redact(err))
 	}
 	return true, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -155,7 +156,10 @@ func alive(ctx context.Context, conn *pgx.Conn) bool {
 
 // open connects to a warm database as the seed does, and rehearses it.
 func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
-	cfg := p.config(server, p.names.tenant(id))
+	cfg, err := p.config(server, p.names.tenant(id))
+	if err != nil {
+		return nil, err
+	}
 	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
 	if cfg.RuntimeParams == nil {
 		cfg.RuntimeParams = map[string]string{}
@@ -167,7 +171,7 @@ func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenan
 	}
 	if err := p.rehearse(ctx, conn); err != nil {
 		disconnect(conn)
-		return nil, fmt.Errorf("rehearse: %w", err)
+		return nil, fmt.Errorf("rehearse: %w", pgerr.Redact(err))
 	}
 	return conn, nil
 }

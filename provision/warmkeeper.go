@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -90,5 +91,5 @@ func (k *keeper) logError(ctx context.Context, server string, err error) {
 		return
 	}
 	k.p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: keep databases warm",
-		slog.String("server", server), slog.String("error", redact(err).Error()))
+		slog.String("server", server), slog.String("error", pgerr.Redact(err).Error()))
 }

@@ -2,12 +2,12 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 const (
@@ -32,8 +32,7 @@ func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 	pinned := cfg.Copy()
 	pinned.RuntimeParams["search_path"] = "pg_catalog"
 	conn, err := pgx.ConnectConfig(ctx, pinned)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == protocolViolation {
+	if pgerr.IsState(err, pgerr.ProtocolViolation) {
 		return pgx.ConnectConfig(ctx, cfg) // PgBouncer refuses settings that it does not know
 	}
 	return conn, err

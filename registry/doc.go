@@ -28,6 +28,6 @@
 // never in the database. A [Sealer] lets a key service seal in place of the ring's keys, and [Registry.SetPasswordRef]
 // keeps a database password somewhere else.
 //
-// No error of this package holds an e-mail, password, token, connection string or value of a row; those of the driver
-// are reduced to their SQLSTATE and the name of a constraint.
+// No error of this package holds an e-mail, password, token, connection string or value of a row; of
+// PostgreSQL's remain the SQLSTATE, the names of objects and, where it cannot quote a value, the message.
 package registry

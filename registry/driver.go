@@ -5,41 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// SQLSTATE codes, from PostgreSQL's documentation, appendix A.
-const (
-	uniqueViolation      = "23505"
-	serializationFailure = "40001"
-	deadlockDetected     = "40P01"
-	protocolViolation    = "08P01"
-	readOnlyTransaction  = "25006"
-	undefinedTable       = "42P01"
-	invalidSchemaName    = "3F000"
-	divisionByZero       = "22012"
-	silentTooLong        = "25P03"
-)
-
-// Statuses of HTTP. clientGone is middleware's for context.Canceled, and is never sent.
-const (
-	clientGone  = 499
-	internal    = 500
-	unavailable = 503
-)
-
-// driverError is what is left of an error of the driver: pgconn's own errors carry the connection's password and the
-// values of rows, and must not reach a caller.
+// driverError is what may be known of an error of the driver's, and what was tried.
 type driverError struct {
-	op         string
-	code       string // SQLSTATE
-	constraint string
-	cause      error // a context's error or a system call's, which hold no values
+	op     string
+	reason *pgerr.Error
 }
 
 // driverErr redacts err, unless it is nil or was marked by refuse.
@@ -51,21 +28,7 @@ func driverErr(op string, err error) error {
 	if errors.As(err, &own) {
 		return own.error
 	}
-	e := &driverError{op: op}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		e.code, e.constraint = pg.Code, pg.ConstraintName
-	}
-	var errno syscall.Errno
-	switch {
-	case errors.Is(err, context.Canceled):
-		e.cause = context.Canceled
-	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
-		e.cause = context.DeadlineExceeded
-	case errors.As(err, &errno):
-		e.cause = errno
-	}
-	return e
+	return &driverError{op: op, reason: pgerr.Reduce(err)}
 }
 
 // refusal marks an error as this package's own: it holds nothing of the driver's.
@@ -74,49 +37,23 @@ type refusal struct{ error }
 // refuse ends a transaction with err, which the caller of inTx gets as it is.
 func refuse(err error) error { return refusal{err} }
 
-// Error names the operation and the SQLSTATE.
+// Error names the operation and says what may be known.
 func (e *driverError) Error() string {
-	var b strings.Builder
-	b.WriteString("registry: " + e.op + ": ")
-	switch {
-	case e.code != "":
-		b.WriteString("SQLSTATE " + e.code)
-		if e.code == undefinedTable || e.code == invalidSchemaName {
-			b.WriteString(": not migrated: call Migrate")
-		}
-	case e.cause != nil:
-		b.WriteString(e.cause.Error())
-	default:
-		b.WriteString("no answer from the database")
+	text := "registry: " + e.op + ": " + e.reason.Error()
+	if pgerr.IsState(e.reason, pgerr.UndefinedTable, pgerr.InvalidSchemaName) {
+		text += ": not migrated: call Migrate"
 	}
-	if e.constraint != "" {
-		b.WriteString(" (" + e.constraint + ")")
-	}
-	return b.String()
+	return text
 }
 
 // SQLState returns PostgreSQL's error code, or nothing if the error is not PostgreSQL's.
-func (e *driverError) SQLState() string { return e.code }
+func (e *driverError) SQLState() string { return e.reason.SQLState() }
 
-// HTTPStatus is 503 when the registry cannot serve now and a later try may work: no answer, or an SQLSTATE of class 08,
-// 53, 55 or 57, of a standby, which takes no writes, or of a transaction that was ended because this process was silent
-// in it. It is 500 for any other.
-func (e *driverError) HTTPStatus() int {
-	switch {
-	case errors.Is(e.cause, context.Canceled):
-		return clientGone
-	case e.code == "", e.code == readOnlyTransaction, e.code == silentTooLong, errors.Is(e.cause, context.DeadlineExceeded):
-		return unavailable
-	}
-	switch e.code[:min(2, len(e.code))] {
-	case "08", "53", "55", "57": // connection, resources, object not in the state for it, operator
-		return unavailable
-	}
-	return internal
-}
+// HTTPStatus is for middleware.StatusCode: 503 when a later try may work, and else 500.
+func (e *driverError) HTTPStatus() int { return e.reason.HTTPStatus() }
 
-// Unwrap lets callers match a context's error.
-func (e *driverError) Unwrap() error { return e.cause }
+// Unwrap lets callers match a context's error, or a system call's.
+func (e *driverError) Unwrap() error { return e.reason.End() }
 
 // tries bounds how often a transaction is tried that PostgreSQL gave up in favour of another.
 const tries = 10
@@ -182,24 +119,5 @@ func (r *Registry) forEach(ctx context.Context, op, sql string, f func(pgx.Colle
 }
 
 func isTransient(err error) bool {
-	code := sqlState(err)
-	return code == serializationFailure || code == deadlockDetected
-}
-
-// sqlState returns PostgreSQL's code of an error of the driver's; nothing if it is not PostgreSQL's.
-func sqlState(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code
-	}
-	return ""
-}
-
-// violated returns the name of the unique constraint that err says was violated.
-func violated(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == uniqueViolation {
-		return pg.ConstraintName
-	}
-	return ""
+	return pgerr.IsState(err, pgerr.SerializationFailure, pgerr.DeadlockDetected)
 }

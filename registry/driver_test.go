@@ -64,7 +64,7 @@ func TestARegistryThatIsNotMigratedSaysSo(t *testing.T) {
 	check := func(code string) {
 		t.Helper()
 		err := r.Check(t.Context())
-		if err == nil || !strings.HasSuffix(err.Error(), "SQLSTATE "+code+": not migrated: call Migrate") {
+		if err == nil || !strings.HasSuffix(err.Error(), "(SQLSTATE "+code+"): not migrated: call Migrate") {
 			t.Errorf("Check: %v", err)
 		}
 	}

@@ -22,6 +22,12 @@ type Revoker interface {
 	Revoke(session string)
 }
 
+// Renewer is told when the schema of a tenant's database was changed, so that connections to it remember what is no longer
+// so; *tenancy.Resolver is one. An Invalidator that is none is told of epoch 0 instead.
+type Renewer interface {
+	Renew(id tenancy.ID)
+}
+
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
@@ -34,7 +40,7 @@ const (
 // New, so that nothing that was looked up through r before is missed, and it may tell inv of one change more than
 // once. It calls inv from one goroutine, its caller's.
 //
-// If inv is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
+// If inv is a [Renewer] too, it is told of every change of a schema. If it is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
 // embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -69,10 +70,10 @@ func (in *intent) read(ctx context.Context) error {
 					WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
 			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
 	}
-	b.Queue(`SELECT `+serverColumns+` FROM pgtenancy.servers s
+	b.Queue(`SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s
 		WHERE s.state = 'open' AND (s.name = $1::text OR $1::text = '') ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server,
 	).Query(func(rows pgx.Rows) (err error) {
-		in.servers, err = pgx.CollectRows(rows, scanServer)
+		in.servers, err = pgx.CollectRows(rows, in.r.scanServer)
 		return err
 	})
 	if in.res.Warm != nil {
@@ -153,7 +154,7 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+announce, in.res.ID)
 	b.Queue(`COMMIT`)
 	err = in.conn.SendBatch(ctx, b).Close()
-	if sqlState(err) == divisionByZero {
+	if pgerr.IsState(err, pgerr.DivisionByZero) {
 		err = refuse(fmt.Errorf("%w: %q", ErrIDTaken, in.res.ID))
 	}
 	if err != nil {

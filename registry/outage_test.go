@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -62,7 +63,7 @@ func TestFollowLogsTheFirstFailureInARowAndItsEnd(t *testing.T) {
 	})}
 	rec, stop := follower.follow(t)
 	for range 3 {
-		<-tries
+		pgtest.Receive(t, "Follow tries to connect", tries)
 	}
 	now := time.Now()
 	if err := follower.CheckFollow(now.Add(20 * time.Second)); err != nil {
@@ -117,10 +118,10 @@ func TestAShareLogsTheFirstFailureInARowAndItsEnd(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- u.share.Run(ctx) }()
 	f.exec(t, `ALTER TABLE pgtenancy.routers RENAME TO away`)
-	log.next(t, `level=WARN msg="registry: budget share fails" error="registry: beat: SQLSTATE 42P01`)
+	log.next(t, `level=WARN msg="registry: budget share fails" error="registry: beat: ERROR: relation`)
 	f.exec(t, `ALTER TABLE pgtenancy.away RENAME TO routers`)
 	log.next(t, `level=INFO msg="registry: budget share works again"`)
 	cancel()
-	must(t, <-done)
+	must(t, pgtest.Receive(t, "Run ends", done))
 	log.end(t)
 }

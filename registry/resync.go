@@ -149,6 +149,9 @@ func (f *follower) everything(ctx context.Context, conn *pgx.Conn, whatever bool
 			epoch = 0
 		}
 		f.inv.Invalidate(id, epoch)
+		if !whatever {
+			change{tenant: id}.tell(f.inv) // its schema may have changed too
+		}
 		return nil
 	})
 	if err != nil && ctx.Err() != nil {

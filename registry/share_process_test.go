@@ -80,10 +80,10 @@ func TestRouterProcess(t *testing.T) {
 		workers.Go(func() { told.query(ctx, t, resolver, &said) })
 	}
 	workers.Go(func() { told.busy(ctx, t, resolver) })
-	workers.Wait()
+	pgtest.Wait(t, "every worker ends", workers.Wait)
 	must(t, resolver.Close(context.WithoutCancel(ctx)))
 	end()
-	loop.Wait()
+	pgtest.Wait(t, "the loop ends", loop.Wait)
 }
 
 func (told router) directory() tenancy.DirectoryFunc {

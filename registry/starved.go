@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
 // starvedBeats is for how many beats in a row a process may have no connection before that is logged: a newcomer waits for
@@ -93,4 +95,4 @@ type unready string
 func (e unready) Error() string { return "registry: " + string(e) }
 
 // HTTPStatus is 503.
-func (unready) HTTPStatus() int { return unavailable }
+func (unready) HTTPStatus() int { return status.Unavailable }

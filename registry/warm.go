@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -63,7 +64,7 @@ SELECT ` + warmColumns + ` FROM (SELECT *, 1::bigint AS epoch FROM planned) t ` 
 	claims, err := r.warmClaims(ctx, fmt.Sprintf("plan warm database %q", w.ID), sql,
 		w.ID, w.Server, w.Database, w.Role, sealed, w.SchemaHash, w.Owner, w.TTL, w.Most)
 	var e *driverError
-	if errors.As(err, &e) && e.constraint == "warm_databases_making_key" || err == nil && len(claims) == 0 {
+	if errors.As(err, &e) && pgerr.Violated(e.reason) == "warm_databases_making_key" || err == nil && len(claims) == 0 {
 		return nil, fmt.Errorf("%w: on server %q", ErrNotWanted, w.Server)
 	}
 	if err != nil {
@@ -189,7 +190,9 @@ func (w *stocked) fields() []any {
 func (w *stocked) open(ctx context.Context, r *Registry) *Claim {
 	c := w.Claim
 	c.stock = true
-	c.Tenant.Tenant, c.Tenant.Attempt = w.route.Tenant, c.Attempt
+	t, unsigned := w.route.shut(r)
+	c.Tenant.Tenant, c.Tenant.Server.Unsigned = t, unsigned != nil
+	c.Tenant.Attempt = c.Attempt
 	switch {
 	case w.whole:
 		c.Tenant.State = tenancy.Deleting

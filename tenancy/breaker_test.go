@@ -158,7 +158,7 @@ func TestBreakerOpensForOneServerAndTriesAgain(t *testing.T) {
 			t.Error("a server that is back counts as down")
 		}
 		got := j.read()
-		if len(got) != 2 || got[0] != "down "+sick+": cannot connect: connection refused" || got[1] != "up "+sick {
+		if len(got) != 2 || got[0] != "down "+sick+": connect: connection refused" || got[1] != "up "+sick {
 			t.Errorf("observer: %q", got)
 		}
 	})

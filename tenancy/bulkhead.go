@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
@@ -65,7 +67,7 @@ func (b *bulkhead) ended(began time.Duration, err error) {
 	b.mu.Unlock()
 	switch {
 	case changed && failed:
-		b.r.cfg.Observer.serverDown(b.name, redact(err))
+		b.r.cfg.Observer.serverDown(b.name, pgerr.Redact(err))
 	case changed:
 		b.r.cfg.Observer.serverUp(b.name)
 	}
@@ -109,9 +111,10 @@ func blame(err error) culprit {
 // isOutage reports whether an SQLSTATE says that the server goes down or comes up: admin_shutdown, crash_shutdown,
 // cannot_connect_now, and the connection exceptions.
 func isOutage(code string) bool {
-	return code == "57P01" || code == "57P02" || code == "57P03" || strings.HasPrefix(code, "08") && code != poolerError
+	return code == pgerr.AdminShutdown || code == pgerr.CrashShutdown || code == pgerr.CannotConnectNow ||
+		strings.HasPrefix(code, pgerr.ConnectionException) && code != poolerError
 }
 
 // poolerError is protocol_violation, which PgBouncer says of everything: that a server is down, and that one role or
 // database is not there.
-const poolerError = "08P01"
+const poolerError = pgerr.ProtocolViolation

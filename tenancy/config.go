@@ -43,7 +43,8 @@ type Config struct {
 
 	// BudgetWait bounds how long a connection waits for its place among MaxConns. Then the query that needs it fails
 	// with an error that matches ErrAtCapacity. The connect time-out of Base begins when the wait is over. Default: 5 s.
-	// Negative: it does not wait for a connection in use, only for an idle one to be closed.
+	// Negative: it waits for no other tenant's connection in use, only for an idle one to be closed, and 25 ms at most for
+	// one that its own tenant uses.
 	BudgetWait time.Duration
 
 	// Weight says how much of its server's MaxConns a tenant may have, next to others, when there is not enough for

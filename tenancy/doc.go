@@ -36,6 +36,12 @@
 //   - A pool's target comes from the tenant's [Endpoint] and from Config.Base. No environment variable is read.
 //   - No error of this package carries a password, a connection string or a row.
 //
+// # Strings of a caller
+//
+// What a Resolver keeps of its arguments, and of what the [Directory] returns, it copies: a caller may pass strings over
+// memory that is used again for the next request, as those of fasthttp and fiber are. [ParseID] returns a copy. An error
+// that is returned holds no string of the caller's either, and can be kept.
+//
 // # What a holder owes
 //
 // Release the lease, once, when the last connection, row and transaction of the pool is given back. Keep neither the

@@ -30,6 +30,10 @@ var (
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 
+	// ErrEvicted is what [Lease.Err] says of a lease whose pool was evicted, because the tenant's database is elsewhere by
+	// now, because the directory did not answer after a change, or by Evict. The holder may acquire another lease.
+	ErrEvicted = errors.New("tenancy: pool evicted")
+
 	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the
 	// five below.
 	ErrNotActive = errors.New("tenancy: tenant not active")
@@ -103,6 +107,10 @@ func (e PanicError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 func invalidIDError(s string) error {
 	return fmt.Errorf("%w: %q", ErrInvalidID, truncate(s, MaxIDLength))
+}
+
+func evictedError(id ID) error {
+	return fmt.Errorf("%w: tenant %q", ErrEvicted, string(id))
 }
 
 func notFoundError(id ID) error {

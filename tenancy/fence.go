@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // doubtPause is how long a record that was confirmed after a doubt is not doubted again: a wrong password in the
@@ -18,20 +20,22 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
 	var comment string
-	err := conn.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
-		FROM pg_catalog.pg_database WHERE datname = current_database()`, pgx.QueryExecModeExec).Scan(&comment)
+	// Qualified to the operator: whoever has the role's password must not answer for PostgreSQL.
+	err := conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name), '')
+		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`,
+		pgx.QueryExecModeExec).Scan(&comment)
 	if err != nil {
-		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.tenant.ID, redact(err))
+		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.id, pgerr.Redact(err))
 	}
 	mark, ok := ParseMark(comment)
 	if !ok {
-		err = fmt.Errorf("%w: tenant %q: the database has no mark", ErrFenced, g.tenant.ID)
+		err = fmt.Errorf("%w: tenant %q: the database has no mark", ErrFenced, g.id)
 	} else {
-		err = mark.admits(&g.tenant)
+		err = mark.admits(g.tenant.Load())
 	}
 	if err != nil {
 		g.r.doubt(g)
-		g.r.cfg.Observer.fenced(g.tenant.ID, err)
+		g.r.cfg.Observer.fenced(g.id, err)
 	}
 	return err
 }
@@ -41,7 +45,7 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 func (r *Resolver) doubt(g *guard) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := r.entries.Peek(g.tenant.ID)
+	e, ok := r.entries.Peek(g.id)
 	if !ok || e.opened == nil || e.opened.guard != g {
 		return // it was replaced already
 	}

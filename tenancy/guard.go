@@ -10,15 +10,18 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // guard decides which connections of one pool come about, and when they must all go. pgx's hooks tell it of each.
 type guard struct {
 	r        *Resolver
-	tenant   Tenant        // as it was looked up when the pool was opened
-	bulkhead *bulkhead     // of the server that the pool connects to
-	timeout  time.Duration // bounds each thing that a new connection waits for
-	pool     *pgxpool.Pool // set before the pool is leased, and so before its first connection
+	id       ID
+	tenant   atomic.Pointer[Tenant] // what is known of it; replaced while the pool is in use
+	bulkhead *bulkhead              // of the server that the pool connects to
+	timeout  time.Duration          // bounds each thing that a new connection waits for
+	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
 
 	generation atomic.Int64 // of connections: those of an older one are dropped
 	lockedOut  atomic.Bool  // its password was refused however often it was tried
@@ -33,6 +36,10 @@ func (g *guard) install(pc *pgxpool.Config) {
 	}
 	before, after := pc.BeforeConnect, pc.AfterConnect
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		known := g.tenant.Load()
+		if password := known.Endpoint.Password; !password.IsZero() {
+			cc.Password = password.Reveal()
+		}
 		if before != nil {
 			if err := before(ctx, cc); err != nil {
 				return err
@@ -42,7 +49,7 @@ func (g *guard) install(pc *pgxpool.Config) {
 			return err
 		}
 		g.noticeAbandoned(cc)
-		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g}}
+		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g, known: known}}
 		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
 	}
@@ -56,6 +63,13 @@ func (g *guard) install(pc *pgxpool.Config) {
 			return after(ctx, conn)
 		}
 		return nil
+	}
+}
+
+// adopt takes t as what is known of the tenant; it has the target of the pool.
+func (g *guard) adopt(t *Tenant) {
+	if g.tenant.Swap(t).Endpoint.Password != t.Endpoint.Password {
+		g.lockedOut.Store(false)
 	}
 }
 
@@ -74,11 +88,11 @@ func (g *guard) connected(began time.Duration, err error) {
 func refused(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && slices.Contains([]string{
-		"28000", // the role may not log in, or is not there
-		"28P01", // wrong password
-		"3D000", // no such database
-		"42501", // no right to connect
-		"55000", // the database takes no connections
+		pgerr.InvalidAuthorization, // the role may not log in, or is not there
+		pgerr.InvalidPassword,
+		pgerr.InvalidCatalogName,    // no such database
+		pgerr.InsufficientPrivilege, // no right to connect
+		pgerr.NotInState,            // the database takes no connections
 		poolerError,
 	}, pg.Code)
 }

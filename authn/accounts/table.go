@@ -7,8 +7,9 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Table is [Profiles] kept in one table of the tenant's schema, which [Table.SQL] defines.
@@ -55,7 +56,7 @@ func (t Table) Find(ctx context.Context, db *pgxpool.Pool, adminID string) (Prof
 
 // SetPassword implements [Profiles].
 func (t Table) SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHash, newHash string) error {
-	tag, err := db.Exec(ctx, `UPDATE `+t.name()+` SET password_hash = $3, updated_at = now()
+	tag, err := db.Exec(ctx, `UPDATE `+t.name()+` SET password_hash = $3, updated_at = pg_catalog.now()
 		WHERE id = $1 AND password_hash = $2`, adminID, oldHash, newHash)
 	if err != nil {
 		return databaseError("set password", err)
@@ -68,19 +69,10 @@ func (t Table) SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHa
 
 func (t Table) name() string { return pgx.Identifier{cmp.Or(t.Name, "admins")}.Sanitize() }
 
-// databaseError names what was tried and the SQLSTATE. The driver's own error is left out: it can hold row values
-// (PgError.Detail) and the connection's password (ConnectError). Only a context's end is passed on, to be matched.
+// databaseError says what was tried, and what may be known of the driver's error.
 func databaseError(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, end) {
-			return fmt.Errorf("accounts: %s: %w", what, end)
-		}
-	}
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return fmt.Errorf("accounts: %s: SQLSTATE %s", what, pgErr.Code)
-	}
-	return fmt.Errorf("accounts: %s: %w", what, errDatabase)
+	return fmt.Errorf("accounts: %s: %w", what, pgerr.Reduce(err))
 }

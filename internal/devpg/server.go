@@ -11,10 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Server is a PostgreSQL server that Start found or started. It is safe for concurrent use.
@@ -70,6 +72,15 @@ func (s *Server) Started() bool { return s.dir != nil }
 // Stop ends a server that was started, and waits until it has ended: up to 25 seconds if its sessions hang on.
 // It removes a temporary directory. A server that was found is left as it is. Further calls return the first one's result.
 func (s *Server) Stop() error { return s.stop() }
+
+// Crash ends a server that was started at once, as pg_ctl stop -m immediate does, and then does what Stop does. A server
+// with Config.Dir can be started again: it recovers.
+func (s *Server) Crash() error {
+	if s.proc != nil {
+		_ = s.proc.cmd.Process.Signal(syscall.SIGQUIT) // fails only if it has ended
+	}
+	return s.Stop()
+}
 
 func (s *Server) end() error {
 	var err error
@@ -134,7 +145,7 @@ func (s *Server) ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code != "57P03" { // cannot_connect_now: starting
+		if code := pgerr.State(err); code != "" && code != pgerr.CannotConnectNow { // it is starting
 			return connectError("connect to the new server", err)
 		}
 		select {

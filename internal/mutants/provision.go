@@ -2,6 +2,30 @@ package main
 
 func ofProvision() []mutant {
 	return []mutant{{
+		name: "schema public is closed after a build",
+		file: "provision/grants.go",
+		old:  "\treturn closePublic(ctx, conn, p.tenantRoles()...)\n",
+		new:  "\treturn nil\n",
+		test: "./provision TestAttackerGetsNoRightToCreateFromASchemaThatOpensPublic",
+	}, {
+		name: "what a tenant has made stops an upgrade",
+		file: "provision/secure.go",
+		old:  "\treturn checkMade(ctx, conn, t.Endpoint.User)\n",
+		new:  "\treturn nil\n",
+		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
+	}, {
+		name: "the pinned search_path of what is done before a commit",
+		file: "provision/grants.go",
+		old:  "'pg_catalog, pg_temp'::pg_catalog.text, true);",
+		new:  "path, true);",
+		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
+	}, {
+		name: "qualified names in the fence",
+		file: "tenancy/fence.go",
+		old:  "pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name)",
+		new:  "shobj_description(oid, 'pg_database')",
+		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
+	}, {
 		name: "the e-mail stays taken until the database is gone",
 		file: "provision/undo.go",
 		old:  `{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}`,
@@ -22,7 +46,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "the proof that a database is ours",
 		file: "provision/undo.go",
-		old:  "foreign := f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t)",
+		old:  "foreign := j.p.foreign(f, t)",
 		new:  "foreign := false",
 		test: "./provision TestDropOfADatabaseThatIsNotOursStopsBeforeTheNameIsFree",
 	}, {
@@ -106,8 +130,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "a shared role's sessions in other databases go on when a tenant is suspended",
 		file: "provision/gate.go",
-		old:  "(NOT $2 OR a.datname = $3)",
-		new:  "(NOT $2 OR $2 OR a.datname = $3)",
+		old:  "(NOT $4::bool OR a.datname = $5::text)",
+		new:  "(NOT $4::bool OR $4::bool OR a.datname = $5::text)",
 		test: "./provision TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne",
 	}, {
 		name: "a shared role is not dropped with a tenant",
@@ -121,5 +145,47 @@ func ofProvision() []mutant {
 		old:  "if err == nil && f.enters {",
 		new:  "if err == nil && f.enters && false {",
 		test: "./provision TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut",
+	}, {
+		name: "the watchdog",
+		file: "provision/run.go",
+		old:  "	wg.Go(func() { p.watch(ctx) })\n",
+		new:  "	_ = p.watch\n",
+		test: "./provision TestAttackerWithATenantsRoleLocksNobodyOut",
+	}, {
+		name: "locks that are in the way are broken",
+		file: "provision/terminate.go",
+		old:  "if !pgerr.IsState(err, pgerr.LockNotAvailable) {",
+		new:  "if true || !pgerr.IsState(err, pgerr.LockNotAvailable) {",
+		test: "./provision TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut",
+	}, {
+		name: "the look before a suspension",
+		file: "provision/suspend.go",
+		old:  "err := p.mayShut(ctx, id)",
+		new:  "_ = p.mayShut\n	err := error(nil)",
+		test: "./provision TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged",
+	}, {
+		name: "the look before a deletion",
+		file: "provision/drop.go",
+		old:  "return checkUnused(ctx, conn, t.Endpoint.Database)",
+		new:  "return nil",
+		test: "./provision TestDropLeavesADatabaseOpenThatIsInUse",
+	}, {
+		name: "a role's settings go with Resume",
+		file: "provision/gate.go",
+		old:  "			ALTER ROLE $role RESET ALL;\n",
+		new:  "",
+		test: "./provision TestAttackerWithATenantsRoleCannotPoisonItForGood",
+	}, {
+		name: "walls are repaired",
+		file: "provision/survey.go",
+		old:  "r.repairWalls(ctx, odd.broken), ",
+		new:  "",
+		test: "./provision TestSurveyRepairsWalls",
+	}, {
+		name: "a change is published without a notification when the queue is full",
+		file: "registry/change.go",
+		old:  "pg_notification_queue_usage()) < 0.9",
+		new:  "pg_notification_queue_usage()) < 9",
+		test: "./registry TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange",
 	}}
 }

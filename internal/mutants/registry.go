@@ -97,5 +97,11 @@ func ofRegistry() []mutant {
 		old:  "ago > patience {",
 		new:  "ago > patience && ago < 0 {",
 		test: "./registry TestFollowLogsTheFirstFailureInARowAndItsEnd",
+	}, {
+		name: "the copy of what a claim keeps",
+		file: "registry/reserve.go",
+		old:  "\tres = res.clone()\n",
+		new:  "\t_ = res.clone()\n",
+		test: "./registry TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers",
 	}}
 }

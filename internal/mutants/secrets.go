@@ -2,6 +2,30 @@ package main
 
 func ofSecrets() []mutant {
 	return []mutant{{
+		name: "messages of data exceptions are withheld",
+		file: "internal/pgerr/visible.go",
+		old:  "\"0A 08 25 2B",
+		new:  "\"0A 08 22 25 2B",
+		test: "./internal/pgerr TestErrorSaysWhatHoldsNoData|TestDriverErrorsLoseWhatIsSecret",
+	}, {
+		name: "what a function raises is withheld, whatever its SQLSTATE",
+		file: "internal/pgerr/visible.go",
+		old:  "\"exec_stmt_raise\", ",
+		new:  "",
+		test: "./internal/pgerr TestErrorSaysWhatHoldsNoData|TestDriverErrorsLoseWhatIsSecret",
+	}, {
+		name: "an error of the driver's beside a reduced one is found",
+		file: "internal/pgerr/error.go",
+		old:  "\tcase interface{ Unwrap() []error }:\n",
+		new:  "\tcase interface{ Unwrap() []error; never() }:\n",
+		test: "./internal/pgerr TestDriverErrorsLoseWhatIsSecret",
+	}, {
+		name: "what was put around a reduced error is kept",
+		file: "internal/pgerr/error.go",
+		old:  "\tif !holdsDriverError(err) {\n\t\treturn err\n",
+		new:  "\tif err == nil {\n\t\treturn err\n",
+		test: "./provision TestErrorOfABuildSaysWhereAndWhat",
+	}, {
 		name: "refusal of what IDNA maps (NFKC and case folding)",
 		file: "registry/email.go",
 		old:  "if err != nil || lower != ascii && lower != unicode {",
@@ -39,9 +63,9 @@ func ofSecrets() []mutant {
 		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",
 	}, {
 		name: "a host of a row is one host",
-		file: "tenancy/pool.go",
-		old:  "\tcase strings.Contains(ep.Host, \",\"):\n",
-		new:  "\tcase strings.Contains(ep.Host, \",\") && false:\n",
+		file: "internal/pgtarget/pgtarget.go",
+		old:  "if strings.ContainsAny(host, \",\\x00\") {",
+		new:  "if strings.ContainsAny(host, \"\\x00\") {",
 		test: "./tenancy TestBadEndpointsAreRefused",
 	}, {
 		name: "no zero byte in what a connection is told",
@@ -70,14 +94,14 @@ func ofSecrets() []mutant {
 	}, {
 		name: "another try after a refused password",
 		file: "tenancy/login.go",
-		old:  "again := err.Code == invalidPassword &&",
-		new:  "again := false && err.Code == invalidPassword &&",
+		old:  "again := err.Code == pgerr.InvalidPassword &&",
+		new:  "again := false && err.Code == pgerr.InvalidPassword &&",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery|TestPasswordThatIsNotGoodYetFailsNoQuery",
 	}, {
 		name: "the directory is asked before that",
 		file: "tenancy/login.go",
-		old:  "\tl.config.Password = password.Reveal()\n",
-		new:  "\t_ = password\n",
+		old:  "\tl.config.Password = rec.tenant.Endpoint.Password.Reveal()\n",
+		new:  "",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery",
 	}, {
 		name: "the registry learns of a password before the role has it",

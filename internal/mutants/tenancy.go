@@ -64,8 +64,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "one look-up for all who wait",
 		file: "tenancy/opening.go",
-		old:  "o = &opening{id: id, done: make(chan struct{})}\n\t\tr.openings[id] = o",
-		new:  "o = &opening{id: id, done: make(chan struct{})}",
+		old:  "o := &opening{id: id, unasked: true, done: make(chan struct{})}\n\tr.openings[id] = o",
+		new:  "o := &opening{id: id, unasked: true, done: make(chan struct{})}",
 		test: "./tenancy TestThousandFirstRequestsAskOnce",
 	}, {
 		name: "the pool closed after its leases",
@@ -78,7 +78,7 @@ func ofTenancy() []mutant {
 		file: "tenancy/sleep.go",
 		old:  "e.opened == nil || e.leases > 0:",
 		new:  "e.opened == nil:",
-		test: "./tenancy TestSleepBreaksNoLease|TestLeasedPoolDoesNotSleep",
+		test: "./tenancy TestLeasedPoolDoesNotSleep",
 	}, {
 		name: "the pool of one who is evicted while it wakes",
 		file: "tenancy/sleep.go",
@@ -91,5 +91,17 @@ func ofTenancy() []mutant {
 		old:  "\t\tg.noticeAbandoned(cc)\n",
 		new:  "",
 		test: "./tenancy TestQueryOfAClientThatIsGoneEnds",
+	}, {
+		name: "the copy of an id that is kept",
+		file: "tenancy/opening.go",
+		old:  "\tid = ID(strings.Clone(string(id)))",
+		new:  "\tid = ID(string(id))",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the copy of a record",
+		file: "tenancy/opening.go",
+		old:  "rec.tenant = rec.tenant.clone()",
+		new:  "_ = rec.tenant.clone()",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
 	}}
 }

@@ -10,12 +10,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Key is the lock key of name: the first 64 bits of its SHA-256.
@@ -27,7 +27,7 @@ func Key(name string) int64 {
 // Lock waits for the lock and takes it. ctx bounds the wait; when it ends, pgx closes conn.
 func Lock(ctx context.Context, conn *pgx.Conn, name string) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock($1::bigint)", Key(name)); err != nil {
-		return fmt.Errorf("pglock: lock %q: %w", name, err)
+		return fmt.Errorf("pglock: lock %q: %w", name, pgerr.Redact(err))
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func Lock(ctx context.Context, conn *pgx.Conn, name string) error {
 func TryLock(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
 	var ok bool
 	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", Key(name)).Scan(&ok); err != nil {
-		return false, fmt.Errorf("pglock: try lock %q: %w", name, err)
+		return false, fmt.Errorf("pglock: try lock %q: %w", name, pgerr.Redact(err))
 	}
 	return ok, nil
 }
@@ -44,7 +44,7 @@ func TryLock(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
 // Unlock gives the lock back.
 func Unlock(ctx context.Context, conn *pgx.Conn, name string) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock($1::bigint)", Key(name)); err != nil {
-		return fmt.Errorf("pglock: unlock %q: %w", name, err)
+		return fmt.Errorf("pglock: unlock %q: %w", name, pgerr.Redact(err))
 	}
 	return nil
 }
@@ -87,15 +87,13 @@ func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duratio
 
 // lockWithin waits in the queue for the lock for a while, and reports whether it was taken.
 func lockWithin(ctx context.Context, conn *pgx.Conn, name string, wait time.Duration) (bool, error) {
-	const lockNotAvailable = "55P03"
 	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_lock(%d::bigint)",
 		max(wait.Milliseconds(), 1), Key(name))).ReadAll()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == lockNotAvailable {
+	if pgerr.IsState(err, pgerr.LockNotAvailable) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("pglock: lock %q: %w", name, err)
+		return false, fmt.Errorf("pglock: lock %q: %w", name, pgerr.Redact(err))
 	}
 	return true, nil
 }
@@ -114,7 +112,7 @@ func evict(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration)
 		  AND a.state_change <= clock_timestamp() - $3::float8 * interval '1 s'`,
 		int64(key>>32), int64(key&0xffffffff), idle.Seconds())
 	if err != nil {
-		return fmt.Errorf("pglock: end holders of %q: %w", name, err)
+		return fmt.Errorf("pglock: end holders of %q: %w", name, pgerr.Redact(err))
 	}
 	return nil
 }

@@ -53,9 +53,9 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 	}
 }
 
-// freshen makes the settings of a session those of a new one, with the policy's time-outs.
+// freshen makes the settings of a session those of a new one, with the policy's time-outs and a pinned search_path.
 func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET lock_timeout = %d; SET statement_timeout = %d",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET search_path = pg_catalog, pg_temp; SET lock_timeout = %d; SET statement_timeout = %d",
 		milliseconds(p.LockTimeout, defaultLockTimeout), milliseconds(p.StatementTimeout, defaultStatementTimeout))).ReadAll()
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 // Config says where a schema is written: in files, or in Text.
@@ -55,11 +56,15 @@ func (c Config) read(engine string) (source, error) {
 	errs = append(errs, err)
 	repeatable, err := readFiles(c.FS, "Repeatable", c.Repeatable)
 	errs = append(errs, err)
-	if err := errors.Join(errs...); err != nil {
-		return source{}, err
-	}
 	if c.Text != "" {
 		files = []file{{name: "schema", text: c.Text}}
+	}
+	if !strings.HasSuffix(engine, "hcl") {
+		errs = append(errs, checkFiles("Files", files))
+	}
+	errs = append(errs, checkFiles("Repeatable", repeatable))
+	if err := errors.Join(errs...); err != nil {
+		return source{}, err
 	}
 	return source{files: files, repeatable: repeatable, hash: hash(engine, files, repeatable)}, nil
 }
@@ -84,6 +89,17 @@ func readFiles(fsys fs.FS, field string, patterns []string) ([]file, error) {
 		}
 	}
 	return files, errors.Join(errs...)
+}
+
+// checkFiles names each file of SQL that PostgreSQL cannot run.
+func checkFiles(field string, files []file) error {
+	var errs []error
+	for _, f := range files {
+		if err := checkSQL(f.text); err != nil {
+			errs = append(errs, fmt.Errorf("atlas: Config.%s: %s: %w", field, f.name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // hash is made of what the files say and of their order. Their names do not matter.

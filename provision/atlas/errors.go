@@ -3,10 +3,9 @@ package atlas
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // ErrNoBinary is returned by CLI when there is no atlas command. SQL and HCL need none.
@@ -23,8 +22,6 @@ var ErrNoRevisions = errors.New("atlas: the database has no revisions: set Migra
 // errPeriod is what an inspection ends with that meets a foreign key with PERIOD. Atlas takes the one constraint of a key
 // WITHOUT OVERLAPS for an exclusion's, and finds those that refer to it, too: it is its only query that can end so.
 var errPeriod = errors.New("a foreign key has PERIOD, and Atlas's open library cannot read a database with one")
-
-const cardinalityViolation = "21000"
 
 // HistoryError says that the files of a directory are not those that were run in a database. Nothing was changed.
 type HistoryError struct {
@@ -48,45 +45,10 @@ func (e *UnsupportedError) Error() string {
 	return "atlas: cannot change these without Config.Repeatable: " + strings.Join(e.Objects, "; ")
 }
 
-// redact returns err without what an error of a driver may hold beyond its cause: a connection's settings, row
-// values, the text of a statement. A *pgconn.PgError without these, and the end of ctx, can still be found in it.
+// redact returns err as it may be shown. What ends with ctx is ctx's own error, unless PostgreSQL had its say.
 func redact(ctx context.Context, err error) error {
-	var pg *pgconn.PgError
-	var connect *pgconn.ConnectError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &pg):
-		return strip(pg)
-	case ctx.Err() != nil:
+	if err != nil && ctx.Err() != nil && pgerr.State(err) == "" {
 		return ctx.Err()
-	case errors.Is(err, context.Canceled):
-		return context.Canceled
-	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded
-	case errors.As(err, &connect):
-		return errors.New("no connection")
 	}
-	return err
-}
-
-// strip keeps of a server's error its code and names. The message is kept for the classes whose messages speak of
-// objects and states; those of data exceptions (22), constraints (23), raised exceptions (P0) and syntax errors quote
-// values or texts.
-func strip(e *pgconn.PgError) *pgconn.PgError {
-	kept := &pgconn.PgError{
-		Severity: e.Severity, Code: e.Code, Message: "refused", Position: e.Position,
-		SchemaName: e.SchemaName, TableName: e.TableName, ColumnName: e.ColumnName, ConstraintName: e.ConstraintName,
-	}
-	switch {
-	case e.ConstraintName != "":
-		kept.Message = fmt.Sprintf("constraint %q", e.ConstraintName)
-	case e.Code == "42601":
-		kept.Message = "syntax error"
-	case e.Code == "23502":
-		kept.Message = fmt.Sprintf("null value in column %q", e.ColumnName)
-	case len(e.Code) == 5 && strings.Contains("0A 25 28 2B 3D 3F 40 42 53 54 55 57", e.Code[:2]):
-		kept.Message = e.Message
-	}
-	return kept
+	return pgerr.Redact(err)
 }

@@ -122,8 +122,8 @@ func parseMigration(name, text string) (migration, error) {
 	if strings.HasSuffix(name, ".down.sql") {
 		return m, errors.New("would be run after the file that it undoes: remove it")
 	}
-	if strings.ContainsRune(text, 0) {
-		return m, errors.New("has a NUL in it")
+	if err := checkSQL(text); err != nil {
+		return m, err
 	}
 	if err := checkDirectives(local); err != nil {
 		return m, err
@@ -131,9 +131,7 @@ func parseMigration(name, text string) (migration, error) {
 	if len(local.Directive("txmode")) == 0 {
 		return m, nil
 	}
-	scanned, err := (&migrate.Scanner{ScannerOptions: migrate.ScannerOptions{
-		MatchBeginAtomic: true, MatchDollarQuote: true, EscapedStringExt: true,
-	}}).Scan(text)
+	scanned, err := divide(text)
 	if err != nil {
 		return m, fmt.Errorf("cannot be divided into statements: %w", err)
 	}

@@ -75,6 +75,9 @@ func (r *run) transact(ctx context.Context, f func(context.Context) error) error
 	if err := f(ctx); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, unpin); err != nil { // what was deferred to the commit is the files' own
+		return redact(ctx, err)
+	}
 	return redact(ctx, tx.Commit(ctx))
 }
 
@@ -94,9 +97,12 @@ func (r *run) step(ctx context.Context, f migration) error {
 	if err := freshen(ctx, r.conn, r.policy); err != nil {
 		return redact(ctx, err)
 	}
+	if _, err := r.conn.Exec(ctx, "SET search_path TO DEFAULT"); err != nil {
+		return redact(ctx, err)
+	}
 	for i := f.begun; i < len(f.statements); i++ {
 		if _, err := r.conn.PgConn().Exec(ctx, f.statements[i]).ReadAll(); err != nil {
-			return fmt.Errorf("%s: statement %d: %w", f.name, i+1, redact(ctx, err))
+			return fmt.Errorf("%s: statement %d: %w", f.name, i+1, advise(f.statements[i], 1, redact(ctx, err)))
 		}
 		if status := r.conn.PgConn().TxStatus(); status != 'I' {
 			return fmt.Errorf("%s: statement %d: opens a transaction", f.name, i+1)

@@ -39,11 +39,11 @@ func (r *run) createRevisions(ctx context.Context) error {
 // revisions reads the table, sorted by version. It is nil if there is no such table.
 func (r *run) revisions(ctx context.Context) ([]revision, error) {
 	var found bool
-	err := r.conn.QueryRow(ctx, "SELECT to_regclass('pgtenancy.revisions') IS NOT NULL").Scan(&found)
+	err := r.conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('pgtenancy.revisions'::pg_catalog.text) IS NOT NULL").Scan(&found)
 	if err != nil || !found {
 		return nil, redact(ctx, err)
 	}
-	rows, _ := r.conn.Query(ctx, `SELECT version, applied, done, hash FROM pgtenancy.revisions ORDER BY version COLLATE "C"`)
+	rows, _ := r.conn.Query(ctx, `SELECT version, applied, done, hash FROM pgtenancy.revisions ORDER BY version COLLATE pg_catalog."C"`)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v revision, err error) {
 		return v, row.Scan(&v.version, &v.applied, &v.done, &v.hash)
 	})
@@ -55,8 +55,10 @@ func (r *run) revisions(ctx context.Context) ([]revision, error) {
 
 func (r *run) record(ctx context.Context, v revision) error {
 	_, err := r.conn.Exec(ctx, `
-		INSERT INTO pgtenancy.revisions (version, applied, done, hash) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (version) DO UPDATE SET applied = excluded.applied, done = excluded.done, hash = excluded.hash, at = now()`,
+		INSERT INTO pgtenancy.revisions (version, applied, done, hash)
+		VALUES ($1::pg_catalog.text, $2::pg_catalog.int4, $3::pg_catalog.bool, $4::pg_catalog.text)
+		ON CONFLICT (version) DO UPDATE SET applied = excluded.applied, done = excluded.done, hash = excluded.hash,
+			at = pg_catalog.now()`,
 		v.version, v.applied, v.done, v.hash)
 	if err != nil {
 		return fmt.Errorf("revisions: %w", redact(ctx, err))

@@ -11,9 +11,9 @@ import (
 	"ariga.io/atlas/sql/postgres"
 	"ariga.io/atlas/sql/schema"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -37,12 +37,23 @@ type session struct {
 	tx   *sql.Tx
 }
 
-// begin connects to the database of cfg and begins a transaction. The caller must close the session.
+// pin has bare names mean PostgreSQL's own objects alone, until the end of the transaction: others may have made some in
+// the schemas of the default path, of which a call could pick a better match. unpin gives the default path back, for
+// what was written for it.
+const (
+	pin   = "SET LOCAL search_path = pg_catalog, pg_temp"
+	unpin = "SET LOCAL search_path TO DEFAULT"
+)
+
+// begin connects to the database of cfg and begins a transaction, which is pinned. The caller must close the session.
 func begin(ctx context.Context, cfg *pgx.ConnConfig) (*session, error) {
 	s := &session{db: stdlib.OpenDB(*cfg.Copy())}
 	var err error
 	if s.conn, err = s.db.Conn(ctx); err == nil {
 		s.tx, err = s.conn.BeginTx(ctx, nil)
+	}
+	if err == nil {
+		_, err = s.tx.ExecContext(ctx, pin)
 	}
 	if err != nil {
 		s.close()
@@ -103,7 +114,7 @@ func (s *session) inspect(ctx context.Context) (migrate.Driver, *schema.Schema, 
 		return nil, nil, err
 	}
 	realm, err := driver.InspectRealm(ctx, &schema.InspectRealmOption{Schemas: []string{public}})
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == cardinalityViolation {
+	if pgerr.IsState(err, pgerr.CardinalityViolation) {
 		return nil, nil, errPeriod
 	}
 	if err != nil {

@@ -70,7 +70,7 @@ func TestBuildErrorsSayWhere(t *testing.T) {
 		"CREATE TABLE a ();\nCREATE TABLE b (id unknown_type);": `statement 2, line 2: ERROR: type "unknown_type" does not exist (SQLSTATE 42704)`,
 		"CREATE TABLE a (); CREATE TABLE a ();":                 `statement 2: ERROR: relation "a" already exists`,
 		"CREATE TABEL a ()":                                     "line 1: ERROR: syntax error (SQLSTATE 42601)",
-		"DO $$ BEGIN RAISE 'secret'; END $$":                    "ERROR: refused (SQLSTATE P0001)",
+		"DO $$ BEGIN RAISE 'secret'; END $$":                    "ERROR: raised by a function (SQLSTATE P0001)",
 	} {
 		if err := text(t, sql).Build(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", sql, err)

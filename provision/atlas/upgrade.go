@@ -161,6 +161,10 @@ func (s *session) apply(
 	if err != nil {
 		return err
 	}
+	// What was deferred to the commit is the schema's own, and sees the path that its author saw.
+	if _, err := s.tx.ExecContext(ctx, unpin); err != nil {
+		return fmt.Errorf("commit: %w", redact(ctx, err))
+	}
 	if err := s.tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", redact(ctx, err))
 	}
