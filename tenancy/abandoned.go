@@ -24,15 +24,16 @@ func abandonedSettings() map[string]string {
 // noticeAbandoned gives a connection those of the settings that it does not have. A pooler refuses them, or would keep them
 // for the next client.
 func (g *guard) noticeAbandoned(cc *pgx.ConnConfig) {
-	if g.tenant.Endpoint.Pooled || g.bulkhead.plain.Load() {
+	if g.tenant.Load().Endpoint.Pooled || g.bulkhead.plain.Load() {
 		return
 	}
 	if cc.RuntimeParams == nil {
 		cc.RuntimeParams = make(map[string]string)
 	}
+	network, _ := pgconn.NetworkAddress(cc.Host, cc.Port)
 	for name, value := range abandonedSettings() {
 		_, set := cc.RuntimeParams[name]
-		if !set && !(isUnix(cc.Host) && strings.HasPrefix(name, "tcp_")) {
+		if !set && !(network == "unix" && strings.HasPrefix(name, "tcp_")) {
 			cc.RuntimeParams[name] = value
 		}
 	}
