@@ -66,12 +66,16 @@ crash: postgres compiler ## Kill and hurt provisioning at every point, in its lo
 	RACE= scripts/figures.sh 240 . ./provision ./provision/atlas
 attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack, in their long form: docs/experiments.md
 	scripts/figures.sh 120 . ./authn/... ./registry ./middleware ./internal/secrecy
-	scripts/figures.sh 120 'TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
+	scripts/figures.sh 120 'TestAttacker|TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
 	cd examples && ../scripts/figures.sh 30 'TestNoRequest|TestAttacker' ./server
 
 .PHONY: versions
 versions: pgbouncer ## Run the short tests on PostgreSQL 14, 16, 17 and 18, on Linux on x86-64: half an hour
 	scripts/versions.sh
+
+.PHONY: modes
+modes: postgres pgbouncer chromium compiler ## Run the short tests in each mode in which pgx runs statements: an hour
+	scripts/modes.sh
 
 .PHONY: mutants
 mutants: postgres pgbouncer ## Take each mechanism out of a copy, and watch a named test fail: 20 min

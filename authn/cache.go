@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,7 +141,7 @@ func (c *Cache) remember(key [sha256.Size]byte, id *Identity) (*Identity, error)
 	if _, gone := c.revoked[id.Session]; gone {
 		return nil, ErrTokenInvalid
 	}
-	c.tokens.Add(key, remembered{identity: *id, until: until})
+	c.tokens.Add(key, remembered{identity: id.clone(), until: until})
 	return id, nil
 }
 
@@ -156,6 +157,7 @@ func (c *Cache) Revoke(session string) {
 	if _, known := c.revoked[session]; known {
 		return
 	}
+	session = strings.Clone(session) // kept; the caller may reuse its bytes
 	c.revoked[session] = struct{}{}
 	c.queue = append(c.queue, revocation{session: session, until: now.Add(c.cfg.TokenTTL)})
 }

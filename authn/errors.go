@@ -1,19 +1,41 @@
 package authn
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
 var (
 	// ErrBusy is returned when too many passwords are being hashed: the queue was full, or the wait too long.
 	ErrBusy = errors.New("authn: too many passwords are being hashed")
 
-	// ErrPasswordTooShort is returned by Hash for a password of fewer than MinPasswordLength characters.
-	ErrPasswordTooShort = errors.New("authn: password too short")
+	// ErrPasswordInvalid is returned by Check and Hash for a password that is not text: see [Hasher.Check].
+	ErrPasswordInvalid error = &passwordError{"authn: password is not text", "has characters that are not text"}
 
-	// ErrPasswordTooLong is returned by Hash for a password of more than MaxPasswordLength bytes.
-	ErrPasswordTooLong = errors.New("authn: password too long")
+	// ErrPasswordTooShort is returned by Check and Hash for a password of fewer than MinPasswordLength characters.
+	ErrPasswordTooShort error = &passwordError{
+		"authn: password too short", "must have at least " + strconv.Itoa(MinPasswordLength) + " characters",
+	}
 
-	// ErrPasswordCommon is returned by Hash for a password that is among the first that an attacker tries.
-	ErrPasswordCommon = errors.New("authn: password too common")
+	// ErrPasswordTooLong is returned by Check and Hash for a password of more than MaxPasswordLength bytes.
+	ErrPasswordTooLong error = &passwordError{
+		"authn: password too long", "must have at most " + strconv.Itoa(MaxPasswordLength) + " bytes",
+	}
+
+	// ErrPasswordCommon is returned by Check and Hash for a password that is among the first that an attacker tries.
+	ErrPasswordCommon error = &passwordError{"authn: password too common", "is too common"}
+
+	// ErrPasswordContext is returned by Check and Hash for a password that is made of names: see [Hasher.Check].
+	ErrPasswordContext error = &passwordError{
+		"authn: password made of names",
+		"must have at least " + strconv.Itoa(MinPasswordLength) + " characters besides your organization's name, " +
+			"your e-mail address and the name of this service",
+	}
+
+	// ErrPasswordBreached is returned by Hash for a password that HasherConfig.Breached knows.
+	ErrPasswordBreached error = &passwordError{
+		"authn: password known from a breach", "is known from a breach of another service",
+	}
 
 	// ErrInvalidHash is returned by Verify for a stored hash that is neither argon2id nor bcrypt as Verify accepts them.
 	ErrInvalidHash = errors.New("authn: invalid password hash")
@@ -28,3 +50,16 @@ var (
 	// wrong with a forged token is nobody's business but the forger's.
 	ErrTokenInvalid = errors.New("authn: token invalid")
 )
+
+// passwordError is a rule for passwords: its text, and what is wrong in the words of the person who typed the password.
+type passwordError struct{ text, problem string }
+
+func (e *passwordError) Error() string { return e.text }
+
+// HTTPStatus is 422, for middleware.StatusCode.
+func (*passwordError) HTTPStatus() int { return 422 }
+
+// InvalidFields names the field "password", for middleware.WriteProblem.
+func (e *passwordError) InvalidFields() map[string]string {
+	return map[string]string{"password": e.problem}
+}

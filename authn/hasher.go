@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -22,8 +23,8 @@ type HasherConfig struct {
 	// Threads is argon2id's parallelism, at most 4. Default: 1.
 	Threads uint8
 
-	// Concurrency is how many hashes run at once; each takes MemoryKiB and a CPU. Default: half of GOMAXPROCS, at least 1,
-	// so that a flood of sign-ins leaves CPUs to everything else (experiment S5 of docs/experiments.md).
+	// Concurrency is how many hashes run at once; each takes MemoryKiB and a CPU. Default: half of GOMAXPROCS, at
+	// least 1, so that a flood of sign-ins leaves CPUs to everything else (experiment S5 of docs/experiments.md).
 	Concurrency int
 
 	// Queue is how many callers may wait for a hash to end. Default: 64. Negative: none.
@@ -31,6 +32,16 @@ type HasherConfig struct {
 
 	// QueueWait is how long a caller waits at most. Default: 2 s. Negative: not at all.
 	QueueWait time.Duration
+
+	// ContextWords are names that a password must not be made of, such as the service's: see Check. Default: none.
+	ContextWords []string
+
+	// Breached reports whether password is known from a breach, of which others keep lists (OWASP ASVS 5.0, 6.2.12).
+	// Hash calls it, in up to 16 calls at once, under a context that ends after 2 s, when it must return. Where it
+	// returns an error, or 16 are under way for as long, the password is accepted: that the list cannot be asked must
+	// not keep people from signing up. Its own log can tell. It must not pass the password on, nor a whole hash of it.
+	// Default: none.
+	Breached func(ctx context.Context, password string) (bool, error)
 }
 
 // Hasher hashes and verifies passwords, a bounded number at once. It is safe for concurrent use. A program should have
@@ -41,6 +52,10 @@ type Hasher struct {
 	common map[string]struct{}
 	salt   []byte // for Spend
 	runs   atomic.Int64
+
+	contextWords []string
+	breached     func(ctx context.Context, password string) (bool, error)
+	breachedGate *gate
 }
 
 // NewHasher returns a hasher, or every violation of cfg at once.
@@ -63,6 +78,10 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 		gate:   newGate(cfg.Concurrency, cfg.Queue, cfg.QueueWait),
 		common: commonPasswords(),
 		salt:   newSalt(),
+
+		contextWords: slices.Clone(cfg.ContextWords),
+		breached:     cfg.Breached,
+		breachedGate: newGate(breachedCalls, 4*breachedCalls, breachedTimeout),
 	}
 	return h, nil
 }
@@ -90,13 +109,22 @@ func (cfg HasherConfig) withDefaults() HasherConfig {
 }
 
 // Hash returns the argon2id hash of password as a PHC string, with a salt of its own. The password is hashed byte for
-// byte, without any normalization. It returns ErrPasswordTooShort, ErrPasswordTooLong or ErrPasswordCommon for a
-// password that is no good, and ErrBusy when too many callers wait or the wait is too long. ctx governs the wait; a
-// hash that has begun runs to its end.
+// byte, without any normalization. It returns an error of Check for a password that is no good, ErrPasswordBreached for
+// one that HasherConfig.Breached knows, and ErrBusy when too many callers wait or the wait is too long. ctx governs the
+// wait and Breached; a hash that has begun runs to its end.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.check(password); err != nil {
+	if err := h.Check(password); err != nil {
 		return "", err
 	}
+	if err := h.checkBreached(ctx, password); err != nil {
+		return "", err
+	}
+	return h.Rehash(ctx, password)
+}
+
+// Rehash is Hash for a password that is in use already, which Verify has found right: the rules for new ones do not
+// apply, and so it returns ErrBusy alone.
+func (h *Hasher) Rehash(ctx context.Context, password string) (string, error) {
 	hash := argon2Hash{params: h.params, salt: newSalt()}
 	err := h.run(ctx, func() { hash.key = hash.derive(password) })
 	if err != nil {
@@ -111,14 +139,14 @@ type Match struct {
 	OK bool
 
 	// Rehash says that the password is right and its stored hash is bcrypt or has weaker parameters than the Hasher's.
-	// The caller should store a new one, where the stored one is still the one that was verified: a password may be
-	// changed meanwhile. That the new one cannot be made must not fail the sign-in.
+	// The caller should store a new one, which Rehash makes, where the stored one is still the one that was verified:
+	// a password may be changed meanwhile. That the new one cannot be made must not fail the sign-in.
 	Rehash bool
 }
 
 // Verify checks password against encoded, an argon2id or bcrypt hash, with exactly one run of a key derivation. It
-// returns ErrInvalidHash if encoded is neither, or has not a key of 32 bytes, or would cost more than a hash may (64 MiB,
-// 10 passes, 4 threads; bcrypt cost 14), and ErrBusy as Hash does. ctx governs the wait as it does there.
+// returns ErrInvalidHash if encoded is neither, or has not a key of 32 bytes, or would cost more than a hash may (64
+// MiB, 10 passes, 4 threads; bcrypt cost 14), and ErrBusy as Hash does. ctx governs the wait as it does there.
 //
 // A password longer than MaxPasswordLength matches nothing. Neither does, in bcrypt, one that bcrypt cannot tell from
 // another: one of more than 72 bytes, of which it sees the first 72, or with a NUL.

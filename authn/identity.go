@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,14 @@ type Identity struct {
 	TokenID   string    // id of the token, the claim "jti"
 	KeyID     string    // id of the key that signed it, the header's "kid"
 	ExpiresAt time.Time // the claim "exp"
+}
+
+// clone returns a copy of id that shares no memory with it.
+func (id Identity) clone() Identity {
+	for _, s := range []*string{&id.Subject, &id.Tenant, &id.Session, &id.Role, &id.TokenID, &id.KeyID} {
+		*s = strings.Clone(*s)
+	}
+	return id
 }
 
 type identityKey struct{}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -44,7 +45,7 @@ func NewEd25519Key(id string, private ed25519.PrivateKey) (Key, error) {
 	}
 	private = slices.Clone(private)
 	public := ed25519.PublicKey(private[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
-	return Key{id, jwt.SigningMethodEdDSA, func() any { return private }, func() any { return public }}, nil
+	return Key{strings.Clone(id), jwt.SigningMethodEdDSA, func() any { return private }, func() any { return public }}, nil
 }
 
 // NewEd25519PublicKey returns a key that verifies what the private key of public has signed. id is the one that the
@@ -57,7 +58,7 @@ func NewEd25519PublicKey(id string, public ed25519.PublicKey) (Key, error) {
 		return Key{}, fmt.Errorf("authn: key %q: not an Ed25519 public key", id)
 	}
 	public = slices.Clone(public)
-	return Key{id, jwt.SigningMethodEdDSA, nil, func() any { return public }}, nil
+	return Key{strings.Clone(id), jwt.SigningMethodEdDSA, nil, func() any { return public }}, nil
 }
 
 // NewHMACKey returns a key that signs and verifies with HS256. secret must be at least MinHMACKeyLength random bytes.
@@ -71,7 +72,7 @@ func NewHMACKey(id string, secret []byte) (Key, error) {
 	}
 	secret = slices.Clone(secret)
 	key := func() any { return secret }
-	return Key{id, jwt.SigningMethodHS256, key, key}, nil
+	return Key{strings.Clone(id), jwt.SigningMethodHS256, key, key}, nil
 }
 
 // ID returns the key's id.

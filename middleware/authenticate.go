@@ -101,9 +101,9 @@ func (m *Middleware) decide(ctx context.Context, address tenancy.ID) (tenancy.ID
 	case !ok:
 		return address, nil
 	}
-	id, err := tenancy.ParseID(identity.Tenant)
-	if err != nil {
-		return "", fmt.Errorf("%w: its tenant: %w", authn.ErrTokenInvalid, err)
+	id := tenancy.ID(identity.Tenant) // without ParseID's copy: the resolver makes one if it keeps it
+	if !id.Valid() {
+		return "", fmt.Errorf("%w: its tenant: %w", authn.ErrTokenInvalid, tenancy.ErrInvalidID)
 	}
 	if address != "" && address != id {
 		return "", fmt.Errorf("%w: token for %q, request for %q", ErrTenantMismatch, id, address)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -13,9 +14,12 @@ import (
 // what it addresses.
 type Identifier func(r *http.Request) (tenancy.ID, error)
 
-// FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value must
-// be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route: wrap the
-// route's handler, not the mux.
+// FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value
+// must be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route:
+// wrap the route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below
+// the wildcard, and not with Use at the root, where no wildcard has a value yet and every request is one that names no
+// tenant. Other routers keep their wildcards elsewhere: write an Identifier that calls [tenancy.ParseID] with what
+// theirs returns.
 func FromPathValue(name string) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
 		value := r.PathValue(name)
@@ -29,6 +33,7 @@ func FromPathValue(name string) Identifier {
 // FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
 // the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.
 func FirstOf(ids ...Identifier) Identifier {
+	ids = slices.Clone(ids)
 	return func(r *http.Request) (tenancy.ID, error) {
 		for _, identify := range ids {
 			if id, err := identify(r); !errors.Is(err, ErrNoTenant) {

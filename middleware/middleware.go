@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -96,6 +97,6 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelWarn
 	}
 	m.cfg.Logger.LogAttrs(r.Context(), level, "request refused",
-		slog.Int("status", status), slog.String("method", r.Method), slog.Any("error", err))
+		slog.Int("status", status), slog.String("method", strings.Clone(r.Method)), slog.Any("error", err))
 	m.cfg.ErrorHandler(w, r, err)
 }

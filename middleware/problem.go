@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -40,10 +39,11 @@ func (p Problem) Write(w http.ResponseWriter) {
 	_, _ = w.Write(body) // the client may have gone
 }
 
-// WriteProblem answers r with a problem of err's [StatusCode]. It writes no text of err, which belongs into a log. A 401
-// says how to authenticate (RFC 6750 section 3), a 429 or 503 when to try again: after what a method
-// RetryAfter() time.Duration of err says, or a second, and up to half as much again or two seconds more, so that clients
-// do not come back all at once. A 422 lists the fields that a method InvalidFields() map[string]string of err does.
+// WriteProblem answers r with a problem of err's [StatusCode]. It writes no text of err, which belongs into a log. A
+// 401 says how to authenticate (RFC 6750 section 3), a 429 or 503 when to try again: after what a method RetryAfter()
+// time.Duration of err says, or a second, and up to half as much again or two seconds more, so that clients do not
+// come back all at once. The fields of wrong input are those that a method InvalidFields() map[string]string of err
+// lists, and the detail is what a method ProblemDetail() string returns; both are for the client to read.
 //
 // If the client has gone, it writes nothing, and panics with [http.ErrAbortHandler], so that net/http sends nothing
 // either. If WriteProblem returned, net/http would answer 200; and where the server's own shutdown has canceled the
@@ -72,10 +72,10 @@ func gone(r *http.Request, err error) bool {
 }
 
 func challenge(err error) string {
-	if errors.Is(err, authn.ErrTokenMissing) {
-		return "Bearer"
+	if is(err, authn.ErrTokenExpired, authn.ErrTokenInvalid) {
+		return `Bearer error="invalid_token"`
 	}
-	return `Bearer error="invalid_token"`
+	return "Bearer" // also after a wrong password: a 401 must have a challenge (RFC 9110 section 15.5.2)
 }
 
 // retryAfter returns whole seconds.
@@ -89,8 +89,8 @@ func retryAfter(err error) int {
 	return int((after + time.Second - 1) / time.Second)
 }
 
-// detail helps where the client may know: these states are told to who has a token for the tenant, and with Config.Public to
-// everybody, as it is to everybody that an active tenant serves.
+// detail helps where the client may know: these states are told to who has a token for the tenant, and with
+// Config.Public to everybody, as it is to everybody that an active tenant serves.
 func detail(err error) string {
 	switch {
 	case errors.Is(err, tenancy.ErrSuspended):
@@ -100,20 +100,17 @@ func detail(err error) string {
 	case errors.Is(err, tenancy.ErrMoving):
 		return "This account is being moved and will be back in a moment."
 	}
+	var own interface{ ProblemDetail() string }
+	if errors.As(err, &own) {
+		return own.ProblemDetail()
+	}
 	return ""
 }
 
 func fields(err error) map[string]string {
 	var own interface{ InvalidFields() map[string]string }
-	switch {
-	case errors.As(err, &own):
+	if errors.As(err, &own) {
 		return own.InvalidFields()
-	case errors.Is(err, authn.ErrPasswordTooShort):
-		return map[string]string{"password": fmt.Sprintf("must have at least %d characters", authn.MinPasswordLength)}
-	case errors.Is(err, authn.ErrPasswordTooLong):
-		return map[string]string{"password": fmt.Sprintf("must have at most %d bytes", authn.MaxPasswordLength)}
-	case errors.Is(err, authn.ErrPasswordCommon):
-		return map[string]string{"password": "is among the first that anyone would guess"}
 	}
 	return nil
 }

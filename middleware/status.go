@@ -9,22 +9,26 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// StatusClientGone is the StatusCode of context.Canceled. It is no status of HTTP, is for logs and metrics, and is never
-// sent.
+// StatusClientGone is the StatusCode of context.Canceled. It is no status of HTTP, is for logs and metrics, and is
+// never sent.
 const StatusClientGone = 499
 
 // StatusCode returns the HTTP status that err stands for:
 //
-//	401  a token that is missing, expired or invalid
+//	401  a token that is missing, expired or invalid; a wrong password, a session that has ended
 //	403  a suspended tenant
 //	404  no tenant, an unknown one, another one than the token's, one that is being deleted or whose sign-up failed
-//	422  a password that is too short, too long or too common
+//	409  an e-mail or id that is taken, a password or row that was changed meanwhile
+//	422  a password that the rules do not allow, other wrong input, an idempotency key of another request
+//	429  too many attempts
 //	499  context.Canceled: the client has gone
 //	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, a fenced database, a server
-//	     that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy
+//	     that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy, a registry that does not answer
+//	     or has no server with room, a sign-up that failed
 //	500  anything else; 200 for nil
 //
-// An error of another package says its own with a method HTTPStatus() int, which goes before all of these.
+// An error says its own with a method HTTPStatus() int, which goes before all of these. The errors of packages
+// registry, provision and accounts do, and so may yours.
 func StatusCode(err error) int {
 	var own interface{ HTTPStatus() int }
 	switch {
@@ -39,10 +43,8 @@ func StatusCode(err error) int {
 		return http.StatusNotFound
 	case is(err, tenancy.ErrSuspended):
 		return http.StatusForbidden
-	case is(err, authn.ErrPasswordTooShort, authn.ErrPasswordTooLong, authn.ErrPasswordCommon):
-		return http.StatusUnprocessableEntity
-	case is(err, tenancy.ErrNotActive, tenancy.ErrAtCapacity, tenancy.ErrClosed, tenancy.ErrFenced,
-		tenancy.ErrServerDown, authn.ErrBusy, ErrUnavailable, context.DeadlineExceeded):
+	case is(err, tenancy.ErrNotActive, tenancy.ErrProvisioning, tenancy.ErrMoving, tenancy.ErrAtCapacity,
+		tenancy.ErrClosed, tenancy.ErrFenced, tenancy.ErrServerDown, authn.ErrBusy, ErrUnavailable, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	case is(err, context.Canceled):
 		return StatusClientGone

@@ -60,7 +60,7 @@ func TestEveryRequestReachesItsTenantsDatabase(t *testing.T) {
 			})
 		}
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	if n := resolver.Stat().Leases(); n != 0 {
 		t.Errorf("%d leases are left", n)
 	}
@@ -234,9 +234,9 @@ func TestClientThatLeavesTheQueueGetsNothing(t *testing.T) {
 		}()
 		m.Handler(http.HandlerFunc(served)).ServeHTTP(w, r)
 	}()
-	<-asked
+	pgtest.Receive(t, "the directory is asked", asked)
 	cancel()
-	if err := <-done; !errors.Is(err, http.ErrAbortHandler) {
+	if err := pgtest.Receive(t, "the request ends", done); !errors.Is(err, http.ErrAbortHandler) {
 		t.Errorf("the handler ended with %v", err)
 	}
 	if w.Body.Len() != 0 || len(w.Header()) != 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -196,7 +197,7 @@ func (f *fixture) command(t *testing.T, c child) (*exec.Cmd, *bytes.Buffer) {
 	}
 	told, err := json.Marshal(c)
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildProcess$", "-test.v")
+	cmd := exec.CommandContext(pgtest.Context(t), os.Args[0], "-test.run=^TestChildProcess$", "-test.v")
 	cmd.Env = append(os.Environ(), childVar+"="+string(told))
 	out := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, t.Output()

@@ -3,10 +3,6 @@ package provision_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,79 +10,45 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgtenancy/pgtenancy/internal/devpg"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// cluster is a PostgreSQL server of one test's own, for what would disturb the others: it crashes, or a process of it is
-// stopped.
-type cluster struct {
-	*devpg.Server
-	dir   string
-	admin *pgx.ConnConfig // of a superuser who keeps the password when the server is started again
-}
+// cluster is a PostgreSQL server of one test's own, for what would disturb the others: it crashes, a process of it is
+// stopped, or a lock on a catalogue that all its databases share is held.
+type cluster struct{ *pgtest.Cluster }
 
-// newCluster starts one. It can be started again if it is kept, which costs some seconds more.
+// newCluster starts one. It can crash and start again if it is kept, which costs some seconds more.
+//
+// A crash of its processes loses what is in their memory, and nothing that the kernel has: so commits are written out, but
+// need not be synced. It has PostgreSQL's own number of buffers.
 func newCluster(t *testing.T, kept bool) *cluster {
 	t.Helper()
-	t.Setenv("DATABASE_URL", "") // whose server is not to be touched
-	c := &cluster{}
-	if kept {
-		dir, err := os.MkdirTemp("/tmp", "provision-cluster-") // the parent of t.TempDir is closed to the server's account
-		must(t, err)
-		t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		c.dir = dir
-	}
-	must(t, c.start(0))
-	t.Cleanup(func() { _ = c.Stop() })
-	must(t, execute(t.Context(), c.Config(), "CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'pw'"))
-	c.admin = c.Config()
-	c.admin.User, c.admin.Password = "boss", "pw"
-	return c
-}
-
-// start starts the server. A crash of its processes loses what is in their memory, and nothing that the kernel has: so
-// commits are written out, but need not be synced. It has PostgreSQL's own number of buffers.
-func (c *cluster) start(port int) (err error) {
-	c.Server, err = devpg.Start(context.Background(), devpg.Config{Dir: c.dir, Port: port, Settings: map[string]string{
+	return &cluster{pgtest.NewCluster(t, pgtest.ClusterConfig{Kept: kept, Settings: map[string]string{
 		"synchronous_commit": "on", "full_page_writes": "on", "fsync": "off", "max_connections": "100", "shared_buffers": "128MB",
-	}})
-	return err
+	}})}
 }
 
 // fixture is one whose registry and tenants are all on the cluster.
 func (c *cluster) fixture(t *testing.T) *fixture {
 	t.Helper()
-	must(t, execute(t.Context(), c.admin, "CREATE DATABASE registry TEMPLATE template0"))
+	must(t, execute(t.Context(), c.Admin(), "CREATE DATABASE registry TEMPLATE template0"))
 	regCfg, err := pgxpool.ParseConfig("")
 	must(t, err)
-	regCfg.ConnConfig = c.admin.Copy()
+	regCfg.ConnConfig = c.Admin()
 	regCfg.ConnConfig.Database = "registry"
-	return newFixtureOn(t, c.admin, regCfg)
+	must(t, registry.Migrate(t.Context(), poolOf(t, regCfg)))
+	return newFixtureOn(t, c.Admin(), regCfg)
 }
 
-// crash ends the server at once, as pg_ctl stop -m immediate does, and starts it again.
-func (c *cluster) crash(context.Context) error {
-	text, err := os.ReadFile(filepath.Join(c.dir, "data", "postmaster.pid"))
-	if err != nil {
-		return err
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(line)
-	if err != nil {
-		return err
-	}
-	port := int(c.admin.Port)
-	if err := errors.Join(syscall.Kill(pid, syscall.SIGQUIT), c.Stop()); err != nil {
-		return err
-	}
-	return c.start(port)
-}
+// crash ends the server at once, and starts it again.
+func (c *cluster) crash(context.Context) error { return c.Crash() }
 
 // kill kills one of the backends of w's connections, or another if there is none, as the kernel does when it is out of
 // memory: the postmaster ends all the others, and recovers.
 func (c *cluster) kill(ctx context.Context, w *wires) error {
 	ctx = context.WithoutCancel(ctx)
-	conn, err := pgx.ConnectConfig(ctx, c.admin)
+	conn, err := pgx.ConnectConfig(ctx, c.Admin())
 	if err != nil {
 		return err
 	}
@@ -109,7 +71,7 @@ func (c *cluster) ready(ctx context.Context) error {
 	retry := time.NewTicker(10 * time.Millisecond)
 	defer retry.Stop()
 	for deadline := time.Now().Add(time.Minute); ; {
-		err := execute(ctx, c.admin, "SELECT 1")
+		err := execute(ctx, c.Admin(), "SELECT 1")
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
@@ -121,6 +83,6 @@ func (c *cluster) ready(ctx context.Context) error {
 // DATABASE, and nothing ever removes them.
 func (c *cluster) orphans(t *testing.T, f *fixture) string {
 	t.Helper()
-	return f.list(t, c.admin, `SELECT count(*)::text FROM pg_ls_dir('base') d
+	return f.list(t, c.Admin(), `SELECT count(*)::text FROM pg_ls_dir('base') d
 		WHERE d ~ '^[0-9]+$' AND d NOT IN (SELECT oid::text FROM pg_database)`)
 }

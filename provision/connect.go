@@ -2,49 +2,30 @@ package provision
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // connectTimeout bounds log-in, so that a server that answers nothing does not hold up the work for others.
 const connectTimeout = 10 * time.Second
 
-// config is how Admin logs in to a database of server, directly.
-func (p *Provisioner) config(server registry.Server, database string) *pgx.ConnConfig {
+// config is how Admin logs in to a database of server, directly. Admin's password goes where the address in the
+// registry says, so that one which the registry's keys do not vouch for is refused.
+func (p *Provisioner) config(server registry.Server, database string) (*pgx.ConnConfig, error) {
+	if err := server.Verify(); err != nil {
+		return nil, err
+	}
 	cfg := p.cfg.Admin.Copy()
 	cfg.Database = database
-	if server.Host != "" {
-		redirect(&cfg.Config, server.Host, server.Port)
+	if err := pgtarget.Point(&cfg.Config, server.Host, server.Port); err != nil {
+		return nil, fmt.Errorf("provision: Config.Admin: address of server %q: %w", server.Name, err)
 	}
-	return cfg
-}
-
-// redirect points cfg at host and port. Of the fallbacks those remain that try the same host with and without TLS.
-func redirect(cfg *pgconn.Config, host string, port uint16) {
-	oldHost, oldPort := cfg.Host, cfg.Port
-	if port == 0 {
-		port = oldPort
-	}
-	cfg.Host, cfg.Port = host, port
-	if cfg.TLSConfig != nil && cfg.TLSConfig.ServerName == oldHost {
-		cfg.TLSConfig.ServerName = host
-	}
-	fallbacks := cfg.Fallbacks
-	cfg.Fallbacks = nil
-	for _, f := range fallbacks {
-		if f.Host != oldHost || f.Port != oldPort {
-			continue
-		}
-		f.Host, f.Port = host, port
-		if f.TLSConfig != nil && f.TLSConfig.ServerName == oldHost {
-			f.TLSConfig.ServerName = host
-		}
-		cfg.Fallbacks = append(cfg.Fallbacks, f)
-	}
+	return cfg, nil
 }
 
 // session connects to the maintenance database of server.
@@ -52,10 +33,27 @@ func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx
 	return p.sessionIn(ctx, server, p.cfg.Admin.Database)
 }
 
+// boundedSession is session, but no statement waits for a lock for longer than lockTimeout.
+func (p *Provisioner) boundedSession(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	conn, err := p.session(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil {
+		disconnect(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
 // sessionIn connects to a database in which others may have made objects. No time-out of the role or the server may end
 // a DROP or a wait for a lock in the middle; ctx bounds them.
 func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, database string) (*pgx.Conn, error) {
-	cfg := pinned(p.config(server, database))
+	cfg, err := p.config(server, database)
+	if err != nil {
+		return nil, err
+	}
+	cfg = pinned(cfg)
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
 		cfg.RuntimeParams[name] = "0"
 	}

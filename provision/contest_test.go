@@ -24,7 +24,7 @@ func TestOneOfManySignUpsWithOneEmailWins(t *testing.T) {
 			req := request(t, "", fmt.Sprintf("same%d@example.org", round))
 			wg.Go(func() { results[i], errs[i] = p.Create(t.Context(), req) })
 		}
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		won := 0
 		for i, err := range errs {
 			switch {
@@ -59,7 +59,7 @@ func TestOneOfManyProcessesWithOneEmailWins(t *testing.T) {
 			said[i].hear(out.Bytes())
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	made, taken := 0, map[string]int{}
 	for _, s := range said {
 		made += len(s["made"])

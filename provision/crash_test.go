@@ -66,7 +66,7 @@ func (f *fixture) watch(t *testing.T) *wake {
 			}
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); pgtest.Receive(t, "the watch ends", done) })
 	return w
 }
 
@@ -173,7 +173,7 @@ func TestKilledProcessLeavesWholeTenantsOrNothing(t *testing.T) {
 			kill(child{Point: point, Drops: true})
 		}
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	slowest := w.end(t)
 	c := f.takeCensus(t)
 	lost := c.check(t, said)

@@ -55,6 +55,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	if !own {
 		req.ID = tenancy.ID(cuid2.Generate())
 	}
+	req.ID = tenancy.ID(strings.Clone(string(req.ID))) // the Observer and the Logger may keep it; Reserve copies the rest
 	if req.Admin.ID == "" {
 		req.Admin.ID = cuid2.Generate()
 	}

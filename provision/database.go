@@ -52,6 +52,35 @@ func ownsRole(f found, id tenancy.ID) bool {
 	return ok && m.Tenant == id
 }
 
+// foreign reports whether the database or the role that was found is another's.
+func (p *Provisioner) foreign(f found, t *registry.Tenant) bool {
+	return f.database && !p.ownsDatabase(f, t.ID) || p.foreignRole(f, t)
+}
+
+// examine looks at an active or suspended tenant's database before anything is changed. It calls check, and returns its
+// error, if nothing there is another's; else [ErrNotOurs]. Of a tenant in another state it says nothing.
+func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
+	check func(ctx context.Context, conn *pgx.Conn, f found, t *registry.Tenant) error,
+) error {
+	t, err := p.cfg.Registry.TenantWithoutSecrets(ctx, id)
+	if err != nil || t.State != tenancy.Active && t.State != tenancy.Suspended {
+		return err
+	}
+	conn, err := p.session(ctx, t.Server)
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return err
+	}
+	if p.foreign(f, t) {
+		return ErrNotOurs
+	}
+	return check(ctx, conn, f, t)
+}
+
 // database makes the tenant's database, closed to everybody, or adopts the one that an earlier try made.
 func (j *job) database(ctx context.Context) error {
 	conn, err := j.session(ctx)
@@ -64,7 +93,7 @@ func (j *job) database(ctx context.Context) error {
 		return err
 	}
 	j.seen = &f
-	if f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t) {
+	if j.p.foreign(f, t) {
 		return ErrNotOurs
 	}
 	if f.broken {

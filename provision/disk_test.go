@@ -146,7 +146,7 @@ func (f *fixture) whileServed(t *testing.T, tenant tenancy.Tenant, do func()) (s
 	})
 	do()
 	close(ended)
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	return served
 }
 

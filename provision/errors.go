@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
+// ErrFailedBefore knows its status in HTTP: see middleware.StatusCode. The others are for operators.
 var (
 	// ErrFailedBefore is returned by Create when the sign-up was in another call's or process's hands and failed there.
 	// The same idempotency key is answered with it for a day; to try again, take a new one.
-	ErrFailedBefore = errors.New("provision: the sign-up has failed in other hands")
+	ErrFailedBefore error = status.New(status.Unavailable, "provision: the sign-up has failed in other hands",
+		"The sign-up has failed. Send it again as a new one.")
 
 	// ErrNotOurs is returned when a database or role that would have to be changed is, by its owner and its comment,
 	// not this tenant's. It is left alone.

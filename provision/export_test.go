@@ -5,14 +5,10 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
-
-// Redirect is redirect.
-func Redirect(cfg *pgconn.Config, host string, port uint16) { redirect(cfg, host, port) }
 
 // Grant is grant.
 func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }

@@ -233,16 +233,21 @@ LEFT JOIN LATERAL (
 WHERE initprivs IS DISTINCT FROM acl AND (grantee IS NOT NULL OR id < 16384)
 GROUP BY class, id, attribute, grantee;
 
+-- A role that may make nothing here, as a tenant's, may have some all the same; they are of no consequence.
 SELECT 'default grant', concat_ws(' ', nullif(defaclnamespace, 0)::regnamespace, defaclobjtype, 'to',
          CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END),
        string_agg(privilege_type || CASE WHEN is_grantable THEN '*' ELSE '' END, ', ' ORDER BY privilege_type)
 FROM pg_default_acl, aclexplode(defaclacl)
 WHERE grantee <> defaclrole AND (grantee = 0 OR grantee IN (SELECT oid FROM pg_roles WHERE NOT rolcanlogin))
+  AND (has_database_privilege(defaclrole, current_database(), 'CREATE') OR EXISTS (
+    SELECT FROM pg_namespace WHERE nspname !~ '^pg_' AND has_schema_privilege(defaclrole, oid, 'CREATE')))
 GROUP BY defaclnamespace, defaclobjtype, grantee;
 
+-- Large objects are data.
 SELECT 'comment', pg_describe_object(classoid, objoid, objsubid), quote_literal(description)
 FROM pg_description
-WHERE (objoid >= 16384 OR classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace)
+WHERE classoid <> 'pg_largeobject'::regclass
+  AND (objoid >= 16384 OR classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace)
   AND (classoid, objoid) NOT IN (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e');
 
 SELECT 'security label', pg_describe_object(classoid, objoid, objsubid), quote_ident(provider), quote_literal(label)

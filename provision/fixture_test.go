@@ -78,12 +78,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := newFixtureOn(t, pgtest.Admin(t), pgtest.Database(t))
+	f := newFixtureOn(t, pgtest.Admin(t), pgtest.Migrated(t, registry.Migrate))
 	t.Cleanup(func() { f.sweep(t) })
 	return f
 }
 
-// newFixtureOn is newFixture on a server that is thrown away.
+// newFixtureOn is newFixture on a server that is thrown away, whose registry is migrated.
 func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *fixture {
 	t.Helper()
 	f := &fixture{
@@ -95,9 +95,6 @@ func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *
 	}
 	f.pool = poolOf(t, f.regCfg)
 	f.reg = openRegistryOn(t, f.pool)
-	if err := registry.Migrate(t.Context(), f.pool); err != nil {
-		t.Fatal(err)
-	}
 	f.putServer(t, "one", f.admin.Host, f.admin.Port)
 	return f
 }
@@ -207,7 +204,8 @@ func (f *fixture) in(database string) *pgx.ConnConfig {
 // list returns the first column of a query on the maintenance database, in one string.
 func (f *fixture) list(t *testing.T, cfg *pgx.ConnConfig, sql string, args ...any) string {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), pgtest.Patience)
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -238,17 +236,26 @@ func (f *fixture) residue(t *testing.T) string {
 
 // sweep drops what the fixture made on the server.
 func (f *fixture) sweep(t *testing.T) {
-	ctx := context.WithoutCancel(t.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), pgtest.Patience)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, f.admin)
+	must(t, err)
+	defer conn.Close(context.WithoutCancel(ctx))
+	exec := func(sql string) {
+		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Errorf("sweep: %s: %v", sql, err)
+		}
+	}
 	for _, db := range strings.Fields(f.list(t, f.admin,
 		"SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)", f.prefix)) {
 		name := pgx.Identifier{db}.Sanitize()
-		must(t, execute(ctx, f.admin, "ALTER DATABASE "+name+" IS_TEMPLATE false"))
-		must(t, execute(ctx, f.admin, "DROP DATABASE "+name+" WITH (FORCE)"))
+		exec("ALTER DATABASE " + name + " IS_TEMPLATE false")
+		exec("DROP DATABASE " + name + " WITH (FORCE)")
 	}
 	// An administrator's last: from version 16 on, memberships depend on the role that granted them.
 	for _, role := range strings.Fields(f.list(t, f.admin,
 		"SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1) ORDER BY rolcreaterole", f.prefix)) {
-		must(t, execute(ctx, f.admin, "DROP ROLE "+pgx.Identifier{role}.Sanitize()))
+		exec("DROP ROLE " + pgx.Identifier{role}.Sanitize())
 	}
 }
 
@@ -259,26 +266,23 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// execute runs statements on a connection of their own. ctx and a bound of a minute govern it.
 func execute(ctx context.Context, cfg *pgx.ConnConfig, sql string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pgtest.Patience, fmt.Errorf("not in a minute: %s", sql))
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+	if _, err = conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		err = errors.Join(err, context.Cause(ctx))
+	}
 	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
-// eventually calls done until it is true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("still not: %s", what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	pgtest.Eventually(t, what, done)
 }
 
 // reconcile passes until the residue is want.

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +25,14 @@ type gate struct {
 	f    found
 }
 
-// atGate calls f at the gate of a tenant that has a database of its own.
+// atGate calls f at the gate of a tenant that has a database of its own. No statement on the gate's session waits for a
+// lock for longer than lockTimeout.
 func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx context.Context, g *gate) error) error {
 	t, err := p.cfg.Registry.TenantWithoutSecrets(ctx, id)
 	if err != nil {
 		return err
 	}
-	conn, err := p.session(ctx, t.Server)
+	conn, err := p.boundedSession(ctx, t.Server)
 	if err != nil {
 		return err
 	}
@@ -45,25 +47,45 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 	if g.f, err = look(ctx, conn, g.t.Endpoint); err != nil {
 		return err
 	}
-	if !p.ownsDatabase(g.f, id) || !g.f.role || p.foreignRole(g.f, g.t) {
+	if !p.ownsGate(g.f, g.t) {
 		return ErrNotOurs
 	}
 	return f(ctx, g)
 }
 
+// ownsGate reports whether both the database and the role are there, and are the tenant's.
+func (p *Provisioner) ownsGate(f found, t *registry.Tenant) bool {
+	return p.ownsDatabase(f, t.ID) && f.role && !p.foreignRole(f, t)
+}
+
+func (g *gate) insist(ctx context.Context, do func() error) error {
+	return g.p.insist(ctx, g.conn, g.t, do)
+}
+
+// ownRole is the tenant's role, unless it is the shared one.
+func (g *gate) ownRole() string {
+	if g.shared() {
+		return ""
+	}
+	return g.t.Endpoint.User
+}
+
 // shut keeps everybody but the administrator out of the database. When it returns nil, no session of the tenant's role
 // is left in it, so that nothing more can be written in its name.
+//
+// The right to connect goes first: its row is the database's, which the role cannot lock. The role's own row it can, as
+// long as it has a session, so those are ended first.
 //
 // The last statement's mark, on the role or, if that is shared, on the database, says that all of it was done; a process
 // that dies before is noticed by it.
 func (g *gate) shut(ctx context.Context) error {
-	// The administrator must have the role's rights to end its sessions.
-	if err := joinRole(ctx, g.conn, g.t.Endpoint.User); err != nil {
-		return fmt.Errorf("join role: %w", pgerr.Redact(err))
-	}
-	sql := g.sql()
-	if err := g.run(ctx, true, sql.shutting); err != nil {
-		return err
+	for _, sql := range g.sql().shutting {
+		if err := g.run(ctx, true, sql); err != nil {
+			return err
+		}
+		if _, err := g.terminate(ctx); err != nil {
+			return err
+		}
 	}
 	if err := g.checkShut(ctx); err != nil {
 		return err
@@ -71,7 +93,7 @@ func (g *gate) shut(ctx context.Context) error {
 	if err := g.endSessions(ctx); err != nil {
 		return fmt.Errorf("end sessions: %w", pgerr.Redact(err))
 	}
-	return g.run(ctx, true, sql.shut)
+	return g.run(ctx, true, g.sql().shut)
 }
 
 // open takes back what shut did, in one transaction. The mark keeps the epoch that the tenant was suspended with: a
@@ -80,29 +102,37 @@ func (g *gate) open(ctx context.Context) error {
 	return g.run(ctx, false, g.sql().open)
 }
 
-// gateSQL has the statements that move a gate.
-type gateSQL struct{ shutting, shut, open string }
+// gateSQL has the statements that move a gate; each is a transaction.
+type gateSQL struct {
+	shutting   []string
+	shut, open string
+}
 
 func (g *gate) sql() gateSQL {
 	if g.shared() {
 		return gateSQL{
-			shutting: "REVOKE CONNECT ON DATABASE $database FROM $role, PUBLIC",
+			shutting: []string{"REVOKE CONNECT ON DATABASE $database FROM $role, PUBLIC"},
 			shut:     "COMMENT ON DATABASE $database IS $mark",
 			open: `
 				COMMENT ON DATABASE $database IS $mark;
+				REVOKE ALL ON DATABASE $database FROM PUBLIC;
 				GRANT CONNECT ON DATABASE $database TO $role`,
 		}
 	}
 	return gateSQL{
-		shutting: `
-			ALTER ROLE $role NOLOGIN;
-			REVOKE CONNECT ON DATABASE $database FROM $role;
-			COMMENT ON DATABASE $database IS $mark`,
+		shutting: []string{
+			"REVOKE CONNECT ON DATABASE $database FROM $role, PUBLIC",
+			"COMMENT ON DATABASE $database IS $mark",
+			"ALTER ROLE $role NOLOGIN",
+		},
 		shut: "COMMENT ON ROLE $role IS $mark",
 		open: `
 			COMMENT ON ROLE $role IS $mark;
 			COMMENT ON DATABASE $database IS $mark;
+			REVOKE ALL ON DATABASE $database FROM PUBLIC;
 			GRANT CONNECT ON DATABASE $database TO $role;
+			ALTER ROLE $role RESET ALL;
+			ALTER ROLE $role IN DATABASE $database RESET ALL;
 			ALTER ROLE $role LOGIN`,
 	}
 }
@@ -127,31 +157,35 @@ func (g *gate) run(ctx context.Context, fenced bool, sql string) error {
 	sql = strings.NewReplacer(
 		"$database", quote(g.t.Endpoint.Database), "$role", quote(g.t.Endpoint.User), "$mark", literal(mark),
 	).Replace(sql)
-	return retryRaced(ctx, func() error { return run(ctx, g.conn, sql) })
+	return g.insist(ctx, func() error {
+		return retryRaced(ctx, func() error { return run(ctx, g.conn, sql) })
+	})
 }
 
-// endSessions ends the sessions of the tenant's role, those of a shared one in this database only, and waits until there
-// are none.
+// endSessions ends the sessions of the tenant's role, those of a shared one in this database only, and those of other
+// tenants' roles in this database, and waits until there are none.
 //
 // A session that is just beginning is not in pg_stat_activity yet. From before it checks the right to connect until it
 // is there, it holds a lock on the database (InitPostgres of PostgreSQL's postinit.c). So once the right is gone and
-// nobody holds that lock, every session that was let in can be seen.
+// those that held that lock then have ended it, every session that was let in can be seen.
 func (g *gate) endSessions(ctx context.Context) error {
 	const least, most = 5 * time.Millisecond, 200 * time.Millisecond
+	var beginning []int32
 	for wait := least; ; wait = min(2*wait, most) {
-		var beginning, ended int
-		err := g.conn.QueryRow(ctx, `
-			SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.objid
-			WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.mode = 'RowExclusiveLock'
-			  AND d.datname = $1`, g.t.Endpoint.Database).Scan(&beginning)
+		rows, _ := g.conn.Query(ctx, `
+			SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.objid
+			WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+			  AND d.datname = $1::text`, g.t.Endpoint.Database)
+		holders, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 		if err != nil {
 			return err
 		}
-		err = g.conn.QueryRow(ctx, `
-			SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-			WHERE r.rolname = $1 AND (NOT $2 OR a.datname = $3)`,
-			g.t.Endpoint.User, g.shared(), g.t.Endpoint.Database).Scan(&ended)
-		if err != nil || beginning+ended == 0 {
+		if wait == least { // those that come later find the right gone
+			beginning = holders
+		}
+		beginning = slices.DeleteFunc(beginning, func(pid int32) bool { return !slices.Contains(holders, pid) })
+		left, err := g.terminate(ctx)
+		if err != nil || len(beginning)+left == 0 {
 			return err
 		}
 		select {
@@ -160,6 +194,29 @@ func (g *gate) endSessions(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// terminate tells the sessions that endSessions is about to end, waits for none, and returns how many there are.
+func (g *gate) terminate(ctx context.Context) (int, error) {
+	rows, _ := g.conn.Query(ctx, `
+		SELECT a.pid, r.rolname::text, coalesce(a.datname, '')::text, '',
+			CASE WHEN `+mayTerminate+` THEN pg_terminate_backend(a.pid) END IS NOT NULL
+		FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+		WHERE r.rolname = $3::text AND (NOT $4::bool OR a.datname = $5::text) OR a.datname = $5::text AND `+tenantRole,
+		g.p.names.groupRole(), g.p.cfg.SharedRole, g.t.Endpoint.User, g.shared(), g.t.Endpoint.Database)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[backend])
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range found {
+		if b.Ended {
+			continue
+		}
+		if err := b.end(ctx, g.conn); err != nil {
+			return 0, err
+		}
+	}
+	return len(found), nil
 }
 
 // settle brings the gate to where the tenant's state wants it.

@@ -17,7 +17,7 @@ import (
 func TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn(t *testing.T) {
 	c := newCluster(t, true)
 	f := c.fixture(t)
-	must(t, execute(t.Context(), c.admin, "CREATE ROLE provisioner LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
+	must(t, execute(t.Context(), c.Admin(), "CREATE ROLE provisioner LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
 	page, err := os.ReadFile("../docs/security.md")
 	must(t, err)
 	_, section, _ := strings.Cut(string(page), "\n## Deployment\n")
@@ -27,11 +27,11 @@ func TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn(t *testing.T) {
 	if !strings.Contains(lines, "provisioner") || !strings.Contains(lines, "+"+f.prefix) {
 		t.Fatalf("lines of the page:\n%s", lines)
 	}
-	hba := filepath.Join(c.dir, "data", "pg_hba.conf")
+	hba := filepath.Join(c.Dir(), "data", "pg_hba.conf")
 	rest, err := os.ReadFile(hba)
 	must(t, err)
 	must(t, os.WriteFile(hba, append([]byte(lines), rest...), 0o600))
-	must(t, execute(t.Context(), c.admin, "SELECT pg_reload_conf()"))
+	must(t, execute(t.Context(), c.Admin(), "SELECT pg_reload_conf()"))
 
 	super := f.admin
 	f.admin = f.admin.Copy()

@@ -20,18 +20,21 @@ import (
 // removed the files, and has it interrupted there by cut. Its end is told to done.
 //
 // DROP DATABASE has written by then that the database is no more, and looks through the tablespaces for its files: a lock
-// on their catalogue holds it up. Nothing that the lock's holder asks meanwhile may need that catalogue.
+// on their catalogue holds it up, and everything on that server that needs the catalogue, for a minute at most. So the
+// server is the test's own, and nothing that the lock's holder asks meanwhile may need that catalogue.
 func (f *fixture) atNoReturn(cut func(pid int) string, cancel context.CancelFunc, done chan<- error) failpoint.Action {
 	const waiting = `SELECT l.pid FROM pg_lock_status() l JOIN pg_stat_get_activity(NULL) a ON a.pid = l.pid
 		WHERE l.relation = 'pg_tablespace'::regclass AND NOT l.granted
 		  AND (NOT $2 OR a.pid = $3) AND starts_with(a.query, 'DROP DATABASE IF EXISTS "' || $1)`
 	return failpoint.Once(func(ctx context.Context) error {
-		ctx = context.WithoutCancel(ctx)
+		ctx, end := context.WithTimeout(context.WithoutCancel(ctx), pgtest.Patience)
 		conn, err := pgx.ConnectConfig(ctx, f.admin)
 		if err != nil {
+			end()
 			return err
 		}
 		if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE pg_tablespace"); err != nil {
+			end()
 			return errors.Join(err, conn.Close(ctx))
 		}
 		until := func(pid int) (int, error) { // one waits, if pid is 0; and pid does not, if it is not
@@ -47,6 +50,7 @@ func (f *fixture) atNoReturn(cut func(pid int) string, cancel context.CancelFunc
 			}
 		}
 		go func() {
+			defer end()
 			pid, err := until(0)
 			if err == nil {
 				cancel()
@@ -55,7 +59,7 @@ func (f *fixture) atNoReturn(cut func(pid int) string, cancel context.CancelFunc
 			if err == nil {
 				_, err = until(pid)
 			}
-			done <- errors.Join(err, conn.Close(ctx))
+			done <- errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 		}()
 		return nil
 	})
@@ -65,7 +69,7 @@ func (f *fixture) atNoReturn(cut func(pid int) string, cancel context.CancelFunc
 // the undoing of failed sign-ups: by the end of the caller's context, of the statement, and of the session.
 func TestInterruptedDropKeepsItsNamesUntilItIsEnded(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newCluster(t, false).fixture(t)
 	p := f.provisioner(t)
 	ways := map[string]string{
 		"terminated": "SELECT pg_terminate_backend(%d)",
@@ -121,7 +125,7 @@ func (f *fixture) interrupt(t *testing.T, id tenancy.ID, fails, givesUp bool, cu
 	if err == nil {
 		t.Errorf("%s: the interrupted end is said to have come", id)
 	}
-	must(t, <-done)
+	must(t, pgtest.Receive(t, "a DROP DATABASE waits at its point of no return, is cut, and ends", done))
 }
 
 // stillTaken checks that nothing of a tenant is free whose database is half gone.

@@ -24,7 +24,7 @@ func TestNamesAreOneForEachTenantAndKeptWhole(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	count, trips := pgtest.Size(10_000, 10_000_000), pgtest.Size(3, 500)
-	made := madeIDs(count)
+	made := madeIDs(t, count)
 	legal := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	wrong, longest := 0, 0
 	for i, id := range made {
@@ -60,7 +60,7 @@ func TestNamesAreOneForEachTenantAndKeptWhole(t *testing.T) {
 		must(t, err)
 	}
 	if wrong+twice > 0 || kept != trips {
-		t.Fail()
+		t.Errorf("%d ids twice, %d not legal, want none; %d of %d names kept", twice, wrong, kept, trips)
 	}
 	pgtest.Figure(t, "S13", "%d ids: %d twice, %d not legal, names of %d bytes at most; %d of %d databases have the name that was asked for",
 		count, twice, wrong, longest, kept, trips)
@@ -71,7 +71,8 @@ type madeID [24]byte
 
 func idOf(id madeID) tenancy.ID { return tenancy.ID(bytes.TrimRight(id[:], "\x00")) }
 
-func madeIDs(n int) []madeID {
+func madeIDs(t *testing.T, n int) []madeID {
+	t.Helper()
 	ids := make([]madeID, n)
 	var wg sync.WaitGroup
 	const workers = 2
@@ -82,7 +83,7 @@ func madeIDs(n int) []madeID {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	return ids
 }
 

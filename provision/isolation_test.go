@@ -109,7 +109,7 @@ func (f *fixture) besiege(t *testing.T, as tenancy.Tenant) (end func() map[strin
 	}()
 	return func() map[string]int {
 		cancel()
-		<-done
+		pgtest.Receive(t, "the connections end", done)
 		must(t, conn.Close(context.WithoutCancel(t.Context())))
 		return maps.Clone(codes)
 	}

@@ -50,7 +50,7 @@ func TestSameKeyHasOneAnswer(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	f.settle(t)
 	c := f.takeCensus(t)
 	c.check(t, answers{})
@@ -68,7 +68,7 @@ func (f *fixture) repeat(t *testing.T, p *provision.Provisioner, req provision.R
 	for i := range times - 1 {
 		wg.Go(func() { results[i], errs[i] = p.Create(t.Context(), req) })
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	results[times-1], errs[times-1] = p.Create(t.Context(), req)
 	for i, err := range errs {
 		switch {

@@ -86,7 +86,7 @@ func TestPassOverManyTenantsIsCheapAndAccusesNobody(t *testing.T) {
 		took = append(took, d)
 	}
 	cancel()
-	load.Wait()
+	pgtest.Wait(t, "the load ends", load.Wait)
 	slices.Sort(took)
 	pgtest.Figure(t, "P11", "a pass over %d tenants: %d statements (%d for %d tenants) in %v; %d passes beside %d sign-ups and deletions: median %v, slowest %v, 0 false reports",
 		many, forMany, forFew, few, alone, len(took), signUps.Load(), took[len(took)/2], took[len(took)-1])
@@ -111,7 +111,7 @@ func (f *fixture) crowd(t *testing.T, p *provision.Provisioner, from, to int) {
 		numbers <- i
 	}
 	close(numbers)
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 }
 
 // pass does one over tenants that are well, and returns how many statements it took and how long.

@@ -52,7 +52,7 @@ func TestProcessKilledWhileItsDatabaseIsMade(t *testing.T) {
 			}
 		}
 		must(t, session.Close(t.Context()))
-		if pass := <-ended; len(pass.Finished) != 1-i%2 || len(pass.Undone) != i%2 {
+		if pass := pgtest.Receive(t, "the reconciler ends", ended); len(pass.Finished) != 1-i%2 || len(pass.Undone) != i%2 {
 			t.Errorf("%s: %+v", id, pass)
 		}
 		f.takeCensus(t).check(t, answers{})

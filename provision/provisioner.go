@@ -9,13 +9,15 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/connstring"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Provisioner creates, upgrades, drops and reconciles tenants. It is safe for concurrent use, and any number of them,
 // in any number of processes, may share a registry. It has nothing to close, and holds no connection between calls
-// unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, and one to the
-// maintenance database of each server where it made a database in the last 10 s.
+// unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, one to the
+// maintenance database of each server, and another one where it made a database in the last 10 s.
 type Provisioner struct {
 	cfg   Config
 	names names
@@ -39,7 +41,10 @@ func New(cfg Config) (*Provisioner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Admin = cfg.Admin.Copy()
+	var err error
+	if cfg.Admin, err = connstring.Remove(cfg.Admin); err != nil { // a Schema gets configurations that come from it
+		return nil, fmt.Errorf("provision: Config.Admin: %w", pgerr.Redact(err))
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"

@@ -54,7 +54,7 @@ func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	slowest := w.end(t)
 	c := f.takeCensus(t)
 	lost := c.check(t, said)

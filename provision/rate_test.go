@@ -67,7 +67,7 @@ func measure(t *testing.T, atOnce, n int, do func(i int) error) rate {
 			took[i] = time.Since(start)
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	all := time.Since(began)
 	slices.Sort(took)
 	return rate{float64(n) / all.Seconds(), took[(n-1)/2], took[n*99/100]}

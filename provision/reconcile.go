@@ -37,6 +37,24 @@ type Pass struct {
 	Reindex []tenancy.ID
 
 	UnknownRoles []string // roles with our prefix that are not known to a row, nor have a database: not touched
+
+	// Repaired are tenants whose wall was not as it should be: privileges on the database, whether it takes connections,
+	// its mark, the role's attributes, limit of connections and memberships. It is again.
+	Repaired []tenancy.ID
+
+	// NotOurs are active and suspended tenants whose database or role is, by its owner and its comment, not theirs: an
+	// alarm. It is not touched.
+	NotOurs []tenancy.ID
+
+	// RoleSettings are the settings that tenants' roles have in the catalogue, 1000 of a server at most. A tenant's role
+	// may make them itself, and can keep itself out with them; Suspend and Resume take them off. Those of an operator
+	// belong on the database (ALTER DATABASE … SET), where the role cannot change them.
+	RoleSettings []RoleSetting
+
+	// Terminated are the sessions of tenants' roles that were ended because they held or awaited a lock on another
+	// database or an exclusive one on their own, blocked the administrator in the maintenance database, or held back the
+	// server's queue of notifications when it was half full.
+	Terminated []TerminatedSession
 }
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -194,7 +195,7 @@ func TestRunUndoesAFailedSignUpAtOnce(t *testing.T) {
 		eventually(t, "nothing left", func() bool { return f.residue(t) == "" })
 	}
 	cancel()
-	if err := <-ended; err != nil {
+	if err := pgtest.Receive(t, "Run ends", ended); err != nil {
 		t.Error(err)
 	}
 }

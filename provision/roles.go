@@ -55,7 +55,7 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	var has bool
 	var version int
 	err := conn.QueryRow(ctx,
-		"SELECT pg_has_role($1, 'USAGE') AND pg_has_role($1, 'MEMBER'), current_setting('server_version_num')::int", role,
+		"SELECT pg_has_role($1::name, 'USAGE') AND pg_has_role($1::name, 'MEMBER'), current_setting('server_version_num')::int", role,
 	).Scan(&has, &version)
 	if err != nil || has && version < 160000 {
 		return err
@@ -63,7 +63,7 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	if version < 160000 {
 		return run(ctx, conn, "GRANT "+quote(role)+" TO CURRENT_USER")
 	}
-	err = conn.QueryRow(ctx, "SELECT pg_has_role($1, 'SET')", role).Scan(&has)
+	err = conn.QueryRow(ctx, "SELECT pg_has_role($1::name, 'SET')", role).Scan(&has)
 	if err != nil || has {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/scram"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -13,7 +15,8 @@ import (
 // RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on; routers drain
 // the pools that have the old password. A role has one password at a time, so a connection that is made between the two
 // commits, or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its
-// directory and tries again for a second and a half, so that no query of its fails; others must do the same.
+// directory and tries again for a second and a half, so that no query of its fails; others must do the same. A password
+// that the role gave itself is replaced too. Sessions of the role that keep its row locked are ended.
 //
 // ctx governs all of it. If the session is lost between the commits, the role gets what the registry has on another one.
 // If the process dies there, the registry has a password that the role has not: another RotatePassword mends that. It
@@ -39,14 +42,20 @@ func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
 	if err != nil {
 		return err
 	}
-	tx, err := g.conn.Begin(ctx)
+	var tx pgx.Tx
+	err = g.insist(ctx, func() error {
+		if tx, err = g.conn.Begin(ctx); err != nil {
+			return err
+		}
+		if _, err = tx.Exec(ctx, g.passwordSQL(verifier)); err != nil {
+			return errors.Join(err, tx.Rollback(ctx))
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, g.passwordSQL(verifier))
-	if err == nil {
-		err = g.p.cfg.failpoints.Before(ctx, "tell")
-	}
+	err = g.p.cfg.failpoints.Before(ctx, "tell")
 	if err == nil {
 		err = g.conn.Ping(ctx) // one that was stopped, and lost its lock, must tell the registry nothing
 	}
@@ -81,7 +90,7 @@ func (g *gate) makeUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return run(ctx, g.conn, g.passwordSQL(verifier))
+		return g.insist(ctx, func() error { return run(ctx, g.conn, g.passwordSQL(verifier)) })
 	})
 }
 

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
+
+// rotateLimit is for one tenant in RotatePasswords: one that cannot be changed keeps no worker from the others.
+const rotateLimit = 30 * time.Second
 
 // RotateConfig configures [Provisioner.RotatePasswords]. The zero value is fit for use.
 type RotateConfig struct {
@@ -43,7 +47,7 @@ type RotateResult struct {
 }
 
 // RotatePasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. What
-// fails for one tenant is in the result and keeps no other from its turn.
+// fails for one tenant, or is not done within 30 s, is in the result and keeps no other from its turn.
 //
 // ctx governs all of it. If it ends, or the registry does not answer, the error says so beside a result of what was done
 // until then. To go on, pass Through as After; to begin again does no harm, and neither do two calls at once. A process
@@ -95,7 +99,9 @@ func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant
 	for range min(workers, len(tenants)) {
 		wg.Go(func() {
 			for id := range turns {
-				err := p.RotatePassword(ctx, id)
+				limited, cancel := context.WithTimeout(ctx, rotateLimit)
+				err := p.RotatePassword(limited, id)
+				cancel()
 				mu.Lock()
 				result.count(id, err)
 				mu.Unlock()

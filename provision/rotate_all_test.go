@@ -65,9 +65,9 @@ func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 		eventually(t, "at work", func() bool { return good.Load() > done+int64(4*n) })
 	}
 	close(stop)
-	workers.Wait()
+	pgtest.Wait(t, "every worker ends", workers.Wait)
 	cancel()
-	must(t, <-followed)
+	must(t, pgtest.Receive(t, "Follow ends", followed))
 	after := f.passwords(t, ids)
 	for i := range ids {
 		if before[i] == after[i] {

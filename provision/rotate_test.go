@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -47,9 +48,9 @@ func TestPasswordIsRotatedUnderTraffic(t *testing.T) {
 		eventually(t, "at work", func() bool { return good.Load() > before+20 })
 	}
 	close(stop)
-	workers.Wait()
+	pgtest.Wait(t, "every worker ends", workers.Wait)
 	cancel()
-	must(t, <-follower)
+	must(t, pgtest.Receive(t, "Follow ends", follower))
 	t.Logf("%d rotations: %d writes", rotations, good.Load())
 	if conn, err := f.connect(t.Context(), old, old.Endpoint.Database); err == nil {
 		must(t, conn.Close(t.Context()))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,13 +18,16 @@ import (
 // only, so there is no hurry, and it reads every row.
 const surveyEvery = time.Minute
 
-// Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of this
-// Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server. Run it in at least one process;
-// more do no harm and share the work. Errors are logged.
+// Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of
+// this Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server, and once a second it
+// ends sessions of tenants' roles that keep others from their work, as [Pass.Terminated] says: for that it holds a
+// session on each server's maintenance database. Run it in at least one process; more do no harm and share the work.
+// Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
 	defer p.kept.run()()
 	var wg sync.WaitGroup
 	wg.Go(func() { p.keepWarm(ctx) })
+	wg.Go(func() { p.watch(ctx) })
 	wg.Go(func() { p.repeat(ctx, nil, p.tidying()) })
 	p.repeat(ctx, p.wake, (*pass).work)
 	wg.Wait()
@@ -102,6 +107,15 @@ func (r *pass) log(ctx context.Context, err error) {
 	if len(r.UnknownRoles) > 0 {
 		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown roles", slog.Any("roles", r.UnknownRoles))
 	}
+	if len(r.RoleSettings) > 0 {
+		names := map[string]bool{}
+		for _, s := range r.RoleSettings {
+			names[s.Setting] = true
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "provision: tenants' roles have settings", slog.Int("count", len(r.RoleSettings)),
+			slog.String("first role", r.RoleSettings[0].Role), slog.Any("settings", slices.Sorted(maps.Keys(names))))
+	}
+	r.p.logTerminated(ctx, r.Terminated)
 	if err != nil {
 		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", pgerr.Redact(err).Error()))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -43,9 +44,9 @@ func TestRunWarnsOfWhatItCouldNotDo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	line := <-log.line
+	line := pgtest.Receive(t, "Run logs what it could not do", log.line)
 	cancel()
-	must(t, <-ended)
+	must(t, pgtest.Receive(t, "Run ends", ended))
 	if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "acme") || !strings.Contains(line, errBroken.Error()) {
 		t.Errorf("logged: %s", line)
 	}

@@ -60,7 +60,11 @@ func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {
 // is made anew.
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	t := &j.claim.Tenant
-	conn, err := connect(ctx, j.p.config(t.Server, t.Endpoint.Database))
+	cfg, err := j.p.config(t.Server, t.Endpoint.Database)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connect(ctx, cfg)
 	if !j.claim.Warm || !pgerr.IsState(err, pgerr.InvalidCatalogName) {
 		return conn, err
 	}
@@ -69,7 +73,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	return connect(ctx, j.p.config(t.Server, t.Endpoint.Database))
+	return connect(ctx, cfg)
 }
 
 // activate is the commit point. If its answer was lost on the way, the registry is asked whether it took place.

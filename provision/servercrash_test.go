@@ -52,7 +52,7 @@ func TestCrashOfTheServerLeavesWholeTenantsOrNothing(t *testing.T) {
 			}
 		}
 		f.hurt(t, v, said, fmt.Sprintf("c%d", i), crash.point, crash.way, act)
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		v.pool.Reset()
 		f.pool.Reset()
 	}

@@ -55,7 +55,7 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 	role, group := p.cfg.SharedRole, p.names.groupRole()
 	var usable, rules, member bool
 	err := conn.QueryRow(ctx, `
-		SELECT rolcanlogin AND rolinherit, rolsuper OR pg_has_role(oid, $2, 'MEMBER'), pg_has_role(oid, $3, 'USAGE')
+		SELECT rolcanlogin AND rolinherit, rolsuper OR pg_has_role(oid, $2::name, 'MEMBER'), pg_has_role(oid, $3::name, 'USAGE')
 		FROM pg_roles WHERE rolname = $1`, role, p.names.ownerRole(), group).Scan(&usable, &rules, &member)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

@@ -239,7 +239,7 @@ func TestWarmDatabaseIsOfTheSharedRole(t *testing.T) {
 	keeper.Go(func() { p.KeepWarm(ctx) })
 	eventually(t, "warm", func() bool { return len(f.stock(t)) == 1 })
 	cancel()
-	keeper.Wait()
+	pgtest.Wait(t, "the keeper of the stock ends", keeper.Wait)
 	made, err := p.Create(t.Context(), unnamed(t, 1))
 	must(t, err)
 	if !made.Warm || made.Tenant.Endpoint.User != f.role {

@@ -65,7 +65,7 @@ func TestStoppedBackendHoldsUpNothingButDrops(t *testing.T) {
 	}
 	wake()
 	resumed := time.Now()
-	must(t, <-dropped)
+	must(t, pgtest.Receive(t, "the drop ends", dropped))
 	f.settle(t)
 	took := time.Since(resumed)
 	must(t, conn.Close(t.Context()))
@@ -88,9 +88,9 @@ func (f *fixture) signUps(t *testing.T, p *provision.Provisioner, name string, u
 // waits reports whether a DROP DATABASE waits for all processes of the server. Before PostgreSQL 15 none does.
 func (c *cluster) waits(t *testing.T, f *fixture) bool {
 	t.Helper()
-	waits := f.list(t, c.admin, `SELECT DISTINCT 'yes' FROM pg_stat_activity
+	waits := f.list(t, c.Admin(), `SELECT DISTINCT 'yes' FROM pg_stat_activity
 		WHERE wait_event = 'ProcSignalBarrier' AND starts_with(query, 'DROP DATABASE')`) == "yes"
-	if !waits && f.list(t, c.admin, "SELECT 'yes' WHERE current_setting('server_version_num')::int >= 150000") == "yes" {
+	if !waits && f.list(t, c.Admin(), "SELECT 'yes' WHERE current_setting('server_version_num')::int >= 150000") == "yes" {
 		t.Error("no DROP DATABASE waits: the test shows nothing")
 	}
 	return waits

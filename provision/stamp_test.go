@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -78,11 +79,11 @@ func TestLateStampOfASignUpIsRefused(t *testing.T) {
 		pass, _ := p.Reconcile(t.Context())
 		late <- pass
 	}()
-	<-s.reached
+	pgtest.Receive(t, "the stamp is about to be given", s.reached)
 	must(t, execute(t.Context(), f.regCfg.ConnConfig, "UPDATE pgtenancy.tenants SET claim_expires = now()"))
 	f.reconcile(t, old, f.active("acme"))
 	s.release()
-	if pass := <-late; len(pass.Finished) != 0 {
+	if pass := pgtest.Receive(t, "the late sign-up ends", late); len(pass.Finished) != 0 {
 		t.Errorf("finished %v twice", pass.Finished)
 	}
 	if got := f.hash(t, "acme"); got != was {
@@ -102,7 +103,7 @@ func TestLateStampOfAnUpgradeIsRefused(t *testing.T) {
 		_, err := p.Upgrade(t.Context(), "acme", provision.Policy{})
 		late <- err
 	}()
-	<-s.reached
+	pgtest.Receive(t, "the stamp is about to be given", s.reached)
 	must(t, execute(t.Context(), f.admin, `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l USING (pid)
 		WHERE l.locktype = 'advisory' AND a.query LIKE '%`+f.prefix+`%'`))
 	const more = "CREATE TABLE more (t text)"
@@ -110,7 +111,7 @@ func TestLateStampOfAnUpgradeIsRefused(t *testing.T) {
 	_, err := f.provisioner(t).Upgrade(t.Context(), "acme", provision.Policy{})
 	must(t, err)
 	s.release()
-	if err := <-late; !errors.Is(err, registry.ErrConflict) {
+	if err := pgtest.Receive(t, "the late upgrade ends", late); !errors.Is(err, registry.ErrConflict) {
 		t.Errorf("the late upgrade: %v, want ErrConflict", err)
 	}
 	if got := f.hash(t, "acme"); got != f.schema.Hash() {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -172,7 +173,7 @@ func TestSlowBuilderIsLeftAlone(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	if n := f.schema.built.Load(); n != 1 {
 		t.Errorf("built %d times", n)
 	}

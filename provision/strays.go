@@ -16,7 +16,7 @@ func (r *pass) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) erro
 	for _, conn := range conns {
 		rows, _ := conn.Query(ctx, `
 			SELECT rolname::text FROM pg_roles
-			WHERE starts_with(rolname::text, $1) AND rolname NOT IN ($2, $3)
+			WHERE starts_with(rolname::text, $1::text) AND rolname NOT IN ($2, $3)
 			  AND NOT EXISTS (SELECT FROM pg_database WHERE datname = rolname)`,
 			r.p.cfg.Prefix, r.p.names.ownerRole(), r.p.names.groupRole())
 		names, err := pgx.CollectRows(rows, pgx.RowTo[string])

@@ -30,11 +30,12 @@ func (r *pass) survey(ctx context.Context) error {
 	errs := []error{err}
 	// The databases were listed before the rows: what is made or dropped meanwhile shows up as a difference, and is
 	// looked at again one by one.
-	missing, crooked, err := r.match(ctx, databases)
+	odd, err := r.match(ctx, databases)
 	errs = append(errs, err)
 	if err == nil {
-		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, missing),
-			r.reportRoles(ctx, conns), r.settleGates(ctx, crooked))
+		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, odd.missing),
+			r.reportRoles(ctx, conns), r.reportNotOurs(ctx, odd.foreign), r.settleGates(ctx, odd.crooked),
+			r.repairWalls(ctx, odd.broken), r.reportSettings(ctx, conns), r.endBlockers(ctx, conns))
 	}
 	return errors.Join(errs...)
 }
@@ -75,20 +76,26 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 	}
 	rows, _ := conn.Query(ctx, `
 		SELECT d.datname::text, coalesce(o.rolname, ''), coalesce(shobj_description(d.oid, 'pg_database'), ''),
-		       coalesce(shobj_description(r.oid, 'pg_authid'), ''), coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false),
+		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), ''),
+		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), true),
+		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0,
 		       `+collationMoved(conn)+`
 		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
-			LEFT JOIN pg_roles s ON s.rolname = $2
-		WHERE starts_with(d.datname::text, $1)`, r.p.cfg.Prefix, r.p.cfg.SharedRole)
+			LEFT JOIN pg_roles s ON s.rolname = $2::text
+		WHERE starts_with(d.datname::text, $4::text)`,
+		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
 	names := listing{}
-	var name, owner, comment, roleNote string
-	var enters, moved, remake bool
-	_, err = pgx.ForEachRow(rows, []any{&name, &owner, &comment, &roleNote, &enters, &moved}, func() error {
-		if r.p.names.isTemplate(name) && owner == r.p.names.ownerRole() {
-			remake = remake || moved && name == r.p.names.template(r.p.hash)
+	var name string
+	var l listed
+	remake := false
+	_, err = pgx.ForEachRow(rows, []any{
+		&name, &l.owner, &l.comment, &l.role, &l.roleNote, &l.roleEnters, &l.sharedEnters, &l.broken, &l.moved,
+	}, func() error {
+		if r.p.names.isTemplate(name) && l.owner == r.p.names.ownerRole() {
+			remake = remake || l.moved && name == r.p.names.template(r.p.hash)
 			return nil // of this release or another one's
 		}
-		names[name] = listed{fenced: isFenced(comment), roleFenced: isFenced(roleNote), enters: enters, moved: moved}
+		names[name] = l
 		return nil
 	})
 	if err == nil && remake && !r.looks {
@@ -104,24 +111,36 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 	return conn, names, nil
 }
 
-// match takes every tenant's database off the lists, and returns the active tenants that had none there, and the tenants
-// whose gate is not where their state wants it. A row that holds something unreadable is matched like any other; it is
-// work's to report.
-func (r *pass) match(ctx context.Context, databases map[string]listing) (missing, crooked []tenancy.ID, err error) {
+// odd are tenants that the first look found something about; each is looked at again.
+type odd struct {
+	missing []tenancy.ID // active, without a database
+	foreign []tenancy.ID // whose database or role seems to be another's
+	crooked []tenancy.ID // whose gate is not where their state wants it
+	broken  []tenancy.ID // whose wall has a hole
+}
+
+// match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that
+// holds something unreadable is matched like any other; it is work's to report.
+func (r *pass) match(ctx context.Context, databases map[string]listing) (o odd, err error) {
 	const page = 1000
 	for after := tenancy.ID(""); ; {
 		tenants, err := r.p.cfg.Registry.Tenants(ctx, after, page)
 		if err != nil && len(tenants) == 0 {
-			return nil, nil, fmt.Errorf("list tenants: %w", err)
+			return odd{}, fmt.Errorf("list tenants: %w", err)
 		}
 		for _, t := range tenants {
 			names, listed := databases[t.Server.Name]
 			found, there := names[t.Endpoint.Database]
+			settled := t.State == tenancy.Active || t.State == tenancy.Suspended
 			switch {
 			case listed && !there && t.State == tenancy.Active:
-				missing = append(missing, t.ID)
+				o.missing = append(o.missing, t.ID)
+			case there && settled && r.p.seemsForeign(found, &t):
+				o.foreign = append(o.foreign, t.ID)
 			case there && found.position(r.p.shares(t.Endpoint)).crooked(t.State):
-				crooked = append(crooked, t.ID)
+				o.crooked = append(o.crooked, t.ID)
+			case there && settled && found.broken:
+				o.broken = append(o.broken, t.ID)
 			}
 			if there && found.moved {
 				r.report(ctx, &t)
@@ -130,7 +149,7 @@ func (r *pass) match(ctx context.Context, databases map[string]listing) (missing
 			after = t.ID
 		}
 		if len(tenants) < page {
-			return missing, crooked, nil
+			return o, nil
 		}
 	}
 }

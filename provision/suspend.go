@@ -4,10 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+const (
+	examineLimit = 5 * time.Second  // for the look before a suspension
+	gateLimit    = 20 * time.Second // for one tenant's gate or wall in a survey
 )
 
 // Suspend closes an active tenant, in the registry first and then in the database itself: its role can log in no more,
@@ -16,12 +24,19 @@ import (
 // looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //
 // ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
-// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give or
-// take a half; it can do nothing more then.
-// Suspend returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], or what the
-// server refused with.
+// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give
+// or take a half; it can do nothing more then. Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has
+// changed nothing; registry.ErrConflict for a tenant in another state; *[InUseError] if a prepared transaction of the
+// role keeps its log-in from being taken; or what the server refused with.
+//
+// No transaction that the role leaves open keeps it from being shut: sessions that hold locks which are in the way are
+// ended. The settings that the role has (ALTER ROLE … SET), whoever made them, are gone after [Provisioner.Resume],
+// because a role can keep itself out with them for good; those of its database (ALTER DATABASE … SET) stay.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
-	err := p.cfg.Registry.Suspend(ctx, id)
+	err := p.mayShut(ctx, id)
+	if err == nil {
+		err = p.cfg.Registry.Suspend(ctx, id)
+	}
 	if err == nil {
 		err = p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
 			if g.t.State != tenancy.Suspended { // resumed or deleted meanwhile
@@ -37,6 +52,23 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 		return fmt.Errorf("provision: suspend tenant %q: %w", string(id), pgerr.Redact(err))
 	}
 	return nil
+}
+
+// mayShut returns [ErrNotOurs] or tenancy.ErrNotFound if Suspend could only change the row. A server that does not say
+// is no reason to let routers go on.
+func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
+	limited, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	err := p.examine(limited, id, func(_ context.Context, _ *pgx.Conn, f found, t *registry.Tenant) error {
+		if !p.ownsGate(f, t) {
+			return ErrNotOurs
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNotOurs) || errors.Is(err, tenancy.ErrNotFound) {
+		return err
+	}
+	return ctx.Err()
 }
 
 // Resume opens a suspended tenant again, in the database first and then in the registry. A router that missed the
@@ -80,9 +112,9 @@ func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
 	return errors.Join(errs...)
 }
 
-// settleGate takes no longer than workLimit: what keeps one gate from being moved keeps no other tenant waiting.
+// settleGate takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
 func (r *pass) settleGate(ctx context.Context, id tenancy.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, workLimit)
+	ctx, cancel := context.WithTimeout(ctx, gateLimit)
 	defer cancel()
 	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
 		if !g.position().crooked(g.t.State) {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -101,7 +102,7 @@ func suspendUnderWrites(t *testing.T, f *fixture, p *provision.Provisioner) {
 	}
 	rows := count()
 	suspended.Store(true)
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	t.Logf("%d writes before the suspension, %d tried after it: %d landed", before.Load(), writers*attempts, after.Load())
 	if now := count(); now != rows || after.Load() != 0 {
 		t.Errorf("%s rows when Suspend returned, %s later; %d writes were answered", rows, now, after.Load())

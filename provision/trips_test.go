@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -110,7 +111,7 @@ func TestWarmSignUpTakesSixRoundTrips(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.KeepWarm(ctx) })
-	defer wg.Wait()
+	defer pgtest.Wait(t, "the keeper of the stock ends", wg.Wait)
 	defer cancel()
 	eventually(t, "both connections are held", func() bool { return p.Holds(ids[0]) && p.Holds(ids[1]) })
 	_, err := f.provisioner(t, counted).Create(t.Context(), unnamed(t, 1)) // prepares, and does not wake p

@@ -19,14 +19,17 @@ func (j *job) undoing() []phase {
 	return []phase{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}
 }
 
-// drop drops the tenant's database, and its role if it has one of its own. The lock makes it wait for a CREATE DATABASE that a dead process left
-// running.
+// drop drops the tenant's database, and its role if it has one of its own. The lock of the name makes it wait for a
+// CREATE DATABASE that a dead process left running.
 func (j *job) drop(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
 		return err
 	}
 	defer j.disconnect()
+	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil { // for the rest of the session
+		return err
+	}
 	t := &j.claim.Tenant
 	f, err := look(ctx, conn, t.Endpoint)
 	if err != nil {
@@ -43,6 +46,9 @@ func (j *job) drop(ctx context.Context) error {
 		}
 	}
 	if f.database && j.p.ownsDatabase(f, t.ID) {
+		if err := j.keepOut(ctx, conn, f); err != nil {
+			return err
+		}
 		if err := j.dropDatabase(ctx, conn, f); err != nil {
 			return err
 		}
@@ -53,12 +59,35 @@ func (j *job) drop(ctx context.Context) error {
 	return nil
 }
 
-// dropDatabase drops the tenant's database.
+// keepOut keeps the tenant's role out of the database before anything else, and leaves it open to the administrator if
+// something is there that keeps it from being dropped, and that only the administrator can end.
+func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
+	e := j.claim.Tenant.Endpoint
+	sql := "REVOKE ALL ON DATABASE " + quote(e.Database) + " FROM PUBLIC"
+	if f.role {
+		sql += ", " + quote(e.User)
+	}
+	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+		return retryRaced(ctx, func() error { return run(ctx, conn, sql) })
+	})
+	if err != nil {
+		return fmt.Errorf("keep the role out: %w", err)
+	}
+	return checkUnused(ctx, conn, e.Database)
+}
+
+// dropDatabase drops the tenant's database. One that came to be in use in the last moment is opened again: what uses it
+// can only be ended in it.
 func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 	if err := j.p.cfg.failpoints.Before(ctx, "drop database"); err != nil {
 		return err
 	}
-	if err := dropDatabase(ctx, conn, j.claim.Tenant.Endpoint.Database, f); err != nil {
+	name := j.claim.Tenant.Endpoint.Database
+	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return dropDatabase(ctx, conn, name, f) })
+	if pgerr.IsState(err, pgerr.ObjectInUse) {
+		return errors.Join(err, run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS true"))
+	}
+	if err != nil {
 		return err
 	}
 	return j.p.cfg.failpoints.After(ctx, "drop database")
@@ -69,7 +98,7 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 // become free while the database is there.
 func (j *job) checkOurs(ctx context.Context, f found) error {
 	t := &j.claim.Tenant
-	foreign := f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t)
+	foreign := j.p.foreign(f, t)
 	if !foreign {
 		return nil
 	}
@@ -84,7 +113,11 @@ func (j *job) checkOurs(ctx context.Context, f found) error {
 // business; that goes first then.
 func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
 	role := j.claim.Tenant.Endpoint.User
-	drop := func() error { return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role)) }
+	drop := func() error {
+		return j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+			return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role))
+		})
+	}
 	err := retryRaced(ctx, drop)
 	if pgerr.IsState(err, pgerr.DependentObjects) {
 		if err := j.dropOwned(ctx, conn, role); err != nil {

@@ -19,12 +19,16 @@ import (
 // A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
 //
 // ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
-// middle of its turn is waited for as long as ctx allows. It returns
-// tenancy.ErrNotFound, a *tenancy.StateError for a tenant that is neither active nor suspended,
-// *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified], [ErrTenantObjects], registry.ErrConflict if another gave the tenant a stamp
-// meanwhile, or what the server refused with. In each case the
-// tenant keeps its schema and its stamp; but if the Schema commits in steps, what was committed stays, and the tenant
-// has no stamp until an upgrade comes to its end.
+// middle of its turn is waited for as long as ctx allows. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
+// tenant that is neither active nor suspended, *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified],
+// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the
+// server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
+// was committed stays, and the tenant has no stamp until an upgrade comes to its end.
+//
+// Processes that follow the registry are told to renew their connections to the tenant's database, before the commit and
+// with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date. Nothing
+// that runs is cut. A connection that is held across the commit may fail once for each statement that it remembers
+// (SQLSTATE 0A000 or XX000); docs/connections.md has the rest.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {
@@ -49,6 +53,13 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	t, err = p.upgradable(ctx, id) // while this one waited, another may have done it
 	if err != nil || t.SchemaHash == p.hash && !policy.Force {
 		return &Report{}, err
+	}
+	f, err := look(ctx, conn, t.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if p.foreign(f, t) {
+		return nil, ErrNotOurs
 	}
 	if err := p.secure(ctx, t, policy.DryRun); err != nil {
 		return nil, err
@@ -80,7 +91,7 @@ func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.
 		return nil, err
 	}
 	if t.State != tenancy.Active && t.State != tenancy.Suspended {
-		return nil, &tenancy.StateError{ID: id, State: t.State}
+		return nil, &tenancy.StateError{ID: t.ID, State: t.State}
 	}
 	return t, nil
 }
@@ -91,9 +102,18 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	if err != nil {
 		return nil, err
 	}
+	target, err := p.config(t.Server, t.Endpoint.Database)
+	if err != nil {
+		return nil, err
+	}
+	if !policy.DryRun {
+		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
+			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", pgerr.Redact(err))
+		}
+	}
 	verified := false
 	u := Upgrade{
-		Target: p.config(t.Server, t.Endpoint.Database),
+		Target: target,
 		Model:  model.Copy(),
 		Policy: policy,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
@@ -108,7 +128,11 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 				return &SchemaMismatchError{Diff: diff}
 			}
 			verified = true
-			return nil
+			// The tables that were changed are locked until the commit: a connection that is made from here on learns of
+			// them as they will be. The stamp tells once more, for what was in use meanwhile.
+			ctx, cancel := context.WithTimeout(ctx, policy.LockTimeout)
+			defer cancel()
+			return p.cfg.Registry.RenewConnections(ctx, t.ID)
 		},
 		Unstamp: func(ctx context.Context) error { return p.stamp(ctx, t, "") },
 	}
@@ -155,7 +179,11 @@ func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server re
 	if err := scratch.Open(ctx, conn, name); err != nil {
 		return err
 	}
-	return f(p.config(server, name))
+	scratch, err := p.config(server, name)
+	if err != nil {
+		return err
+	}
+	return f(scratch)
 }
 
 // dropModel cannot be done on a session that ctx has closed; then the reconciler does it.

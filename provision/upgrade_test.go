@@ -1,11 +1,15 @@
 package provision_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -39,7 +43,7 @@ func TestUpgradeStampsWhatItHasVerified(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	if f.hash(t, "acme") != f.schema.Hash() {
 		t.Error("not stamped")
 	}
@@ -97,5 +101,41 @@ func TestUpgradeRefusesTenantsThatAreNotThere(t *testing.T) {
 	f := newFixture(t)
 	if _, err := f.provisioner(t).Upgrade(t.Context(), "nobody", provision.Policy{}); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// stringReader is a Schema that takes connection strings where it gets configurations, as a migration tool would.
+type stringReader struct {
+	*sqlSchema
+	strings []string
+}
+
+func (s *stringReader) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
+	s.strings = append(s.strings, cfg.ConnString())
+	return s.sqlSchema.Build(ctx, cfg)
+}
+
+func (s *stringReader) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+	s.strings = append(s.strings, u.Target.ConnString(), u.Model.ConnString())
+	return s.sqlSchema.Upgrade(ctx, u)
+}
+
+// The string that Admin was parsed from leads to the maintenance database.
+func TestSchemaGetsNoConnectionStringOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create(t, f.provisioner(t), "acme")
+	s := &stringReader{sqlSchema: &sqlSchema{build: members + ";" + notes, upgrade: notes}}
+	_, err := f.provisioner(t, func(c *provision.Config) { c.Schema = s }).Upgrade(t.Context(), "acme", provision.Policy{})
+	must(t, err)
+	if len(s.strings) != 3 {
+		t.Errorf("%d configurations", len(s.strings))
+	}
+	for _, text := range s.strings {
+		conn, err := pgx.Connect(t.Context(), text)
+		if err == nil {
+			t.Errorf("leads to %q", conn.Config().Database)
+			must(t, conn.Close(t.Context()))
+		}
 	}
 }

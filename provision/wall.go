@@ -36,6 +36,7 @@ func (j *job) wall(ctx context.Context) error {
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
 		shared:   j.p.shares(t.Endpoint),
+		major:    majorVersion(conn.PgConn().ParameterStatus("server_version")),
 	}
 	if !in.shared {
 		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
@@ -62,15 +63,24 @@ type wallInput struct {
 	limit                 int    // of connections; -1: none
 	roleIs                bool   // an earlier try made it
 	shared                bool   // the role is to be used as it is
+	major                 int    // version of the server
+}
+
+// asMember is how tenants' roles are members of the group: from PostgreSQL 16 on, they cannot act as the group itself.
+func asMember(major int) string {
+	if major < 16 {
+		return ""
+	}
+	return " WITH INHERIT TRUE, SET FALSE"
 }
 
 func wallSQL(in wallInput) string {
 	role := "CREATE ROLE $role LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS" +
-		" CONNECTION LIMIT $limit IN ROLE $group PASSWORD $verifier;"
+		" CONNECTION LIMIT $limit PASSWORD $verifier;"
 	if in.roleIs {
-		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier; GRANT $group TO $role;"
+		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier;"
 	}
-	role += "COMMENT ON ROLE $role IS $mark;"
+	role += "GRANT $group TO $role" + asMember(in.major) + "; COMMENT ON ROLE $role IS $mark;"
 	if in.shared {
 		role = ""
 	}

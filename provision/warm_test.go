@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -31,7 +32,7 @@ func run(t *testing.T, p *provision.Provisioner) (stop func()) {
 			t.Error(err)
 		}
 	})
-	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	stop = sync.OnceFunc(func() { cancel(); pgtest.Wait(t, "Run ends", wg.Wait) })
 	t.Cleanup(stop)
 	return stop
 }
@@ -161,7 +162,7 @@ func TestNoWarmDatabaseIsHandedOutTwice(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	took := map[tenancy.ID]int{}
 	for _, m := range made {
 		if m == nil {

@@ -156,7 +156,10 @@ func alive(ctx context.Context, conn *pgx.Conn) bool {
 
 // open connects to a warm database as the seed does, and rehearses it.
 func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
-	cfg := p.config(server, p.names.tenant(id))
+	cfg, err := p.config(server, p.names.tenant(id))
+	if err != nil {
+		return nil, err
+	}
 	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
 	if cfg.RuntimeParams == nil {
 		cfg.RuntimeParams = map[string]string{}

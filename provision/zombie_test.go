@@ -36,7 +36,7 @@ func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 			t.Run(id, func(t *testing.T) { f.zombie(t, p, tenancy.ID(id), point, i/2%2 == 0) })
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	f.takeCensus(t).check(t, answers{})
 	pgtest.Figure(t, "P4", "%d processes stopped past their claim and woken", zombies)
 }

@@ -28,7 +28,12 @@ feed AS (
 )`
 
 // notify is typed, so that no function of another schema fits better than PostgreSQL's own.
-const notify = `pg_catalog.pg_notify('` + channel + `'::text, ''::text)`
+//
+// Any role of the server can fill its queue of notifications; every transaction that notifies fails then (54000). A
+// change matters more than how soon it is known, so it is published without when the queue is nearly full: whoever
+// follows polls.
+const notify = `CASE WHEN (SELECT pg_catalog.pg_notification_queue_usage()) < 0.9
+	THEN pg_catalog.pg_notify('` + channel + `'::text, ''::text) END`
 
 // closeSessions is a statement that deletes the sessions that the condition names and announces each of them as
 // announce does a tenant, in the same transaction.
@@ -53,18 +58,22 @@ SELECT session, ` + notify + ` FROM written`
 type change struct {
 	version int64
 	tenant  tenancy.ID
-	epoch   int64
-	session string // not empty: this session was closed
+	epoch   int64  // 0: the record is the same; what connections remember of the tenant's database is out of date
+	session string // not empty: this session was closed, and that is all
 	at      int64  // Unix time, in µs
 }
 
 // tell passes c on to whom it concerns.
 func (c change) tell(inv Invalidator) {
-	if c.session == "" {
-		inv.Invalidate(c.tenant, c.epoch)
+	if c.session != "" {
+		if r, ok := inv.(Revoker); ok {
+			r.Revoke(c.session)
+		}
 		return
 	}
-	if r, ok := inv.(Revoker); ok {
-		r.Revoke(c.session)
+	if r, ok := inv.(Renewer); ok && c.epoch == 0 {
+		r.Renew(c.tenant)
+		return
 	}
+	inv.Invalidate(c.tenant, c.epoch)
 }

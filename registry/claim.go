@@ -143,7 +143,7 @@ func (row *claimed) fields() []any {
 
 // open returns the owner's claim.
 func (row *claimed) open(ctx context.Context, r *Registry, owner string) (*Claim, error) {
-	c := &Claim{Tenant: row.shut(), Admin: row.admin, Owner: owner, Attempt: row.Attempt, Expires: row.expires}
+	c := &Claim{Tenant: row.shut(r), Admin: row.admin, Owner: owner, Attempt: row.Attempt, Expires: row.expires}
 	id, signUp := c.Tenant.ID, c.Tenant.State == tenancy.Provisioning
 	if signUp && c.Admin.ID == "" {
 		return nil, fmt.Errorf("%w: tenant %q has none", ErrAdminNotFound, id)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -200,11 +201,11 @@ func TestNoTenantHasTwoOwners(t *testing.T) {
 			return err
 		})...)
 	}()
-	for waiting := 0; waiting < owners; {
-		waiting = f.count(t, `pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
-	}
+	eventually(t, "every claim waits", func() bool {
+		return f.count(t, `pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) >= owners
+	})
 	must(t, tx.Commit(t.Context()))
-	must(t, <-done)
+	must(t, pgtest.Receive(t, "the claims end", done))
 	owner := make(map[tenancy.ID]string)
 	for _, mine := range claims {
 		for _, c := range mine {

@@ -13,13 +13,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// Statuses of HTTP. clientGone is middleware's for context.Canceled, and is never sent.
-const (
-	clientGone  = 499
-	internal    = 500
-	unavailable = 503
-)
-
 // driverError is what may be known of an error of the driver's, and what was tried.
 type driverError struct {
 	op     string
@@ -56,24 +49,8 @@ func (e *driverError) Error() string {
 // SQLState returns PostgreSQL's error code, or nothing if the error is not PostgreSQL's.
 func (e *driverError) SQLState() string { return e.reason.SQLState() }
 
-// HTTPStatus is 503 when the registry cannot serve now and a later try may work: no answer, or an SQLSTATE of class 08,
-// 53, 55 or 57, of a standby, which takes no writes, or of a transaction that was ended because this process was silent
-// in it. It is 500 for any other.
-func (e *driverError) HTTPStatus() int {
-	code := e.SQLState()
-	switch {
-	case errors.Is(e.reason, context.Canceled):
-		return clientGone
-	case code == "", code == pgerr.ReadOnlyTransaction, code == pgerr.SilentTooLong,
-		errors.Is(e.reason, context.DeadlineExceeded):
-		return unavailable
-	}
-	switch code[:min(2, len(code))] {
-	case "08", "53", "55", "57": // connection, resources, object not in the state for it, operator
-		return unavailable
-	}
-	return internal
-}
+// HTTPStatus is for middleware.StatusCode: 503 when a later try may work, and else 500.
+func (e *driverError) HTTPStatus() int { return e.reason.HTTPStatus() }
 
 // Unwrap lets callers match a context's error, or a system call's.
 func (e *driverError) Unwrap() error { return e.reason.End() }

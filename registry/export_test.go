@@ -68,3 +68,22 @@ func (r *Registry) SweepThrottles(ctx context.Context) error { return r.sweepThr
 
 // MaxSessions is how many sessions an admin has.
 const MaxSessions = maxSessions
+
+// CheckFollow is the part of Check that asks nobody, as of now.
+func (r *Registry) CheckFollow(now time.Time) error {
+	return r.following.check(now, max(3*r.poll, followPatience))
+}
+
+// ProcessEnded reports whether the process that String named can be seen to have ended.
+func ProcessEnded(named string) bool { return ownProcess().ended(parseProcess(named)) }
+
+// OwnProcess names this process.
+func OwnProcess() string { return ownProcess().String() }
+
+// ProcessOf names the process of this machine that has that pid.
+func ProcessOf(pid int) string {
+	p := ownProcess()
+	p.pid = pid
+	p.start, _ = started(pid)
+	return p.String()
+}

@@ -22,6 +22,12 @@ type Revoker interface {
 	Revoke(session string)
 }
 
+// Renewer is told when the schema of a tenant's database was changed, so that connections to it remember what is no longer
+// so; *tenancy.Resolver is one. An Invalidator that is none is told of epoch 0 instead.
+type Renewer interface {
+	Renew(id tenancy.ID)
+}
+
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
@@ -34,7 +40,7 @@ const (
 // New, so that nothing that was looked up through r before is missed, and it may tell inv of one change more than
 // once. It calls inv from one goroutine, its caller's.
 //
-// If inv is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
+// If inv is a [Renewer] too, it is told of every change of a schema. If it is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
 // embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
@@ -45,13 +51,19 @@ const (
 //
 // A registry that was restored from a backup, or failed over to a server that had not received everything, has lost
 // changes that inv was told of, and may have others in their place. When Follow sees that, it tells inv of every tenant,
-// with epoch 0, and begins anew.
+// with epoch 0, and begins anew. Config.Logger hears of it at level Warn, and [FollowStat.LostCount] counts it.
+//
+// [Registry.FollowStat] says how it goes, and [Registry.Check] fails while it does not.
 func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 	f := &follower{registry: r, inv: inv, last: unknown, outage: outage{logger: r.logger, what: "follow"}}
+	defer r.following.begin(f, time.Now())()
 	for failures := 0; ctx.Err() == nil; failures++ {
 		worked, err := f.follow(ctx)
 		if worked {
 			failures = 0
+		}
+		if ctx.Err() == nil {
+			r.following.failed(f, err)
 		}
 		f.outage.note(ctx, driverErr("follow", err))
 		wait(ctx, backoff(failures))
@@ -87,6 +99,7 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 			return worked, err
 		}
 		worked = true
+		f.registry.following.read(f, time.Now())
 		f.outage.note(ctx, nil)
 		if err := f.listen(ctx, conn); err != nil {
 			return worked, err

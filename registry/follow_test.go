@@ -74,7 +74,7 @@ func (f *fixture) tell(t testing.TB, inv registry.Invalidator) (stop func()) {
 	go func() { done <- f.Follow(ctx, inv) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := pgtest.Receive(t, "Follow ends", done); err != nil {
 			t.Errorf("Follow: %v, want nil", err)
 		}
 	})
@@ -225,7 +225,7 @@ func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
 		return nil
 	})...))
 	cancel()
-	others.Wait()
+	pgtest.Wait(t, "the others end", others.Wait)
 	var written, missed, stale int64
 	for i, last := range epochs {
 		id := tenancy.ID(name("t%d", i))
@@ -337,7 +337,7 @@ func TestFollowTellsARevokerOfClosedSessions(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.Follow(ctx, r) }()
-	defer func() { cancel(); must(t, <-done) }()
+	defer func() { cancel(); must(t, pgtest.Receive(t, "Follow ends", done)) }()
 
 	wantClosed := func(how string, sessions ...string) {
 		t.Helper()

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -74,7 +75,7 @@ func TestWriterWaitsForTheVersionBeforeItsOwn(t *testing.T) {
 		t.Error("the second change is committed before the first")
 	}
 	must(t, tx.Commit(t.Context()))
-	must(t, <-done)
+	must(t, pgtest.Receive(t, "the second change ends", done))
 	rec.wait(t, first, 3)
 	rec.wait(t, second, 3)
 	var gaps int

@@ -19,7 +19,9 @@ func (s *Share) move(ctx context.Context, server string, b budget, part int) err
 			return err
 		}
 	}
-	open := s.b.SetMaxConns(server, min(part, s.granted[server]))
+	limit := min(part, s.granted[server])
+	open := s.b.SetMaxConns(server, limit)
+	s.starved.note(ctx, server, limit)
 	return s.shrink(ctx, server, max(part, open))
 }
 
@@ -71,6 +73,7 @@ func (s *Share) abandon(ctx context.Context, budgets map[string]budget) error {
 			return err
 		}
 		delete(s.granted, server)
+		s.starved.forget(server)
 		s.b.SetMaxConns(server, -1)
 	}
 	return nil

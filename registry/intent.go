@@ -70,10 +70,10 @@ func (in *intent) read(ctx context.Context) error {
 					WHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'
 			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
 	}
-	b.Queue(`SELECT `+serverColumns+` FROM pgtenancy.servers s
-		WHERE s.state = 'open' AND (s.name = $1 OR $1 = '') ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server,
+	b.Queue(`SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s
+		WHERE s.state = 'open' AND (s.name = $1::text OR $1::text = '') ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server,
 	).Query(func(rows pgx.Rows) (err error) {
-		in.servers, err = pgx.CollectRows(rows, scanServer)
+		in.servers, err = pgx.CollectRows(rows, in.r.scanServer)
 		return err
 	})
 	if in.res.Warm != nil {
@@ -81,10 +81,20 @@ func (in *intent) read(ctx context.Context) error {
 				SELECT id, database, role_name, password FROM pgtenancy.warm_databases
 				WHERE server = s.name AND schema_hash = $2 AND state = 'ready'
 				ORDER BY (id = ANY($3::text[])) DESC, made_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-			) w WHERE s.state = 'open' AND (s.name = $1 OR $1 = '')`,
-			in.res.Server, in.res.SchemaHash, in.res.Warm.Prefer).Query(in.scanWarm)
+			) w WHERE s.state = 'open' AND (s.name = $1::text OR $1::text = '')`,
+			in.res.Server, in.res.SchemaHash, texts(in.res.Warm.Prefer)).Query(in.scanWarm)
 	}
 	return in.conn.SendBatch(ctx, b).Close()
+}
+
+// texts makes ids fit for a parameter. Without a type from the server, as in the simple protocol, pgx takes no slice of
+// a type that it does not know.
+func texts(ids []tenancy.ID) []string {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = string(id)
+	}
+	return list
 }
 
 func (in *intent) scanKnown(row pgx.Row) error {

@@ -5,27 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
 )
 
 // maxKeyFile is the longest file of keys, in bytes.
 const maxKeyFile = 64 << 10
 
-// ReadKeyFile returns what is in a file of keys. It refuses one that anyone but its owner may read or write (on Unix),
-// one in a directory in which anyone may put another in its place, one of more than 64 KiB, and what is no regular
-// file. It looks at the very file that it reads. Its errors hold the path and nothing of the file; a file that is not
-// there matches [fs.ErrNotExist].
+// ReadKeyFile returns what is in a file of keys. It refuses one of more than 64 KiB, and what is no regular file. On
+// Unix it also refuses a file that any user but the process's own and root may read, write or put another in place of:
+//
+//   - The file's mode must be 0600 or stricter, and it belongs to the process's user or to root.
+//   - So does every directory on the way to it, from the root on and through symbolic links, and nobody else may write to
+//     one; in a sticky directory such as /tmp others may, if what is taken from it belongs to the process's user or root.
+//
+// A secret that Kubernetes mounts, with its links, is such a file where its defaultMode is 0400. ReadKeyFile looks at the
+// very file that it reads. Its errors hold the path and nothing of the file; a file that is not there matches
+// [fs.ErrNotExist].
 func ReadKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openKeyFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("registry: key file: %w", err)
-	}
-	defer f.Close()
-	if err := checkKeyFile(f, path); err != nil {
 		return nil, fmt.Errorf("registry: key file %s: %w", path, err)
 	}
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("registry: key file: %w", err)
@@ -34,30 +34,6 @@ func ReadKeyFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("registry: key file %s: more than %d bytes", path, maxKeyFile)
 	}
 	return data, nil
-}
-
-func checkKeyFile(f *os.File, path string) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
-	if runtime.GOOS == "windows" { // which has no such modes
-		return nil
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("mode %#o lets others in; set it to 0600", mode)
-	}
-	dir, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	if mode := dir.Mode(); mode.Perm()&0o002 != 0 && mode&os.ModeSticky == 0 {
-		return fmt.Errorf("its directory has mode %#o: anyone can put another file in its place", mode.Perm())
-	}
-	return nil
 }
 
 // ParseKeyring returns the ring that data describes:

@@ -39,7 +39,7 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 // To replace a key, add the new one to every process, put it first once every process has it, call [Registry.Rekey],
 // and only then take the old one away.
 type KeyringConfig struct {
-	Index []Key // HMAC-SHA-256 for the blind index; 32 bytes or more
+	Index []Key // HMAC-SHA-256 for the blind index and the servers' addresses; 32 bytes or more
 	Seal  []Key // AES-256-GCM for sealing; exactly 32 bytes
 
 	// Sealer seals in place of the first of Seal, which may then be empty: what is in it opens what it has sealed before.
@@ -47,11 +47,13 @@ type KeyringConfig struct {
 }
 
 // Keyring holds the keys that keep the registry's dump from giving anything away: e-mails are found by a keyed hash,
-// the blind index, and e-mails, passwords and session secrets are sealed. It is safe for concurrent use.
+// the blind index, and e-mails, passwords and session secrets are sealed. Nor does the registry decide by itself where
+// passwords go: the addresses of servers are signed. It is safe for concurrent use.
 type Keyring struct {
-	index  []Key // ordered by ID, so that all processes write index rows in one order
-	box    *seal.Box
-	sealer Sealer // nil: box seals
+	index   []Key // ordered by ID, so that all processes write index rows in one order
+	signing Key   // the current one of index
+	box     *seal.Box
+	sealer  Sealer // nil: box seals
 }
 
 // NewKeyring checks the keys and returns a ring of them. Its error names every violation, and never a secret.
@@ -84,7 +86,7 @@ func NewKeyring(cfg KeyringConfig) (*Keyring, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Keyring{index: cloneKeys(cfg.Index), box: box, sealer: cfg.Sealer}, nil
+	return &Keyring{index: cloneKeys(cfg.Index), signing: cloneKeys(cfg.Index[:1])[0], box: box, sealer: cfg.Sealer}, nil
 }
 
 // Format implements [fmt.Formatter]: no key is printed.

@@ -76,8 +76,13 @@ func TestWhatOldKeysWroteIsStillReadAndUnknownKeysAreAnError(t *testing.T) {
 		t.Errorf("by the old sealing key: %v", err)
 	}
 	foreign := ring([]registry.Key{key(2)}, []registry.Key{key(101)})
-	if _, err := foreign.Lookup(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), "unknown key 100") {
-		t.Errorf("without the old key: %v", err)
+	if _, err := ring([]registry.Key{key(1)}, []registry.Key{key(101)}).Lookup(t.Context(), "acme"); err == nil ||
+		!strings.Contains(err.Error(), "unknown key 100") {
+		t.Errorf("without the old sealing key: %v", err)
+	}
+	var unsigned *registry.UnsignedServerError
+	if _, err := foreign.Lookup(t.Context(), "acme"); !errors.As(err, &unsigned) || unsigned.Server != "s1" {
+		t.Errorf("without the old index key: %v", err)
 	}
 	// The new index key finds whom it signed up, and whoever has both finds them once.
 	res := reservation(t, "new")

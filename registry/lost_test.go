@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -58,10 +59,10 @@ func TestNobodyWaitsForTheSealerOfAnother(t *testing.T) {
 			f.active(t, "other")
 			ended := make(chan error, 1)
 			go func() { ended <- claim(t.Context(), r) }()
-			<-v.asked
+			pgtest.Receive(t, "the vault is asked", v.asked)
 			f.goOn(t)
 			close(v.freed)
-			must(t, <-ended)
+			must(t, pgtest.Receive(t, "the claim ends", ended))
 		})
 	}
 }

@@ -25,15 +25,12 @@ type fixture struct {
 func newFixture(t testing.TB, configure ...func(*pgxpool.Config, *registry.Config)) *fixture {
 	t.Helper()
 	cfg := registry.Config{Keyring: newKeyring(t, 1)}
-	poolCfg := pgtest.Database(t)
+	poolCfg := pgtest.Migrated(t, registry.Migrate)
 	poolCfg.MaxConns = 16
 	for _, f := range configure {
 		f(poolCfg, &cfg)
 	}
 	cfg.Pool = newPool(t, poolCfg)
-	if err := registry.Migrate(t.Context(), cfg.Pool); err != nil {
-		t.Fatal(err)
-	}
 	f := &fixture{Registry: newRegistry(t, cfg), pool: cfg.Pool}
 	must(t, f.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}))
 	return f

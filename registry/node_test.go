@@ -121,7 +121,7 @@ func (n *node) load(t *testing.T, id tenancy.ID) (stop func() []request) {
 	}
 	return func() (requests []request) {
 		close(done)
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		for _, some := range all {
 			requests = append(requests, some...)
 		}
@@ -129,19 +129,9 @@ func (n *node) load(t *testing.T, id tenancy.ID) (stop func() []request) {
 	}
 }
 
-// eventually waits for what happens in its own time.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(time.Minute)
-	for !ok() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("never %s", what)
-		}
-	}
+	pgtest.Eventually(t, what, ok)
 }
 
 // pause waits for d, which is part of what is tested.

@@ -72,7 +72,7 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 				}
 				slowest = max(slowest, time.Since(start))
 			}
-			users.Wait()
+			pgtest.Wait(t, "every user ends", users.Wait)
 
 			must(t, errors.Join(f.Suspend(t.Context(), "known0"), f.Resume(t.Context(), "known0"), f.Suspend(t.Context(), "known0")))
 			l.hole.Store(false)
@@ -85,7 +85,7 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 					eventually(t, "found again", func() bool { return acquire(id) == nil })
 				})
 			}
-			users.Wait()
+			pgtest.Wait(t, "every user ends", users.Wait)
 			found, asked := time.Since(back), n.Stat().LookupCount()-before
 			eventually(t, "heard of", func() bool { return errors.Is(acquire("known0"), tenancy.ErrSuspended) })
 			heard := time.Since(back)

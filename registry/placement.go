@@ -20,13 +20,17 @@ func emptiest(servers []Server) (string, error) {
 // choose returns the server of a new tenant, which is then to be counted there.
 func choose(servers []Server, res *Reservation) (Server, error) {
 	var roomy []Server
+	refused := ErrNoServer
 	for _, s := range servers {
-		if s.Capacity == 0 || s.Tenants < s.Capacity {
+		switch err := s.Verify(); {
+		case err != nil:
+			refused = err
+		case s.Capacity == 0 || s.Tenants < s.Capacity:
 			roomy = append(roomy, s)
 		}
 	}
 	if len(roomy) == 0 {
-		return Server{}, ErrNoServer
+		return Server{}, refused
 	}
 	choice := res.Place
 	if choice == nil {

@@ -54,7 +54,7 @@ func TestTenantThatIsCreatedIsFoundEverywhere(t *testing.T) {
 				slowest[class] = max(slowest[class], time.Since(there))
 			})
 		}
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	}
 	if slowest[0] > 5*time.Second || slowest[1] > poll+5*time.Second { // 1 s and the poll are promised; this machine may be busy
 		t.Errorf("found after %v with notifications, after %v without", slowest[0], slowest[1])
@@ -103,7 +103,7 @@ func TestSuspensionAndMoveReachARouterAtWork(t *testing.T) {
 		}
 	}
 	cancel()
-	killer.Wait()
+	pgtest.Wait(t, "the killer of connections ends", killer.Wait)
 	pgtest.Figure(t, "R7", "under load, last request after a suspension: %v with notifications, %v with the listener killed all the time, %v with a poll every %v alone; first answer from the new place after a move: %v, %v, %v; %d answers from the old place after its fence",
 		worst[0].suspended, worst[1].suspended, worst[2].suspended, poll, worst[0].moved, worst[1].moved, worst[2].moved, late)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Registry is the catalogue of servers, tenants, admins and sessions. It keeps nothing in memory, so that any number
-// of processes may share one database, and is safe for concurrent use. It is a [tenancy.Directory].
+// Registry is the catalogue of servers, tenants, admins and sessions. It keeps nothing in memory, but the figures of
+// Follow, so that any number of processes may share one database, and is safe for concurrent use. It is a [tenancy.Directory].
 type Registry struct {
 	pool      *pgxpool.Pool
 	keys      *Keyring
@@ -25,6 +25,7 @@ type Registry struct {
 	silence   time.Duration // see maxSilence
 	logger    *slog.Logger
 	born      time.Time
+	following following
 }
 
 var _ tenancy.Directory = (*Registry)(nil)
@@ -50,9 +51,13 @@ func New(cfg Config) (*Registry, error) {
 // Format implements [fmt.Formatter]: under every verb a Registry shows nothing; %s would print the keys.
 func (*Registry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "registry") }
 
-// Check reports whether the registry can be read and has been migrated, by one query. ctx governs it. It is meant for
-// a readiness probe.
+// Check reports whether the registry can be read and has been migrated, by one query, and whether a Follow of this
+// Registry that runs reads it too: if its last read is more than three Config.PollInterval ago, and half a minute, this
+// process does not hear of changes. ctx governs it. It is meant for a readiness probe; its status is 503.
 func (r *Registry) Check(ctx context.Context) error {
 	var version int64
-	return r.queryRow(ctx, "check", `SELECT version FROM pgtenancy.feed WHERE id = 1`, nil, &version)
+	if err := r.queryRow(ctx, "check", `SELECT version FROM pgtenancy.feed WHERE id = 1`, nil, &version); err != nil {
+		return err
+	}
+	return r.following.check(time.Now(), max(3*r.poll, followPatience))
 }

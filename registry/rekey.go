@@ -35,7 +35,7 @@ type RekeyProgress struct {
 // RekeyResult is what [Registry.Rekey] did, and what is left to be done.
 type RekeyResult struct {
 	Indexed  int64 // rows written to the blind index
-	Resealed int64 // values sealed again
+	Resealed int64 // values sealed, and addresses of servers signed, again
 	Retired  int64 // rows of the blind index deleted
 
 	// Left is how many rows a key of another id, or of none, still stands in: values that are not sealed under the
@@ -43,7 +43,8 @@ type RekeyResult struct {
 	// the ring. While it is not zero no key may be taken away.
 	Left int64
 
-	// Broken is how many of Left are values that do not open; each is logged with its table and row.
+	// Broken is how many of Left are values that do not open and addresses of servers that are not signed; each is
+	// logged with its table and row.
 	Broken int64
 
 	// Taken are admins whose e-mail stands under a key of the ring for another admin: processes whose rings had no key
@@ -55,7 +56,7 @@ type RekeyResult struct {
 const maxPasses = 5
 
 // Rekey brings every row to the keys of this Registry's ring: it writes the rows of the blind index that are missing,
-// seals again what is sealed under another key than the current one, and deletes the index rows of keys that are
+// seals and signs again what is sealed or signed under another key than the current one, and deletes the index rows of keys that are
 // retired. Sign-ups and sign-ins may go on meanwhile, in processes whose rings share an index key, and it may be
 // stopped and called again. ctx governs all of it. Beside an error it returns what was done so far.
 //
@@ -98,6 +99,9 @@ func (k *rekeying) run(ctx context.Context) error {
 			if err := k.reseal(ctx, c); err != nil {
 				return err
 			}
+		}
+		if err := k.signServers(ctx); err != nil {
+			return err
 		}
 		if k.result.Indexed+k.result.Resealed == before {
 			break // nobody has written under an old key since the last pass

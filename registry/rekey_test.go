@@ -235,6 +235,7 @@ func TestRekeyReportsWhatItCannotMend(t *testing.T) {
 	stranger := f.ringed(t, []int16{2}, []int16{100})
 	res := reservation(t, "twin")
 	res.Admin.Email = email(t, "a@example.com")
+	must(t, stranger.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}))
 	_, err := stranger.Reserve(t.Context(), res)
 	must(t, err)
 	f.exec(t, `UPDATE pgtenancy.admins SET email = (SELECT email FROM pgtenancy.admins WHERE id = 'admin-a') WHERE id = 'admin-b'`)

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/status"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -62,6 +64,9 @@ func (e *ReplayError) Error() string {
 	return fmt.Sprintf("registry: request was made before: tenant %q is %s", string(e.TenantID), string(e.State))
 }
 
+// HTTPStatus is 409, for middleware.StatusCode.
+func (*ReplayError) HTTPStatus() int { return status.Conflict }
+
 // WarmChoice has Reserve take a warm database of the reservation's schema, if there is one on the chosen server that
 // nobody else is just taking. Its id, names and password then replace the reservation's.
 type WarmChoice struct {
@@ -83,6 +88,7 @@ func (r *Registry) Reserve(ctx context.Context, res Reservation) (*Claim, error)
 	if err := res.validate(); err != nil {
 		return nil, err
 	}
+	res = res.clone()
 	var claim *Claim
 	taken := "" // the unique constraint that was violated
 	err := r.intend(ctx, &res, func(in *intent) (err error) {
@@ -149,6 +155,18 @@ func (res *Reservation) validate() error {
 		"IdempotencyKey: must be UTF-8 without NUL, of at most 255 bytes")
 	refuse(!storable(res.Organization.Name), "Organization.Name: must be UTF-8 without NUL")
 	return errors.Join(errs...)
+}
+
+// clone returns a copy of res that shares no memory with it but Place and Warm: the Claim keeps the rest.
+func (res Reservation) clone() Reservation {
+	for _, s := range []*string{
+		(*string)(&res.ID), &res.Database, &res.Role, &res.SchemaHash, &res.Server, &res.Organization.Name,
+		&res.Organization.BillingCustomer, &res.Admin.ID, &res.Admin.PasswordHash, &res.Admin.Role, &res.Step, &res.Owner,
+	} {
+		*s = strings.Clone(*s)
+	}
+	res.Data = bytes.Clone(res.Data)
+	return res
 }
 
 // storable reports whether PostgreSQL can keep s as text.

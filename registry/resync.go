@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,6 +78,7 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 		return false, nil
 	case len(changes) == 0 || changes[0].version != f.last+1:
 		// Versions have no gaps: the next one was purged while this process was away.
+		f.missed(ctx, "changes were purged before they were read: every tenant is told anew")
 		err := f.everything(ctx, conn, false)
 		if err == nil {
 			f.last = newest
@@ -97,7 +99,8 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	defer cancel()
 	rows, _ := conn.Query(ctx, `SELECT f.version, coalesce(c.version, 0), coalesce(c.tenant_id, ''), coalesce(c.epoch, 0),
 		coalesce(c.session, ''), coalesce(c.changed_at, 'epoch')
-		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version BETWEEN $1 AND least(f.version, $1 + $2)
+		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version BETWEEN $1::bigint
+			AND least(f.version, $1::bigint + $2::bigint)
 		WHERE f.id = 1 ORDER BY c.version`, f.last, batch)
 	var c change
 	var at time.Time
@@ -114,11 +117,18 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 // everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The changes that
 // took the place of the lost ones were not told of, so that all are told again.
 func (f *follower) forget(ctx context.Context, conn *pgx.Conn) error {
+	f.missed(ctx, "the registry has lost changes, after a restore or a failover: every tenant is told anew")
 	if err := f.everything(ctx, conn, true); err != nil {
 		return err
 	}
 	f.last, f.seen = unknown, change{}
 	return nil
+}
+
+// missed says and counts that changes cannot be told one by one. It may do so again if the telling is broken off.
+func (f *follower) missed(ctx context.Context, what string) {
+	f.registry.following.lost()
+	f.registry.logger.LogAttrs(ctx, slog.LevelWarn, "registry: "+what)
 }
 
 // everything tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its epoch
@@ -139,6 +149,9 @@ func (f *follower) everything(ctx context.Context, conn *pgx.Conn, whatever bool
 			epoch = 0
 		}
 		f.inv.Invalidate(id, epoch)
+		if !whatever {
+			change{tenant: id}.tell(f.inv) // its schema may have changed too
+		}
 		return nil
 	})
 	if err != nil && ctx.Err() != nil {

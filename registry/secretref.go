@@ -9,12 +9,13 @@ import (
 	"os"
 	"strings"
 
+	"github.com/pgtenancy/pgtenancy/internal/status"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // ErrSecretRef is returned for a reference to a secret that is malformed, of a scheme that Config.Secrets does not have,
 // or whose secret cannot be had.
-var ErrSecretRef = errors.New("registry: secret reference")
+var ErrSecretRef error = status.New(status.Unavailable, "registry: secret reference", "")
 
 // SecretSource returns the secret that a reference names, such as a path in a vault. Its errors are passed on, and
 // hold no secret. ctx governs it, and ends after 10 s at the latest. It is used by many goroutines at once, whenever a router opens a tenant.

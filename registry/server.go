@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -33,6 +34,10 @@ type Server struct {
 	MaxConns   int // connections that pgtenancy may open to it in all; 0: not limited here
 	State      ServerState
 	Tenants    int // tenants placed on it now; read only
+
+	// Unsigned is true of a server whose address was not written by PutServer under a key of the ring; read only. Nothing
+	// of pgtenancy connects to it.
+	Unsigned bool
 }
 
 const serverColumns = `s.name, s.host, s.port, s.pooled_host, s.pooled_port, s.region, s.weight, s.capacity,
@@ -48,6 +53,10 @@ func (s *Server) fields() []any {
 // PutServer adds a server, or replaces what is known of the one with its name. Zero Weight is 1, zero State open. If
 // the address changes, the epoch of every tenant on it is raised, so that routers reconnect. ctx governs the
 // transaction. Its error names every field that is wrong.
+//
+// It signs the address under the current index key. Nothing of pgtenancy connects to a server whose address was written
+// in another way ([Server.Unsigned]): the passwords of tenants and of the administrator go where a holder of the keys has
+// said. So take s from your configuration, and never from the registry.
 func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	if s.Weight == 0 {
 		s.Weight = 1
@@ -67,7 +76,7 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 		}
 		known := err == nil
 		if _, err = tx.Exec(ctx, putServer, s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort, s.Region, s.Weight,
-			s.Capacity, s.MaxConns, s.State); err != nil {
+			s.Capacity, s.MaxConns, s.State, r.keys.signAddress(s)); err != nil {
 			return err
 		}
 		if !known || before.address() == s.address() {
@@ -80,12 +89,13 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 
 const putServer = `
 INSERT INTO pgtenancy.servers
-	(name, host, port, pooled_host, pooled_port, region, weight, capacity, max_conns, state)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	(name, host, port, pooled_host, pooled_port, region, weight, capacity, max_conns, state, address_mac)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (name) DO UPDATE SET
 	host = excluded.host, port = excluded.port, pooled_host = excluded.pooled_host,
 	pooled_port = excluded.pooled_port, region = excluded.region, weight = excluded.weight,
-	capacity = excluded.capacity, max_conns = excluded.max_conns, state = excluded.state, updated_at = now()`
+	capacity = excluded.capacity, max_conns = excluded.max_conns, state = excluded.state,
+	address_mac = excluded.address_mac, updated_at = now()`
 
 const raiseServer = `
 WITH changed AS (
@@ -95,23 +105,29 @@ WITH changed AS (
 // Server returns the server of that name, or [ErrServerNotFound]. ctx governs the query.
 func (r *Registry) Server(ctx context.Context, name string) (Server, error) {
 	var s Server
+	var mac string
 	err := r.queryRow(ctx, fmt.Sprintf("server %q", name),
-		`SELECT `+serverColumns+` FROM pgtenancy.servers s WHERE s.name = $1`, []any{name}, s.fields()...)
+		`SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s WHERE s.name = $1`, []any{name},
+		append(s.fields(), &mac)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Server{}, fmt.Errorf("%w: %q", ErrServerNotFound, name)
 	}
+	s.Unsigned = !r.keys.signed(s, mac)
 	return s, err
 }
 
-// Servers returns all servers, ordered by name. ctx governs the query.
+// Servers returns all servers, ordered by name, those that are Unsigned too. ctx governs the query.
 func (r *Registry) Servers(ctx context.Context) ([]Server, error) {
-	rows, _ := r.pool.Query(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s ORDER BY s.name`)
-	servers, err := pgx.CollectRows(rows, scanServer)
+	rows, _ := r.pool.Query(ctx, `SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`)
+	servers, err := pgx.CollectRows(rows, r.scanServer)
 	return servers, driverErr("servers", err)
 }
 
-func scanServer(row pgx.CollectableRow) (s Server, err error) {
-	err = row.Scan(s.fields()...)
+// scanServer reads serverColumns and address_mac.
+func (r *Registry) scanServer(row pgx.CollectableRow) (s Server, err error) {
+	var mac string
+	err = row.Scan(append(s.fields(), &mac)...)
+	s.Unsigned = !r.keys.signed(s, mac)
 	return s, err
 }
 
@@ -140,6 +156,7 @@ func (s Server) validate() error {
 	refuse(s.Name == "", "Name: must be set")
 	refuse(s.Host == "", "Host: must be set")
 	refuse(s.Port == 0, "Port: must be set")
+	refuse(strings.ContainsAny(s.Host+s.PooledHost, ",\x00"), "Host, PooledHost: must be one host")
 	refuse((s.PooledHost == "") != (s.PooledPort == 0), "PooledPort: must be set if PooledHost is, and only then")
 	refuse(s.Weight < 0, "Weight: must not be negative")
 	refuse(s.Capacity < 0, "Capacity: must not be negative")

@@ -42,6 +42,7 @@ WITH opened AS (
 SELECT t.state, o.created_at, o.expires_at, (SELECT count(*) FROM pgtenancy.sessions WHERE admin_id = $2)
 FROM pgtenancy.tenants t JOIN pgtenancy.admins a ON a.tenant_id = t.id LEFT JOIN opened o ON true
 WHERE t.id = $1 AND a.id = $2`
+	id, adminID = tenancy.ID(strings.Clone(string(id))), strings.Clone(adminID) // the Session keeps them, and a StateError
 	s := Session{ID: strings.ToLower(rand.Text()), TenantID: id, AdminID: adminID}
 	secret := newSessionSecret()
 	sealed, err := r.keys.seal(ctx, secret, "sessions", s.ID, "secret")

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ const (
 	// making everybody look dead to whoever comes back first.
 	patience = 10
 
+	// turnBeats is for how many beats a process has a connection, or none, if there are fewer than processes. It takes a
+	// beat or two to hand one over.
+	turnBeats = 4
+
 	leaveTimeout = 5 * time.Second
 )
 
@@ -33,15 +38,24 @@ const (
 //
 // A process takes more only when the others have written down that they let go, so that the sum never exceeds the
 // budget, whoever joins, leaves or is killed. What a killed process had is divided again after 10 beats
-// (Config.Heartbeat). A process that is only cut off from the registry for so long, or stopped, is taken for dead as
-// well: until it hears of it, it keeps what it had.
+// (Config.Heartbeat); at once, if another one on its machine sees that it has ended and can count what it left
+// ([Counter]). A process that is only cut off from the registry for so long, or stopped, is taken for dead after 10 beats
+// as well: until it hears of it, it keeps what it had.
+//
+// With fewer connections than processes some have none. Then it goes round: every 4 beats others do.
 type Share struct {
-	r       *Registry
-	b       Budgeted
-	id      string
-	granted map[string]int      // by server, as the registry last said
-	seen    map[string]sighting // the other processes
-	outage  outage
+	r         *Registry
+	b         Budgeted
+	counter   Counter // nil: what a dead process left cannot be counted
+	id        string
+	process   process
+	granted   map[string]int      // by server, as the registry last said
+	seen      map[string]sighting // the other processes
+	remains   map[string]remains  // of those that have ended
+	turn      int                 // grows every turnBeats
+	outage    outage
+	uncounted outage
+	starved   starved
 }
 
 // sighting is the last beat of another process and for how many beats of ours it has been the last.
@@ -54,12 +68,20 @@ type sighting struct {
 // may be nothing until the others have made room, a beat or two later. Servers without MaxConns are left alone. ctx
 // governs the call. The caller must Run the Share. After an error there is none, and b may open nothing on the servers
 // that it was told of already.
+//
+// If b is a [Counter] too, the process that takes the place of one that was killed on its machine (on Linux, in its PID
+// namespace) gets at once what no session at the server has any more. A struct that embeds a *tenancy.Resolver and a
+// *provision.Provisioner is both. Only give one that counts the sessions of every tenant.
 func (r *Registry) JoinBudget(ctx context.Context, b Budgeted) (*Share, error) {
 	s := &Share{
 		r: r, b: b, id: strings.ToLower(rand.Text()),
-		granted: make(map[string]int), seen: make(map[string]sighting),
-		outage: outage{logger: r.logger, what: "budget share"},
+		granted: make(map[string]int), seen: make(map[string]sighting), remains: make(map[string]remains),
+		process:   ownProcess(),
+		starved:   starved{logger: r.logger, servers: make(map[string]*starving)},
+		outage:    outage{logger: r.logger, what: "budget share"},
+		uncounted: outage{logger: r.logger, what: "count of what a dead process left"},
 	}
+	s.counter, _ = b.(Counter)
 	if err := s.join(ctx); err != nil {
 		return nil, err
 	}
@@ -91,7 +113,9 @@ func (s *Share) Run(ctx context.Context) error {
 }
 
 func (s *Share) join(ctx context.Context) error {
-	_, err := s.r.exec(ctx, "join budget", `INSERT INTO pgtenancy.routers (id, beat) VALUES ($1, 1)`, s.id)
+	host, _ := os.Hostname() // for people
+	_, err := s.r.exec(ctx, "join budget", `INSERT INTO pgtenancy.routers (id, beat, host, process)
+		VALUES ($1, 1, $2, $3)`, s.id, text(host), s.process.String())
 	return err
 }
 
@@ -146,18 +170,19 @@ func (s *Share) rejoin(ctx context.Context) error {
 
 // census returns the ids of all processes that live, in order.
 func (s *Share) census(ctx context.Context) ([]string, error) {
-	beats := make(map[string]int64)
-	if err := s.r.forEach(ctx, "count routers", `SELECT id, beat FROM pgtenancy.routers`,
+	beats, ended := make(map[string]int64), make(map[string]bool)
+	if err := s.r.forEach(ctx, "count routers", `SELECT id, beat, process,
+			floor(extract(epoch FROM now()) / $1::float8)::bigint FROM pgtenancy.routers`,
 		func(row pgx.CollectableRow) error {
-			var id string
+			var id, process string
 			var beat int64
-			err := row.Scan(&id, &beat)
-			beats[id] = beat
+			err := row.Scan(&id, &beat, &process, &s.turn)
+			beats[id], ended[id] = beat, s.counter != nil && s.process.ended(parseProcess(process))
 			return err
-		}); err != nil {
+		}, (turnBeats * s.r.heartbeat).Seconds()); err != nil {
 		return nil, err
 	}
-	var living []string
+	var living, gone []string
 	seen := make(map[string]sighting, len(beats))
 	for id, beat := range beats {
 		now := sighting{beat: beat}
@@ -166,7 +191,11 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 		}
 		seen[id] = now
 		if now.still < patience {
-			living = append(living, id)
+			if ended[id] {
+				gone = append(gone, id)
+			} else {
+				living = append(living, id)
+			}
 			continue
 		}
 		if _, err := s.r.exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
@@ -174,6 +203,16 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 		}
 	}
 	s.seen = seen
+	for id := range s.remains {
+		if _, there := beats[id]; !there {
+			delete(s.remains, id)
+		}
+	}
+	for _, id := range gone {
+		if err := s.settle(ctx, id, len(living) == 1); err != nil {
+			return nil, err
+		}
+	}
 	slices.Sort(living)
 	return living, nil
 }
@@ -199,12 +238,19 @@ func (s *Share) budgets(ctx context.Context) (map[string]budget, error) {
 	return budgets, err
 }
 
-// part is this process's even part of total; what is left over goes to the first ones.
+// part is this process's even part of total; what is left over goes to the first ones. If there is not one for each, who
+// has none changes with the turn.
 func (s *Share) part(total int, living []string) int {
-	n := len(living)
-	part := total / max(n, 1)
-	if i := slices.Index(living, s.id); i >= 0 && i < total%n {
-		part++
+	n := max(len(living), 1)
+	i := slices.Index(living, s.id)
+	if i < 0 {
+		return total / n
 	}
-	return part
+	if total < n {
+		i = (i + s.turn%n*total) % n
+	}
+	if i < total%n {
+		return total/n + 1
+	}
+	return total / n
 }

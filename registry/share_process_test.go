@@ -29,6 +29,10 @@ type router struct {
 	Password  string
 	Registry  string   // database
 	Databases []string // one for each tenant
+
+	Heartbeat time.Duration
+	Count     bool    // what dead processes left
+	Sleep     float64 // seconds that a query takes
 }
 
 const (
@@ -53,23 +57,30 @@ func TestRouterProcess(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), catalog)
 	must(t, err)
 	defer pool.Close()
-	reg, err := registry.New(registry.Config{Pool: pool, Keyring: newKeyring(t, 1), Heartbeat: routerHeartbeat})
+	reg, err := registry.New(registry.Config{Pool: pool, Keyring: newKeyring(t, 1), Heartbeat: told.Heartbeat})
 	must(t, err)
 	resolver, err := tenancy.New(tenancy.Config{Directory: told.directory(), Base: base, BudgetWait: time.Minute})
 	must(t, err)
-	share, err := reg.JoinBudget(ctx, resolver)
+	var budgeted registry.Budgeted = resolver
+	if told.Count {
+		budgeted = counting{resolver, pgtestConfig(base), told.Databases}
+	}
+	share, err := reg.JoinBudget(ctx, budgeted)
 	must(t, err)
+	fmt.Println("router: ready")
 
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	var loop, workers sync.WaitGroup
 	loop.Go(func() { must(t, share.Run(running)) })
+	var said sync.Once
 	for range 8 {
-		workers.Go(func() { told.query(ctx, t, resolver) })
+		workers.Go(func() { told.query(ctx, t, resolver, &said) })
 	}
-	workers.Wait()
+	workers.Go(func() { told.busy(ctx, t, resolver) })
+	pgtest.Wait(t, "every worker ends", workers.Wait)
 	must(t, resolver.Close(context.WithoutCancel(ctx)))
 	end()
-	loop.Wait()
+	pgtest.Wait(t, "the loop ends", loop.Wait)
 }
 
 func (told router) directory() tenancy.DirectoryFunc {
@@ -80,13 +91,25 @@ func (told router) directory() tenancy.DirectoryFunc {
 	}
 }
 
-// query asks random tenants until ctx ends.
-func (told router) query(ctx context.Context, t *testing.T, r *tenancy.Resolver) {
+// busy says so when the process has used all that its workers can.
+func (told router) busy(ctx context.Context, t *testing.T, r *tenancy.Resolver) {
+	if !told.Count {
+		return
+	}
+	eventually(t, "busy", func() bool {
+		servers := r.Stat().Servers()
+		return ctx.Err() != nil || len(servers) > 0 && servers[0].OpenConns() >= min(8, servers[0].MaxConns())
+	})
+	fmt.Println("router: busy")
+}
+
+// query asks random tenants until ctx ends. said is done after the first answer.
+func (told router) query(ctx context.Context, t *testing.T, r *tenancy.Resolver, said *sync.Once) {
 	for ctx.Err() == nil {
 		id := tenancy.ID(told.Databases[rand.IntN(len(told.Databases))])
 		err := r.AcquireFunc(ctx, id, func(ctx context.Context, db *pgxpool.Pool) error {
 			var name string
-			err := db.QueryRow(ctx, "SELECT current_database()").Scan(&name)
+			err := db.QueryRow(ctx, "SELECT current_database() FROM pg_sleep($1::float8)", told.Sleep).Scan(&name)
 			if err == nil && name != string(id) {
 				err = fmt.Errorf("%s answers for %s", name, id)
 			}
@@ -95,7 +118,31 @@ func (told router) query(ctx context.Context, t *testing.T, r *tenancy.Resolver)
 		if err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
+		if err == nil {
+			said.Do(func() { fmt.Println("router: served") })
+		}
 	}
+}
+
+// pgtestConfig returns how the administrator connects.
+func pgtestConfig(base *pgxpool.Config) *pgx.ConnConfig {
+	cfg := base.ConnConfig.Copy()
+	cfg.Database = "postgres"
+	return cfg
+}
+
+// router returns one that shares the budget of f's server among eight tenants.
+func (f *fixture) router(t *testing.T) router {
+	t.Helper()
+	admin := pgtest.Admin(t)
+	told := router{
+		Host: admin.Host, Port: admin.Port, User: admin.User, Password: admin.Password,
+		Registry: f.pool.Config().ConnConfig.Database, Heartbeat: routerHeartbeat,
+	}
+	for range 8 {
+		told.Databases = append(told.Databases, pgtest.Database(t).ConnConfig.Database)
+	}
+	return told
 }
 
 // TestProcessesThatComeAndDieStayWithinTheBudget counts the server's connections while processes join, end and are
@@ -105,15 +152,8 @@ func TestProcessesThatComeAndDieStayWithinTheBudget(t *testing.T) {
 	const budget, most = 12, 4
 	f := newFixture(t)
 	f.budgetOf(t, budget)
-	admin := pgtest.Admin(t)
-	told := router{
-		Host: admin.Host, Port: admin.Port, User: admin.User, Password: admin.Password,
-		Registry: f.pool.Config().ConnConfig.Database,
-	}
-	for range 8 {
-		told.Databases = append(told.Databases, pgtest.Database(t).ConnConfig.Database)
-	}
-	conn, err := pgx.ConnectConfig(t.Context(), admin)
+	told := f.router(t)
+	conn, err := pgx.ConnectConfig(t.Context(), pgtest.Admin(t))
 	must(t, err)
 	defer func() { must(t, conn.Close(context.WithoutCancel(t.Context()))) }()
 
@@ -158,11 +198,18 @@ func TestProcessesThatComeAndDieStayWithinTheBudget(t *testing.T) {
 
 func (told router) start(t *testing.T) *exec.Cmd {
 	t.Helper()
+	cmd := told.command(t)
+	cmd.Stdout = t.Output()
+	must(t, cmd.Start())
+	return cmd
+}
+
+func (told router) command(t *testing.T) *exec.Cmd {
+	t.Helper()
 	text, err := json.Marshal(told)
 	must(t, err)
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRouterProcess$", "-test.v")
 	cmd.Env = append(os.Environ(), routerVar+"="+string(text))
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	must(t, cmd.Start())
+	cmd.Stderr = t.Output()
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -199,11 +200,12 @@ func TestRunBeatsUntilItsContextEndsAndThenLeaves(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- u.share.Run(ctx) }()
-	for beats := 0; beats < 5; {
-		must(t, f.pool.QueryRow(t.Context(), `SELECT beat FROM pgtenancy.routers`).Scan(&beats))
-	}
+	eventually(t, "five beats", func() (five bool) {
+		must(t, f.pool.QueryRow(t.Context(), `SELECT beat >= 5 FROM pgtenancy.routers`).Scan(&five))
+		return five
+	})
 	cancel()
-	must(t, <-done)
+	must(t, pgtest.Receive(t, "Run ends", done))
 	var routers int
 	must(t, f.pool.QueryRow(t.Context(), `SELECT count(*) FROM pgtenancy.routers`).Scan(&routers))
 	if routers != 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -113,7 +114,7 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 				return
 			}
 			var e interface{ HTTPStatus() int }
-			if err := <-ended; !errors.As(err, &e) || e.HTTPStatus() != 503 {
+			if err := pgtest.Receive(t, "the call ends", ended); !errors.As(err, &e) || e.HTTPStatus() != 503 {
 				t.Errorf("whoever was silent is told %v, want what one is told whose connection broke", err)
 			}
 		})

@@ -72,11 +72,16 @@ WITH changed AS (
 }
 
 // SetSchemaHash replaces the stamp from, which says what version of the schema the tenant's database has, by the stamp
-// to. Routers need not see it, so the epoch stays. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has
-// another stamp than from by now. ctx governs the statement.
+// to. The epoch stays; routers are told to renew the tenant's connections, in the same transaction, as by
+// [Registry.RenewConnections]. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has another stamp than from
+// by now. ctx governs the statement.
 func (r *Registry) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to string) error {
-	changed, err := r.exec(ctx, fmt.Sprintf("set schema hash of tenant %q", id),
-		`UPDATE pgtenancy.tenants SET schema_hash = $3, updated_at = now() WHERE id = $1 AND schema_hash = $2`, id, from, to)
+	const sql = `
+WITH changed AS (
+	UPDATE pgtenancy.tenants SET schema_hash = $3, updated_at = now() WHERE id = $1 AND schema_hash = $2
+	RETURNING id, 0::bigint AS epoch
+)` + announce
+	changed, err := r.exec(ctx, fmt.Sprintf("set schema hash of tenant %q", id), sql, id, from, to)
 	if err != nil || changed {
 		return err
 	}
@@ -84,6 +89,23 @@ func (r *Registry) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to st
 		return err
 	}
 	return fmt.Errorf("%w: tenant %q has another schema hash", ErrConflict, id)
+}
+
+// RenewConnections tells every process that follows that the schema of the tenant's database has changed: each renews its
+// connections to it and cuts nothing that is in use ([tenancy.Resolver.Renew]). Whoever changes a schema by other means than
+// package provision calls it, once the change is committed; called just before the commit too, with the changed tables
+// locked, it leaves fewer connections that could meet the change with a statement that is out of date. It returns
+// [tenancy.ErrNotFound]. ctx governs the statement.
+func (r *Registry) RenewConnections(ctx context.Context, id tenancy.ID) error {
+	const sql = `
+WITH changed AS (
+	SELECT id, 0::bigint AS epoch FROM pgtenancy.tenants WHERE id = $1
+)` + announce
+	told, err := r.exec(ctx, fmt.Sprintf("renew connections of tenant %q", id), sql, id)
+	if err == nil && !told {
+		err = notFound(id)
+	}
+	return err
 }
 
 // ClaimSchemaHash is SetSchemaHash for a database that is being made under c: it returns [ErrClaimLost] if that is over.

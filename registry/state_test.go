@@ -82,6 +82,9 @@ func TestAStateThatForbidsTheChangeIsAConflict(t *testing.T) {
 	if err := f.SetSchemaHash(t.Context(), "nobody", "", "h"); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Errorf("SetSchemaHash of nobody: %v", err)
 	}
+	if err := f.RenewConnections(t.Context(), "nobody"); !errors.Is(err, tenancy.ErrNotFound) {
+		t.Errorf("RenewConnections of nobody: %v", err)
+	}
 	if err := f.SetBillingCustomer(t.Context(), "nobody", "c"); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Errorf("SetBillingCustomer of nobody: %v", err)
 	}

@@ -32,9 +32,8 @@ type Tenant struct {
 }
 
 // routeColumns are what a router needs to know of a tenant t on a server s.
-const routeColumns = `t.id, t.state, t.epoch, t.schema_hash, t.server, t.database, t.role_name, t.password,
-	CASE WHEN s.pooled_host = '' THEN s.host ELSE s.pooled_host END,
-	CASE WHEN s.pooled_host = '' THEN s.port ELSE s.pooled_port END, s.pooled_host <> ''`
+const routeColumns = `t.id, t.state, t.epoch, t.schema_hash, t.database, t.role_name, t.password,
+	s.name, s.host, s.port, s.pooled_host, s.pooled_port, s.address_mac`
 
 const lookup = `SELECT ` + routeColumns + `
 	FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
@@ -42,25 +41,44 @@ const lookup = `SELECT ` + routeColumns + `
 // route is a row of routeColumns.
 type route struct {
 	tenancy.Tenant
+	server   Server // its name and addresses
+	mac      string // of these
 	password []byte
 }
 
 func (r *route) fields() []any {
-	e := &r.Endpoint
+	e, s := &r.Endpoint, &r.server
 	return []any{
-		&r.ID, &r.State, &r.Epoch, &r.SchemaHash, &e.Server, &e.Database, &e.User, &r.password,
-		&e.Host, &e.Port, &e.Pooled,
+		&r.ID, &r.State, &r.Epoch, &r.SchemaHash, &e.Database, &e.User, &r.password,
+		&s.Name, &s.Host, &s.Port, &s.PooledHost, &s.PooledPort, &r.mac,
 	}
 }
 
-// open returns the tenant; without its password if that does not open.
-func (r *route) open(ctx context.Context, reg *Registry) (_ tenancy.Tenant, err error) {
-	r.Endpoint.Password, err = reg.openPassword(ctx, r.password, r.ID)
-	return r.Tenant, err
+// shut returns the tenant without its password; without an address, too, if that is not signed.
+func (r *route) shut(reg *Registry) (tenancy.Tenant, error) {
+	t, at := r.Tenant, r.server.endpoint()
+	var err error
+	if !reg.keys.signed(r.server, r.mac) {
+		at, err = tenancy.Endpoint{Server: r.server.Name}, &UnsignedServerError{Server: r.server.Name}
+	}
+	at.Database, at.User = t.Endpoint.Database, t.Endpoint.User
+	t.Endpoint = at
+	return t, err
+}
+
+// open returns the tenant; without its password if that does not open, and without what must not go together with one.
+func (r *route) open(ctx context.Context, reg *Registry) (tenancy.Tenant, error) {
+	t, unsigned := r.shut(reg)
+	if unsigned != nil {
+		return t, unsigned
+	}
+	var err error
+	t.Endpoint.Password, err = reg.openPassword(ctx, r.password, r.ID)
+	return t, err
 }
 
 // Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in whatever state it is, or
-// [tenancy.ErrNotFound]. ctx governs the query.
+// [tenancy.ErrNotFound]; or an [*UnsignedServerError]. ctx governs the query.
 func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
 	if !id.Valid() {
 		return tenancy.Tenant{}, notFound(id)
@@ -105,7 +123,7 @@ func (r *record) fields() []any {
 
 // open returns the tenant; without those sealed values that do not open, of which the error tells.
 func (r *record) open(ctx context.Context, reg *Registry) (Tenant, error) {
-	t := r.shut()
+	t := r.shut(reg)
 	var errs [2]error
 	t.Tenant, errs[0] = r.route.open(ctx, reg)
 	if r.email != nil {
@@ -114,9 +132,11 @@ func (r *record) open(ctx context.Context, reg *Registry) (Tenant, error) {
 	return t, errors.Join(errs[:]...)
 }
 
-// shut returns the tenant without what is sealed.
-func (r *record) shut() Tenant {
-	r.Tenant.Tenant = r.route.Tenant
+// shut returns the tenant without what is sealed. Its Server says whether its address is signed.
+func (r *record) shut(reg *Registry) Tenant {
+	var unsigned error
+	r.Tenant.Tenant, unsigned = r.route.shut(reg)
+	r.Server.Unsigned = unsigned != nil
 	if r.trialEndsAt != nil {
 		r.Organization.TrialEndsAt = *r.trialEndsAt
 	}
@@ -139,14 +159,14 @@ func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	return &t, nil
 }
 
-// TenantWithoutSecrets returns what Tenant does, but no password and no e-mail. It needs no key and asks no Sealer and no
-// SecretSource, so that a tenant whose secrets are lost can still be worked on. ctx governs the query.
+// TenantWithoutSecrets returns what Tenant does, but no password and no e-mail. It needs no sealing key and asks no Sealer
+// and no SecretSource, so that a tenant whose secrets are lost can still be worked on. ctx governs the query.
 func (r *Registry) TenantWithoutSecrets(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	row, err := r.record(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	t := row.shut()
+	t := row.shut(r)
 	return &t, nil
 }
 

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,7 +76,9 @@ func (r *Registry) CountAttempt(ctx context.Context, a Attempt) (*Admission, err
 	if err != nil {
 		return nil, err
 	}
-	adm := &Admission{home: a.Home, keys: make(map[string]Count, len(counted))}
+	home := a.Home
+	home.Name = strings.Clone(home.Name) // kept until AttemptSucceeded; the caller may reuse its bytes
+	adm := &Admission{home: home, keys: make(map[string]Count, len(counted))}
 	for _, key := range counted {
 		adm.keys[string(key)] = known[string(key)]
 	}

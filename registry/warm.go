@@ -190,7 +190,9 @@ func (w *stocked) fields() []any {
 func (w *stocked) open(ctx context.Context, r *Registry) *Claim {
 	c := w.Claim
 	c.stock = true
-	c.Tenant.Tenant, c.Tenant.Attempt = w.route.Tenant, c.Attempt
+	t, unsigned := w.route.shut(r)
+	c.Tenant.Tenant, c.Tenant.Server.Unsigned = t, unsigned != nil
+	c.Tenant.Attempt = c.Attempt
 	switch {
 	case w.whole:
 		c.Tenant.State = tenancy.Deleting

@@ -27,12 +27,14 @@ const (
 // account is what one pool has of its server's budget.
 type account struct {
 	server *server
+	id     ID // the tenant's
 	weight int
 	pool   *pgxpool.Pool // set before the first dial
 
 	uses  atomic.Int32 // releases since the sieve's hand passed, up to two: one is the use that it was dialled for
 	used  atomic.Int64 // Unix time, in ns, of the last release
 	gated atomic.Int32 // length of gate's queue, for those who only need to know whether it is empty
+	asks  atomic.Int32 // those who are acquiring a connection
 	lent  atomic.Int32 // idle connections that longestIdle looks at and puts back, which is no use of them
 
 	// server.mu guards the rest.

@@ -40,7 +40,7 @@ func TestConnectionsStayWithinTheBudget(t *testing.T) {
 			}
 		})
 	}
-	users.Wait()
+	pgtest.Wait(t, "every user ends", users.Wait)
 	rate := float64(queries) / time.Since(start).Seconds()
 	seen := stop()
 	s := pgStat(t, r)
@@ -81,7 +81,7 @@ func TestGreedyTenantStarvesNobody(t *testing.T) {
 				}
 			})
 		}
-		users.Wait()
+		pgtest.Wait(t, "every user ends", users.Wait)
 		return &took
 	}
 	serve() // the first connections
@@ -139,7 +139,7 @@ func hog(t *testing.T, r *tenancy.Resolver) (end func() int64) {
 	eventually(t, "served", func() bool { return served.Load() > 100 })
 	return func() int64 {
 		close(done)
-		users.Wait()
+		pgtest.Wait(t, "every user ends", users.Wait)
 		return served.Load()
 	}
 }
@@ -189,7 +189,7 @@ func TestTenantBeyondItsShareYields(t *testing.T) {
 	}
 	close(served)
 	second.Release()
-	others.Wait()
+	pgtest.Wait(t, "the others end", others.Wait)
 	if s := pgStat(t, r); s.YieldCount() == 0 || s.OpenConns() > 2 {
 		t.Errorf("%+v", s)
 	}

@@ -49,7 +49,7 @@ func TestConnectionThatFailsGivesItsPermitBack(t *testing.T) {
 				}
 			})
 		}
-		users.Wait()
+		pgtest.Wait(t, "every user ends", users.Wait)
 		if n := pgStat(t, r).DialCount(); n != 20 {
 			t.Errorf("%s: %d dials", name, n)
 		}
@@ -130,7 +130,7 @@ func TestCancelledQueriesLoseNoPermit(t *testing.T) {
 			}
 		})
 	}
-	users.Wait()
+	pgtest.Wait(t, "every user ends", users.Wait)
 	seen := stop()
 	s := pgStat(t, r)
 	wantAllIdle(t, r, dir, names)
@@ -201,7 +201,7 @@ func TestBudgetCanBeChangedUnderLoad(t *testing.T) {
 		}
 	}
 	close(done)
-	users.Wait()
+	pgtest.Wait(t, "every user ends", users.Wait)
 	if open := r.SetMaxConns("pg", 0); open != 0 {
 		eventually(t, "empty", func() bool { return pgStat(t, r).OpenConns() == 0 })
 	}
@@ -234,7 +234,7 @@ func TestConnectsThatTryASecondAddressDoNotWaitForEachOther(t *testing.T) {
 			}
 		})
 	}
-	users.Wait()
+	pgtest.Wait(t, "every user ends", users.Wait)
 	if n := pgStat(t, r).DialCount(); n != tenants*rounds {
 		t.Errorf("%d permits for %d connects", n, tenants*rounds)
 	}

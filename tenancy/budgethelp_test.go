@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -60,7 +61,7 @@ func watch(t testing.TB, names []string, budget func() int) (stop func() sampled
 	})
 	return func() sampled {
 		close(done)
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		if s.over > 0 || s.samples == 0 {
 			t.Errorf("%d of %d samples over the budget, up to %d connections", s.over, s.samples, s.most)
 		}

@@ -54,7 +54,7 @@ func (r *Resolver) shut() bool {
 		r.finishLocked(o, nil, ErrClosed)
 	}
 	for _, e := range r.entries.Values() {
-		r.evictLocked(e, CauseClosed)
+		r.evictLocked(e, CauseClosed, ErrClosed)
 	}
 	return true
 }

@@ -3,84 +3,30 @@ package tenancy_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgtenancy/pgtenancy/internal/devpg"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // cluster is a PostgreSQL server of one test's own, for what would disturb the others: it is restarted, full, or read
 // only. It has the role "app", which all its tenants are.
-type cluster struct {
-	*devpg.Server
-	dir      string
-	settings map[string]string
-}
+type cluster struct{ *pgtest.Cluster }
 
-// newCluster starts one. It keeps its data in dir; if that is empty, it cannot be started again.
-func newCluster(t *testing.T, dir string, settings map[string]string) *cluster {
+func newCluster(t *testing.T, cfg pgtest.ClusterConfig) *cluster {
 	t.Helper()
-	t.Setenv("DATABASE_URL", "") // whose server is not to be touched
-	c := &cluster{dir: dir, settings: settings}
-	c.start(t, 0)
+	c := &cluster{pgtest.NewCluster(t, cfg)}
 	c.exec(t, "CREATE ROLE app LOGIN PASSWORD 'pw'")
 	return c
 }
 
-// keptDir returns a directory that the account of a server reaches even when the tests run as root.
-func keptDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "tenancy-cluster-") // the parent of t.TempDir is closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
-// start starts the server, again if it has ended. The superuser's password is a new one each time.
-func (c *cluster) start(t *testing.T, port int) {
-	t.Helper()
-	s, err := devpg.Start(context.WithoutCancel(t.Context()), devpg.Config{Dir: c.dir, Port: port, Settings: c.settings})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop() })
-	c.Server = s
-}
-
-// stop ends the server at once, as pg_ctl stop -m immediate does: the next start recovers.
-func (c *cluster) stop(t *testing.T) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.dir, "data", "postmaster.pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Stop(); err != nil { // waits for the end
-		t.Fatal(err)
-	}
-}
-
 func (c *cluster) connect(t testing.TB) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.ConnectConfig(t.Context(), c.Config())
+	conn, err := pgx.ConnectConfig(t.Context(), c.Admin())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +51,7 @@ func (c *cluster) tenants(t testing.TB, n int) (*tenants, *pgxpool.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base.ConnConfig = c.Config()
+	base.ConnConfig = c.Admin()
 	base.ConnConfig.User, base.ConnConfig.Password = "app", "pw"
 	dir := newTenants()
 	for i := range n {

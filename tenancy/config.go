@@ -36,9 +36,10 @@ type Config struct {
 	// PostgreSQL's 100 to administrators, provisioning and listeners. Negative: no limit.
 	MaxConns int
 
-	// BudgetWait bounds how long a connection waits for its place among MaxConns. Then the query that needs it fails
-	// with an error that matches ErrAtCapacity. The connect time-out of Base begins when the wait is over. Default: 5 s.
-	// Negative: it does not wait for a connection in use, only for an idle one to be closed.
+	// BudgetWait bounds how long a connection waits for its place among MaxConns, and a query for a connection if all
+	// MaxConnsPerTenant are in use. Then the query fails with an error that matches ErrAtCapacity. The connect time-out of
+	// Base begins when the wait is over. Default: 5 s. Negative: a connection waits only for an idle one to be
+	// closed, and 25 ms at most for one that its tenant uses; a query waits for one of its tenant's for 5 s.
 	BudgetWait time.Duration
 
 	// Weight says how much of its server's MaxConns a tenant may have, next to others, when there is not enough for

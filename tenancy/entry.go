@@ -15,13 +15,15 @@ const (
 )
 
 // entry is one tenant's pool and what is known of the tenant. The resolver's mutex guards the second group of fields; the
-// first is set once. The goroutine that newly evicted entries get (retire) is the only one that closes a pool that was
-// leased since it had its last connection.
+// first is set once. Two close a pool: retire, in the goroutine that an evicted entry gets, and rest, where the pool has
+// had no lease for a tick and has no connection.
 type entry struct {
 	r      *Resolver
 	id     ID
 	weight int
 	tenant atomic.Pointer[Tenant] // written under the mutex, read without
+	over   chan struct{}          // closed when it is evicted
+	why    error                  // set before over is closed: what its leases say then
 
 	opened     *opened       // nil: the entry sleeps. Who has a lease, and has seen one, may read it without the mutex
 	waking     chan struct{} // not nil: somebody makes a pool; closed then
@@ -35,19 +37,45 @@ type entry struct {
 	confirmed  time.Duration // start of the last look-up that confirmed the record
 	freshUntil time.Duration // until then it is leased without asking anybody
 	doubted    time.Duration // when the server last refused what is known
+
+	// announced says that the tenant changed since the last look-up began: it is not leased before another has said that
+	// its target is the same. anew says that the change need not show in the record.
+	announced, anew bool
 }
 
 const forever = time.Duration(math.MaxInt64)
 
-// confirmLocked trusts t, which was looked up at the given time, for TTL. The coarse clock may be one tick behind, so
-// that tick is taken off. Caller holds r.mu.
-func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) {
+// newEntry returns the entry of t, which was looked up at the given time.
+func (r *Resolver) newEntry(o *opened, t Tenant, weight int) *entry {
+	e := &entry{r: r, id: t.ID, weight: weight, opened: o, over: make(chan struct{})}
 	e.tenant.Store(&t)
+	return e
+}
+
+// confirmLocked trusts t, which was looked up at the given time and has e's target, for TTL. The coarse clock may be one
+// tick behind, so that tick is taken off. It returns the pool whose connections are to be made anew, or nil: there was a
+// change that the record does not show, so that they may remember what is no longer so. A new password is none: the
+// connections that were made with the old one stay good. Caller holds r.mu.
+func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) (stale *opened) {
+	was := e.tenant.Swap(&t)
+	if e.opened != nil {
+		e.opened.guard.adopt(&t)
+		if e.anew || t.Epoch != was.Epoch && t.Endpoint == was.Endpoint {
+			stale = e.opened
+		}
+	}
+	e.announced, e.anew = false, false
 	e.confirmed = at
 	e.freshUntil = forever
 	if r.cfg.TTL >= 0 {
 		e.freshUntil = at + r.cfg.TTL - r.tick
 	}
+	return stale
+}
+
+// announceLocked notes that e's tenant has the given epoch now. Caller holds r.mu.
+func (e *entry) announceLocked(epoch int64) {
+	e.announced, e.anew, e.freshUntil = true, e.anew || epoch == 0, 0
 }
 
 // bridgeLocked trusts e's record a little longer because the directory does not answer, and reports whether StaleGrace
@@ -55,7 +83,7 @@ func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) {
 func (r *Resolver) bridgeLocked(e *entry) bool {
 	now := r.now()
 	end := e.confirmed + r.cfg.TTL + max(r.cfg.StaleGrace, 0)
-	if r.cfg.TTL < 0 || now >= end {
+	if r.cfg.TTL < 0 || now >= end || e.announced {
 		return false
 	}
 	e.freshUntil = min(now+staleRetry, end-r.tick) // the tick as above
@@ -102,9 +130,12 @@ func (r *Resolver) releaseLocked(e *entry) {
 	}
 }
 
-// evictLocked takes e, which is active, out of service and gives it to a goroutine that closes it. Caller holds r.mu.
-func (r *Resolver) evictLocked(e *entry, cause Cause) {
+// evictLocked takes e, which is active, out of service and gives it to a goroutine that closes it. Its leases say why.
+// Caller holds r.mu.
+func (r *Resolver) evictLocked(e *entry, cause Cause, why error) {
 	r.entries.Remove(e.id)
+	e.why = why
+	close(e.over)
 	e.state, e.cause, e.evicted, e.drained = draining, cause, r.now(), make(chan struct{})
 	if e.opened == nil {
 		r.asleep--

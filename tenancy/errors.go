@@ -15,7 +15,8 @@ var (
 	ErrNotFound = errors.New("tenancy: tenant not found")
 
 	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait. A query matches it
-	// when it needs a connection, its server has MaxConns and none came free within BudgetWait.
+	// when it needs a connection, its server has MaxConns or its tenant MaxConnsPerTenant, and none came free within
+	// BudgetWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
 	// ErrServerDown is returned by a query that needs a new connection to a server that the last attempts did not reach.
@@ -29,6 +30,10 @@ var (
 
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
+
+	// ErrEvicted is what [Lease.Err] says of a lease whose pool was evicted, because the tenant's database is elsewhere by
+	// now, because the directory did not answer after a change, or by Evict. The holder may acquire another lease.
+	ErrEvicted = errors.New("tenancy: pool evicted")
 
 	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the
 	// five below.
@@ -103,6 +108,10 @@ func (e PanicError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 func invalidIDError(s string) error {
 	return fmt.Errorf("%w: %q", ErrInvalidID, truncate(s, MaxIDLength))
+}
+
+func evictedError(id ID) error {
+	return fmt.Errorf("%w: tenant %q", ErrEvicted, string(id))
 }
 
 func notFoundError(id ID) error {

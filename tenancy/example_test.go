@@ -112,11 +112,40 @@ func ExampleResolver_Invalidate() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r.Invalidate("acme", 0)
-	fmt.Println(r.Stat().OpenPools(), r.Stat().DrainingPools()) // drains until the lease is released
+	r.Invalidate("acme", 0) // the directory is asked: it is where it was, so that the lease goes on
+	fmt.Println(r.Stat().OpenPools(), r.Stat().DrainingPools(), lease.Err())
 	lease.Release()
 	// Output:
-	// 0 1
+	// 1 0 <nil>
+}
+
+func ExampleLease_Done() {
+	r := exampleResolver()
+	defer r.Close(context.Background())
+	lease, err := r.Acquire(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	events := make(chan string, 1)
+	stream := func(ctx context.Context) error {
+		defer lease.Release()
+		for {
+			select {
+			case event := <-events:
+				fmt.Println(event)
+				r.Evict("acme") // or a suspension, a deletion, a move
+			case <-lease.Done():
+				return lease.Err()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	events <- "a member was added"
+	fmt.Println(stream(context.Background()))
+	// Output:
+	// a member was added
+	// tenancy: pool evicted: tenant "acme"
 }
 
 func ExampleParseID() {

@@ -25,17 +25,17 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`,
 		pgx.QueryExecModeExec).Scan(&comment)
 	if err != nil {
-		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.tenant.ID, pgerr.Redact(err))
+		return fmt.Errorf("tenancy: read the mark of tenant %q: %w", g.id, pgerr.Redact(err))
 	}
 	mark, ok := ParseMark(comment)
 	if !ok {
-		err = fmt.Errorf("%w: tenant %q: the database has no mark", ErrFenced, g.tenant.ID)
+		err = fmt.Errorf("%w: tenant %q: the database has no mark", ErrFenced, g.id)
 	} else {
-		err = mark.admits(&g.tenant)
+		err = mark.admits(g.tenant.Load())
 	}
 	if err != nil {
 		g.r.doubt(g)
-		g.r.cfg.Observer.fenced(g.tenant.ID, err)
+		g.r.cfg.Observer.fenced(g.id, err)
 	}
 	return err
 }
@@ -45,7 +45,7 @@ func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
 func (r *Resolver) doubt(g *guard) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := r.entries.Peek(g.tenant.ID)
+	e, ok := r.entries.Peek(g.id)
 	if !ok || e.opened == nil || e.opened.guard != g {
 		return // it was replaced already
 	}

@@ -67,7 +67,7 @@ func TestFloodOfUnknownTenantsIsBounded(t *testing.T) { //nolint:paralleltest //
 			})
 		}
 		hits(t, r, ids, beside)
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		if first/burst%10 == 9 {
 			most = max(most, heap()-before)
 		}

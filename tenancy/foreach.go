@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -71,6 +72,7 @@ func (r *Resolver) ForEach(
 		out.Failed[id] = err
 	}
 	for id := range ids {
+		id = ID(strings.Clone(string(id))) // kept in Failed, and ids may reuse its bytes for the next
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():

@@ -17,7 +17,9 @@ import (
 // provisioning and listeners is there whenever they ask.
 func TestServerFullOfOutsidersRecovers(t *testing.T) {
 	const most, superusers, budget, reserve, tenantCount = 20, 3, 10, 7, 24
-	c := newCluster(t, "", map[string]string{"max_connections": "20", "superuser_reserved_connections": "3"})
+	c := newCluster(t, pgtest.ClusterConfig{Settings: map[string]string{
+		"max_connections": "20", "superuser_reserved_connections": "3",
+	}})
 	dir, base := c.tenants(t, tenantCount)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: budget})
 	defer closeNow(t, r)

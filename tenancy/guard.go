@@ -17,10 +17,11 @@ import (
 // guard decides which connections of one pool come about, and when they must all go. pgx's hooks tell it of each.
 type guard struct {
 	r        *Resolver
-	tenant   Tenant        // as it was looked up when the pool was opened
-	bulkhead *bulkhead     // of the server that the pool connects to
-	timeout  time.Duration // bounds each thing that a new connection waits for
-	pool     *pgxpool.Pool // set before the pool is leased, and so before its first connection
+	id       ID
+	tenant   atomic.Pointer[Tenant] // what is known of it; replaced while the pool is in use
+	bulkhead *bulkhead              // of the server that the pool connects to
+	timeout  time.Duration          // bounds each thing that a new connection waits for
+	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
 
 	generation atomic.Int64 // of connections: those of an older one are dropped
 	lockedOut  atomic.Bool  // its password was refused however often it was tried
@@ -35,6 +36,10 @@ func (g *guard) install(pc *pgxpool.Config) {
 	}
 	before, after := pc.BeforeConnect, pc.AfterConnect
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		known := g.tenant.Load()
+		if password := known.Endpoint.Password; !password.IsZero() {
+			cc.Password = password.Reveal()
+		}
 		if before != nil {
 			if err := before(ctx, cc); err != nil {
 				return err
@@ -43,7 +48,7 @@ func (g *guard) install(pc *pgxpool.Config) {
 		if err := g.bulkhead.admit(); err != nil {
 			return err
 		}
-		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g}}
+		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g, known: known}}
 		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
 	}
@@ -57,6 +62,13 @@ func (g *guard) install(pc *pgxpool.Config) {
 			return after(ctx, conn)
 		}
 		return nil
+	}
+}
+
+// adopt takes t as what is known of the tenant; it has the target of the pool.
+func (g *guard) adopt(t *Tenant) {
+	if g.tenant.Swap(t).Endpoint.Password != t.Endpoint.Password {
+		g.lockedOut.Store(false)
 	}
 }
 

@@ -1,7 +1,9 @@
 package tenancy
 
-// MaxIDLength is the longest tenant ID in bytes. With the default database prefix "tenant_" it fills the 63 bytes
-// that PostgreSQL allows a name (NAMEDATALEN - 1); a longer name would be cut off silently.
+import "strings"
+
+// MaxIDLength is the longest tenant ID in bytes. With the default database prefix "tenant_" a name has 62 bytes at most.
+// PostgreSQL allows 63 (NAMEDATALEN - 1) and cuts a longer name off silently.
 const MaxIDLength = 55
 
 // ID identifies one tenant. An ID has one canonical spelling, ^[a-z0-9][a-z0-9_-]{0,54}$, and is never used again for
@@ -10,12 +12,15 @@ type ID string
 
 // ParseID returns s as an ID. It maps nothing: upper case, spaces or any other spelling that is not canonical is
 // refused with [ErrInvalidID], so that two spellings can never name one tenant.
+//
+// The ID is a copy of s. It stays as it is where a server reuses the memory of a request's strings, as fasthttp does,
+// and so does fiber: c.Params, c.Hostname and, behind their net/http adaptors, r.URL.Path, r.Host and r.Header.
 func ParseID(s string) (ID, error) {
 	id := ID(s)
 	if !id.Valid() {
 		return "", invalidIDError(s)
 	}
-	return id, nil
+	return ID(strings.Clone(s)), nil
 }
 
 // Valid reports whether id has the canonical spelling.

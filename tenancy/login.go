@@ -32,6 +32,7 @@ var errTried = errors.New("tenancy: this address was tried already")
 // up, so it is shown 28000 instead, at which it goes on; and it reads the password when the server asks for it.
 type login struct {
 	guard     *guard
+	known     *Tenant         // whose password it begins with
 	config    *pgx.ConnConfig // of this connection alone; nil: one try is all there is
 	fallbacks []*pgconn.FallbackConfig
 	lookup    pgconn.LookupFunc
@@ -44,7 +45,7 @@ type login struct {
 // begin prepares cc for more than one try, unless the password is not the record's, or was refused every time by the
 // last connect that was.
 func (l *login) begin(cc *pgx.ConnConfig) {
-	own, g := l.guard.tenant.Endpoint.Password, l.guard
+	own, g := l.known.Endpoint.Password, l.guard
 	if own.IsZero() || cc.Password != own.Reveal() || g.lockedOut.Load() {
 		return
 	}
@@ -118,25 +119,20 @@ func (l *login) renew(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	known := l.guard.tenant
 	asked := time.Now()
-	rec := l.guard.r.load(ctx, &opening{id: known.ID}, l.patience)
+	rec := l.guard.r.load(ctx, &opening{id: l.guard.id}, l.patience)
 	l.patience -= time.Since(asked)
 	if rec.err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	now := rec.tenant
-	password := now.Endpoint.Password
-	now.Endpoint.Password = known.Endpoint.Password
-	if now.State != Active || now.Endpoint != known.Endpoint {
+	if rec.tenant.State != Active || !rec.tenant.sameTarget(l.known) {
 		return errTried // what it was refused for is not the password
 	}
-	l.config.Password = password.Reveal()
+	l.config.Password = rec.tenant.Endpoint.Password.Reveal()
 	return nil
 }
 
-// end puts back what pgx was shown. The next Acquire asks the directory too, so that the pool is replaced if its password
-// was.
+// end puts back what pgx was shown. The next Acquire asks the directory too, so that the pool learns of a new password.
 func (l *login) end(err error) {
 	l.ended = true
 	if err == nil {

@@ -36,8 +36,8 @@ func ParseMark(comment string) (Mark, bool) {
 	return Mark{Tenant: m.Tenant, Epoch: m.Epoch, Fenced: m.Fenced}, true
 }
 
-// String returns the comment. If the Tenant is valid, it has no quote and no backslash, and can stand in an SQL literal
-// as it is.
+// String returns the comment. If the Tenant is valid, it has no single quote and no backslash, and can stand in an SQL
+// literal as it is.
 func (m Mark) String() string {
 	text, err := json.Marshal(markJSON{Version: markVersion, Tenant: m.Tenant, Epoch: m.Epoch, Fenced: m.Fenced})
 	if err != nil { // numbers, a string and a bool always marshal

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
@@ -37,6 +38,7 @@ type opening struct {
 	id      ID
 	waiters int  // Acquires that wait for done
 	queued  bool // it waits for a slot
+	unasked bool // no Acquire began it or has joined it: it only finds out what an announced change means for the pool
 
 	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
 	minEpoch int64
@@ -74,12 +76,20 @@ func (o *opening) outdated(rec record) bool {
 func (r *Resolver) joinLocked(id ID) *opening {
 	o, ok := r.openings[id]
 	if !ok {
-		o = &opening{id: id, done: make(chan struct{})}
-		r.openings[id] = o
-		r.wg.Add(1)
-		go r.run(o)
+		o = r.beginLocked(id)
 	}
+	o.unasked = false
 	o.waiters++
+	return o
+}
+
+// beginLocked starts id's opening. Caller holds r.mu; r is not closed, and there is no opening of id.
+func (r *Resolver) beginLocked(id ID) *opening {
+	id = ID(strings.Clone(string(id))) // kept as a key, by entries and notFound too; the caller may reuse its bytes
+	o := &opening{id: id, unasked: true, done: make(chan struct{})}
+	r.openings[id] = o
+	r.wg.Add(1)
+	go r.run(o)
 	return o
 }
 
@@ -141,6 +151,7 @@ func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration)
 		}
 	}()
 	rec.tenant, rec.err = r.cfg.Directory.Lookup(ctx, o.id)
+	rec.tenant = rec.tenant.clone()
 	if rec.err == nil && cmp.Or(rec.tenant.ID, o.id) != o.id {
 		rec.err = errOtherTenant
 	}
@@ -159,6 +170,8 @@ const (
 
 // judge decides what a look-up means for o and for the entry that is there, if one is.
 func (r *Resolver) judge(o *opening, rec record) verdict {
+	var stale *opened
+	defer func() { stale.renew() }() // without the lock
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.finished {
@@ -174,18 +187,21 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 		r.refuseLocked(o, e, notFoundError(o.id))
 	case rec.err != nil:
 		return unknown
-	case known && rec.tenant.Epoch < e.tenant.Load().Epoch:
+	case known && rec.tenant.Epoch < e.tenant.Load().Epoch && !e.anew:
 		return again // the directory is behind what it said itself
 	case rec.tenant.State != Active:
 		r.refuseLocked(o, e, &StateError{ID: o.id, State: rec.tenant.State})
 	case known && rec.tenant.sameTarget(e.tenant.Load()):
-		r.confirmLocked(e, rec.tenant, rec.at)
+		stale = r.confirmLocked(e, rec.tenant, rec.at)
 		r.finishLocked(o, e, nil)
 	default:
 		if known {
-			r.evictLocked(e, CauseChanged)
+			r.evictLocked(e, CauseChanged, evictedError(o.id))
 		}
-		return wanted
+		if !o.unasked {
+			return wanted
+		}
+		r.finishLocked(o, nil, nil)
 	}
 	return settled
 }
@@ -193,7 +209,7 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 // refuseLocked finishes o for a tenant that must not be leased. Caller holds r.mu.
 func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
 	if e != nil {
-		r.evictLocked(e, CauseChanged)
+		r.evictLocked(e, CauseChanged, err)
 	}
 	r.finishLocked(o, nil, err)
 }
@@ -210,7 +226,7 @@ func (r *Resolver) open(o *opening, rec record) bool {
 		r.fail(o, fmt.Errorf("tenancy: open pool for tenant %q: %w", o.id, err))
 		return true
 	}
-	e := &entry{r: r, id: o.id, weight: weight, opened: opened}
+	e := r.newEntry(opened, rec.tenant, weight)
 	r.cfg.Observer.opened(o.id)
 
 	r.mu.Lock()
@@ -222,9 +238,9 @@ func (r *Resolver) open(o *opening, rec record) bool {
 	r.count.opened++
 	switch {
 	case o.finished:
-		r.evictLocked(e, CauseClosed)
+		r.evictLocked(e, CauseClosed, ErrClosed)
 	case o.outdated(rec):
-		r.evictLocked(e, CauseChanged)
+		r.evictLocked(e, CauseChanged, evictedError(o.id))
 		return false
 	default:
 		r.finishLocked(o, e, nil)
@@ -233,12 +249,16 @@ func (r *Resolver) open(o *opening, rec record) bool {
 	return true
 }
 
-// bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err.
+// bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err. An
+// entry whose tenant is known to have changed goes.
 func (r *Resolver) bridge(o *opening, err error) {
 	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
 	if o.finished || !known || !r.bridgeLocked(e) {
+		if known && !o.finished && e.announced {
+			r.evictLocked(e, CauseChanged, evictedError(o.id))
+		}
 		r.mu.Unlock()
 		r.fail(o, err)
 		return

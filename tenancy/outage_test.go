@@ -117,7 +117,7 @@ func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 				}
 			})
 		}
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		slices.Sort(took)
 		return took[queries*99/100]
 	}
@@ -160,7 +160,7 @@ func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 	eventually(t, "the breaker open", func() bool { return opened.Load() != 0 })
 	during := healthy()
 	close(stop)
-	sick.Wait()
+	pgtest.Wait(t, "every query at the sick server ends", sick.Wait)
 
 	f.hole.Store(false)
 	back := time.Now()

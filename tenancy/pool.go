@@ -2,20 +2,18 @@ package tenancy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
 
 const (
@@ -38,8 +36,8 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	pc := cfg.Base.Copy()
 	pc.MaxConns, pc.MinConns, pc.MinIdleConns = cfg.MaxConnsPerTenant, 0, 0
 	cc := pc.ConnConfig
-	if err := route(&cc.Config, ep); err != nil {
-		return nil, err
+	if err := pgtarget.Point(&cc.Config, ep.Host, ep.Port); err != nil {
+		return nil, fmt.Errorf("endpoint: Host: %w", err)
 	}
 	cc.Database = ep.Database
 	if ep.User != "" {
@@ -51,7 +49,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	account := &account{server: r.server(serverName(ep, cc)), weight: weight}
+	account := &account{server: r.server(serverName(ep, cc)), id: t.ID, weight: weight}
 	socks := &sockets{
 		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
@@ -63,7 +61,8 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, tenant: t, bulkhead: &account.server.bulkhead}
+	g := &guard{r: r, id: t.ID, bulkhead: &account.server.bulkhead}
+	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
 	pool, err := pgxpool.NewWithConfig(r.ctx, pc)
@@ -149,65 +148,6 @@ func (ep Endpoint) validate() error {
 		return fmt.Errorf("endpoint: Database: longer than %d bytes", maxNameLength)
 	case len(ep.User) > maxNameLength:
 		return fmt.Errorf("endpoint: User: longer than %d bytes", maxNameLength)
-	case strings.Contains(ep.Host, ","):
-		return errors.New("endpoint: Host: must be one host")
 	}
 	return nil
-}
-
-// route points c at ep's host and port and, if ep names a host, at no other. Base may list several hosts, each with the
-// TLS alternatives of its sslmode ("prefer" is two: with and without); the first host's are used for the new one.
-func route(c *pgconn.Config, ep Endpoint) error {
-	targets := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
-	targets = append(targets, c.Fallbacks...)
-	if ep.Host != "" {
-		var err error
-		if targets, err = retarget(targets, ep.Host); err != nil {
-			return err
-		}
-	}
-	for _, t := range targets {
-		if ep.Port != 0 {
-			t.Port = ep.Port
-		}
-	}
-	c.Host, c.Port, c.TLSConfig = targets[0].Host, targets[0].Port, targets[0].TLSConfig
-	c.Fallbacks = targets[1:]
-	return nil
-}
-
-func retarget(targets []*pgconn.FallbackConfig, host string) ([]*pgconn.FallbackConfig, error) {
-	if isUnix(host) {
-		return []*pgconn.FallbackConfig{{Host: host, Port: targets[0].Port}}, nil // as in libpq: no TLS
-	}
-	first := slices.IndexFunc(targets, func(t *pgconn.FallbackConfig) bool { return !isUnix(t.Host) })
-	if first < 0 {
-		// pgx drops sslmode for a Unix socket. Going on would send a password in the clear that Base may have
-		// wanted encrypted.
-		return nil, errors.New("endpoint: Host: is not a Unix socket but Config.Base has only sockets, so that TLS is undecided")
-	}
-	var routed []*pgconn.FallbackConfig
-	for _, t := range targets[first:] {
-		same := func(r *pgconn.FallbackConfig) bool { return (r.TLSConfig == nil) == (t.TLSConfig == nil) }
-		if t.Host != targets[first].Host || slices.ContainsFunc(routed, same) {
-			continue
-		}
-		routed = append(routed, &pgconn.FallbackConfig{Host: host, Port: t.Port, TLSConfig: rename(t.TLSConfig, t.Host, host)})
-	}
-	return routed, nil
-}
-
-// rename makes c verify and ask for the new host where it named the old one. A server name that was set by hand stays.
-func rename(c *tls.Config, from, to string) *tls.Config {
-	if c == nil || c.ServerName != from {
-		return c
-	}
-	c = c.Clone()
-	c.ServerName = to
-	return c
-}
-
-func isUnix(host string) bool {
-	network, _ := pgconn.NetworkAddress(host, 0)
-	return network == "unix"
 }

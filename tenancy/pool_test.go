@@ -2,6 +2,7 @@ package tenancy_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -195,6 +197,43 @@ tenancy: Config.MaxNotFound: must not be negative`
 		_, err := tenancy.New(tenancy.Config{Directory: newTenants(), Base: base})
 		if err == nil || err.Error() != "tenancy: Config.Base: must be made by pgxpool.ParseConfig" {
 			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// A pool's ConnString would be Base's, and lead to Base's database with Base's role.
+func TestConnStringOfAPoolLeadsNowhere(t *testing.T) {
+	t.Parallel()
+	dir, base := databases(t, 1)
+	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
+	defer closeNow(t, r)
+	l := acquire(t, r, "t0")
+	defer l.Release()
+	cfg := l.Pool().Config()
+	for what, s := range map[string]string{"pool": cfg.ConnString(), "connection": cfg.ConnConfig.ConnString()} {
+		conn, err := pgx.Connect(t.Context(), s)
+		if err == nil {
+			t.Errorf("the ConnString of a %s leads to %q", what, conn.Config().Database)
+			_ = conn.Close(t.Context())
+		}
+	}
+	name := stdlib.RegisterConnConfig(cfg.ConnConfig)
+	defer stdlib.UnregisterConnConfig(name)
+	registered, err := sql.Open("pgx", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, db := range map[string]*sql.DB{
+		"RegisterConnConfig": registered, "OpenDB": stdlib.OpenDB(*cfg.ConnConfig), "OpenDBFromPool": stdlib.OpenDBFromPool(l.Pool()),
+	} {
+		var database string
+		if err := db.QueryRowContext(t.Context(), "SELECT current_database()").Scan(&database); err != nil {
+			t.Errorf("%s: %v", what, err)
+		} else if database != l.Tenant().Endpoint.Database {
+			t.Errorf("%s leads to %q", what, database)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

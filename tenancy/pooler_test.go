@@ -42,7 +42,7 @@ func throughPooler(t *testing.T, pooler *pgx.ConnConfig, pooled bool) int64 {
 				}
 			})
 		}
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		return nil
 	})
 	if err != nil {

@@ -78,14 +78,14 @@ func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 			}
 		})
 	}
-	users.Wait()
+	pgtest.Wait(t, "every user ends", users.Wait)
 	close(stop)
-	meddler.Wait()
+	pgtest.Wait(t, "the meddler ends", meddler.Wait)
 	released := time.Now()
 	eventually(t, "drained", func() bool { return r.Stat().DrainingPools() == 0 })
 	drained, seen, s := time.Since(released), sampled(), r.Stat()
 	if asked.Load() < queries || wrong.Load() != 0 || failed.Load() != 0 {
-		t.Fail()
+		t.Errorf("%d of %d queries in the wrong database, %d failed", wrong.Load(), asked.Load(), failed.Load())
 	}
 	pgtest.Figure(t, "R1", "%d queries, %d tenants, %d pools: %d wrong, %d failed; %d opened, evicted: idle %d, capacity %d, explicit %d, changed %d",
 		asked.Load(), tenantCount, maxPools, wrong.Load(), failed.Load(), s.OpenCount(), s.EvictCount(tenancy.CauseIdle),
@@ -185,18 +185,9 @@ func connect(t testing.TB) *pgx.Conn {
 	return conn
 }
 
-// eventually polls the server, whose backends end on a time of their own.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for range 2000 {
-		if ok() {
-			return
-		}
-		<-ticker.C
-	}
-	t.Fatalf("after 10 s: not %s", what)
+	pgtest.Eventually(t, what, ok)
 }
 
 func TestDrainTimeoutCutsAQueryAndCancelsItOnTheServer(t *testing.T) {
@@ -376,7 +367,7 @@ func stampede(t *testing.T, dir *tenants, base *pgxpool.Config) rush {
 	}
 	eventually(t, "all waiting", func() bool { return r.Stat().MissCount() == 1000 })
 	close(arrived)
-	followers.Wait()
+	pgtest.Wait(t, "every follower ends", followers.Wait)
 	if err := <-leader; !errors.Is(err, context.Canceled) {
 		t.Errorf("leader: %v", err)
 	}

@@ -18,7 +18,7 @@ import (
 // after it takes them.
 func TestPrimaryThatTurnsReadOnlyFailsEachConnectionOnce(t *testing.T) {
 	const tenantCount = 4
-	c := newCluster(t, "", nil)
+	c := newCluster(t, pgtest.ClusterConfig{})
 	c.exec(t, "CREATE TABLE kept (n int)", "GRANT INSERT ON kept TO app")
 	dir, base := c.tenants(t, tenantCount)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base})

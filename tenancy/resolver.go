@@ -9,6 +9,9 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/connstring"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
 // Resolver maps a tenant's ID to the pool of the tenant's database. It opens pools on demand, shares one pool for each
@@ -48,6 +51,10 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, err
 	}
 	cfg.Base = cfg.Base.Copy()
+	var err error
+	if cfg.Base.ConnConfig, err = connstring.Remove(cfg.Base.ConnConfig); err != nil {
+		return nil, fmt.Errorf("tenancy: Config.Base: %w", pgerr.Redact(err))
+	}
 	entries, err := simplelru.NewLRU[ID, *entry](cfg.MaxPools, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
@@ -73,8 +80,12 @@ func New(cfg Config) (*Resolver, error) {
 // Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
 // for other callers when ctx ends.
 //
-// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, or the
-// error of the directory. The caller must Release the lease.
+// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
+// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
+// Endpoint. The caller must Release the lease.
+//
+// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has returned.
+// So it is with every argument of a Resolver's methods, and with what the directory returns.
 func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
 	e, err := r.acquire(ctx, id)
 	if err != nil {
@@ -100,24 +111,67 @@ func (r *Resolver) Evict(id ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e, ok := r.entries.Peek(id); ok {
-		r.evictLocked(e, CauseExplicit)
+		r.evictLocked(e, CauseExplicit, evictedError(id))
 	}
 }
 
 // Invalidate announces that tenant id changed and that its record now has the given epoch. What was looked up before
-// and is older is not leased again: the pool drains, a look-up in flight is repeated, and a remembered "no such tenant"
-// is forgotten. Epoch 0 says only that there was a change; then everything looked up before counts as older. It does
-// not wait.
+// and is older is not leased again: a look-up in flight is repeated, and a remembered "no such tenant" is forgotten.
+// Epoch 0 says only that there was a change; then everything looked up before counts as older. It does not wait.
+//
+// The directory is asked what the change is, at once. If the tenant is no longer active, or its Endpoint leads elsewhere,
+// or the directory does not answer, the pool drains, and the leases that are held are over: see [Lease.Done]. Otherwise the
+// pool stays. If its tenant has a new password and nothing else, so do its connections; and if the record shows no change
+// but that of its epoch, they are renewed, as by [Resolver.Renew].
 func (r *Resolver) Invalidate(id ID, epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notFound.forget(id)
-	if o, ok := r.openings[id]; ok {
+	o, looking := r.openings[id]
+	if looking {
 		o.invalidate(epoch)
 	}
-	if e, ok := r.entries.Peek(id); ok && (epoch == 0 || e.tenant.Load().Epoch < epoch) {
-		r.evictLocked(e, CauseChanged)
+	e, ok := r.entries.Peek(id)
+	switch {
+	case !ok || epoch != 0 && e.tenant.Load().Epoch >= epoch:
+	case e.opened == nil && e.leases == 0: // asleep: nothing is lost
+		r.evictLocked(e, CauseChanged, evictedError(id))
+	default:
+		e.announceLocked(epoch)
+		if !looking {
+			r.beginLocked(id).invalidate(epoch)
+		}
 	}
+}
+
+// Renew has the connections of tenant id made anew, because what they remember of its database is no longer so: the
+// statements that pgx prepares and keeps by default have the columns and types of the schema at that time. Idle ones are
+// closed at once, and those in use when they are given back, so that nothing that runs is cut. The pool and its leases
+// stay. It does nothing if no pool is open. It does not wait.
+//
+// It is for whoever changes a schema without package provision, whose Upgrade tells every process that follows the
+// registry. A process that is not told finds out by the first query that fails with a statement that is out of date
+// (SQLSTATE 0A000), or with a type that is gone (XX000), and renews that pool's connections then.
+func (r *Resolver) Renew(id ID) {
+	for _, o := range r.openedPools(id) {
+		o.renew()
+	}
+}
+
+// openedPools returns the pools of tenant id that are open, those that drain included.
+func (r *Resolver) openedPools(id ID) []*opened {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var pools []*opened
+	if e, ok := r.entries.Peek(id); ok && e.opened != nil {
+		pools = append(pools, e.opened)
+	}
+	for e := range r.retiring {
+		if e.id == id && e.opened != nil {
+			pools = append(pools, e.opened)
+		}
+	}
+	return pools
 }
 
 // now is the time since the resolver was made.

@@ -17,7 +17,7 @@ import (
 func TestCrashOfTheServerIsOver2SecondsAfterItIsBack(t *testing.T) {
 	const tenantCount, rate = 4, 200
 	crashes := pgtest.Size(1, 20)
-	c := newCluster(t, keptDir(t), map[string]string{"fsync": "off"})
+	c := newCluster(t, pgtest.ClusterConfig{Kept: true, Settings: map[string]string{"fsync": "off"}})
 	for _, always := range []bool{false, true} {
 		dir, base := c.tenants(t, tenantCount)
 		if always {
@@ -65,13 +65,13 @@ func (c *cluster) crash(t *testing.T, r *tenancy.Resolver, tenantCount, rate int
 			t.Fatal(err)
 		}
 	}
-	port := int(c.Config().Port)
 	sum.open = int64(pgStat(t, r).OpenConns())
 	stop := traffic(t, rate, tenantCount, ask)
 	wait(t, pgtest.Size(200*time.Millisecond, time.Second))
 	gone := time.Now()
-	c.stop(t)
-	c.start(t, port)
+	if err := c.Crash(); err != nil {
+		t.Fatal(err)
+	}
 	back := time.Now()
 	sum.down = back.Sub(gone)
 	eventually(t, "served again", func() bool { return ask("t0") == nil })

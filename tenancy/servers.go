@@ -3,6 +3,7 @@ package tenancy
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // server returns the budget of the server with the given name.
@@ -11,6 +12,7 @@ func (r *Resolver) server(name string) *server {
 	defer r.mu.Unlock()
 	s, ok := r.servers[name]
 	if !ok {
+		name = strings.Clone(name) // kept; the caller may reuse its bytes
 		s = newServer(name, r.cfg.MaxConns, r.cfg.MaxDialsPerServer)
 		s.bulkhead.name, s.bulkhead.r = name, r
 		s.bulkhead.breaker.threshold = max(r.cfg.BreakerThreshold, 0)

@@ -15,6 +15,14 @@ type opened struct {
 	sockets *sockets
 }
 
+// renew has the pool's connections closed: the idle ones now, the others when they are given back. o may be nil.
+func (o *opened) renew() {
+	if o != nil {
+		o.guard.generation.Add(1)
+		o.pool.Reset()
+	}
+}
+
 // empty reports whether the pool has no connection, and none is being made.
 func (o *opened) empty() bool {
 	a := o.sockets.account
@@ -73,6 +81,7 @@ func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	unwanted := e.state != active
 	if !unwanted {
 		e.opened = o
+		o.guard.adopt(e.tenant.Load()) // it may be newer than what the pool was made from
 		r.asleep--
 		r.count.woken++
 	}

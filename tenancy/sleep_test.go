@@ -58,6 +58,7 @@ func TestLeasedPoolDoesNotSleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := resolver(t, tenancy.Config{Directory: newTenants("acme")})
 		defer closeNow(t, r)
+		acquire(t, r, "acme").Release() // from here on it may sleep, were it not leased again
 		first := acquire(t, r, "acme")
 		second := acquire(t, r, "acme")
 		first.Release()

@@ -58,7 +58,7 @@ func (s *slots) short() bool { return len(s.queue) > s.coming }
 // holds r.mu.
 func (r *Resolver) makeRoomLocked() {
 	for r.slots.short() && r.unleased > 0 {
-		r.evictLocked(r.oldestUnleasedLocked(), CauseCapacity)
+		r.evictLocked(r.oldestUnleasedLocked(), CauseCapacity, ErrEvicted)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:parallelt
 				}
 			})
 		}
-		wg.Wait()
+		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 		for id := range dir.records {
 			r.Evict(id)
 		}

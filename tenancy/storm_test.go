@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -69,7 +70,7 @@ func TestStorm(t *testing.T) {
 			}
 		})
 	}
-	wg.Wait()
+	pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	s := r.Stat()
 	if s.Leases() != 0 || s.WaitingOpeners() != 0 {
 		t.Errorf("%d leases and %d waiting at rest", s.Leases(), s.WaitingOpeners())

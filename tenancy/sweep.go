@@ -2,7 +2,8 @@ package tenancy
 
 import "time"
 
-// sweep is the resolver's one permanent goroutine. It moves the coarse clock and evicts idle pools.
+// sweep is the resolver's one permanent goroutine. It moves the coarse clock, evicts idle pools, and puts pools
+// without connections to sleep.
 func (r *Resolver) sweep() {
 	defer r.wg.Done()
 	ticker := time.NewTicker(r.tick)
@@ -32,6 +33,6 @@ func (r *Resolver) evictIdle() {
 		if r.clock()-e.used < r.cfg.IdleTimeout {
 			return
 		}
-		r.evictLocked(e, CauseIdle)
+		r.evictLocked(e, CauseIdle, ErrEvicted)
 	}
 }

@@ -1,5 +1,7 @@
 package tenancy
 
+import "strings"
+
 // State is where a tenant stands in its life. Only [Active] tenants are leased.
 type State string
 
@@ -42,7 +44,8 @@ type Endpoint struct {
 	User     string
 
 	// Password may be replaced at any time, in the directory first and on the server right after it: a connect that is
-	// refused for it (SQLSTATE 28P01) asks the directory and tries again, three times within a second and a half.
+	// refused for it (SQLSTATE 28P01) asks the directory and tries again, three times within a second and a half. A pool
+	// whose tenant has another password stays, and so do its connections; new ones are made with the new password.
 	Password Secret
 
 	// Pooled says that Host and Port lead to a pooler in transaction mode. Then nothing is prepared by name:
@@ -51,7 +54,22 @@ type Endpoint struct {
 	Pooled bool
 }
 
-// sameTarget reports whether a pool opened for other serves t as well.
-func (t Tenant) sameTarget(other *Tenant) bool {
-	return t.Epoch == other.Epoch && t.Endpoint == other.Endpoint
+// clone returns a copy of t that shares no memory with it. Secrets are immutable.
+func (t Tenant) clone() Tenant {
+	ep := &t.Endpoint
+	for _, s := range []*string{(*string)(&t.ID), (*string)(&t.State), &t.SchemaHash, &ep.Server, &ep.Host, &ep.Database, &ep.User} {
+		*s = strings.Clone(*s)
+	}
+	return t
+}
+
+// sameTarget reports whether a pool that was opened for t serves other as well: they lead to the same database in the
+// same name. The password matters to new connections alone, and each of those reads it.
+func (t *Tenant) sameTarget(other *Tenant) bool {
+	a, b := t.Endpoint, other.Endpoint
+	if a.Password.IsZero() != b.Password.IsZero() { // or Base's would be needed
+		return false
+	}
+	a.Password, b.Password = Secret{}, Secret{}
+	return a == b
 }

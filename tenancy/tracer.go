@@ -23,8 +23,11 @@ func (t *tracer) with(other pgx.QueryTracer) pgx.QueryTracer {
 	return multitracer.New(other, t)
 }
 
-// TraceConnectStart marks the context of a connect.
+// TraceConnectStart marks the context of a connect. Who acquires waits for that from here on, with time-outs of its own.
 func (t *tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	if l, ok := ctx.Value(acquirerKey{}).(*limited); ok {
+		l.timer.Stop()
+	}
 	return context.WithValue(ctx, attemptKey{}, &attempt{account: t.sockets.account})
 }
 
@@ -40,11 +43,25 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	a.end()
 }
 
-// TraceAcquireStart waits for a connection of the tenant's own if the server is full, before pgxpool decides to dial. It
-// lets the dial know for whom it is: pgxpool dials on for a caller that has left.
+// TraceAcquireStart bounds the wait for a connection if the tenant may have none more. If the server is full, it waits for
+// a connection of the tenant's own before pgxpool decides to dial. It lets the dial know for whom it is: pgxpool dials on
+// for a caller that has left.
 func (t *tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	t.sockets.account.pass(ctx, t.sockets.wait)
+	a := t.sockets.account
+	a.asks.Add(1)
+	if a.exhausted() {
+		ctx = a.limit(ctx, t.sockets.wait)
+	}
+	a.pass(ctx, t.sockets.wait)
 	return context.WithValue(ctx, acquirerKey{}, ctx)
+}
+
+// TraceAcquireEnd ends what TraceAcquireStart began.
+func (t *tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireEndData) {
+	t.sockets.account.asks.Add(-1)
+	if l, ok := ctx.Value(acquirerKey{}).(*limited); ok {
+		l.end()
+	}
 }
 
 // TraceRelease closes a connection that is due to somebody else; the pool then throws it away. That makes this release
@@ -74,6 +91,3 @@ func (t *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQu
 
 // TraceQueryEnd does nothing.
 func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-// TraceAcquireEnd does nothing.
-func (t *tracer) TraceAcquireEnd(context.Context, *pgxpool.Pool, pgxpool.TraceAcquireEndData) {}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -41,12 +42,12 @@ func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T
 		_, err := h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: password})
 		answer <- err
 	}()
-	<-table.at
+	pgtest.Receive(t, "the administrator is read", table.at)
 	if err := prompt.ChangePassword(t.Context(), h.identity(t, s), password, "a new password"); err != nil {
 		t.Error(err)
 	}
 	close(table.on)
-	if err := <-answer; !errors.Is(err, accounts.ErrBadCredentials) {
+	if err := pgtest.Receive(t, "the sign-in ends", answer); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("signed in with the password before: %v, want ErrBadCredentials", err)
 	}
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
@@ -90,7 +91,7 @@ func TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword(t *testing.T) {
 		}
 		return nil
 	})
-	if err := <-right; err != nil {
+	if err := pgtest.Receive(t, "the right sign-in ends", right); err != nil {
 		t.Errorf("the right password: %v", err)
 	}
 }

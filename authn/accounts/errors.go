@@ -1,29 +1,35 @@
 package accounts
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
+// The sentinels know their status in HTTP: see middleware.StatusCode.
 var (
 	// ErrBadCredentials is returned by SignIn for an unknown e-mail and for a wrong password, both alike, and by
 	// ChangePassword and CheckPassword for a wrong password.
-	ErrBadCredentials = errors.New("accounts: wrong e-mail or password")
+	ErrBadCredentials error = status.New(status.Unauthorized, "accounts: wrong e-mail or password",
+		"Wrong e-mail or password.")
 
 	// ErrThrottled is returned when there were too many attempts before: as a *ThrottledError, which says how long to wait.
-	ErrThrottled = errors.New("accounts: too many attempts")
+	ErrThrottled error = status.New(status.TooManyRequests, "accounts: too many attempts", "")
 
 	// ErrNotSignedIn is returned by SignUp when everything was made and only the session could not be opened.
-	ErrNotSignedIn = errors.New("accounts: signed up, but not signed in")
+	ErrNotSignedIn error = status.New(status.Unavailable, "accounts: signed up, but not signed in",
+		"The account is there. Sign in.")
 
 	// ErrProfileNotFound is returned by Profiles.Find when the tenant's database has no such admin.
-	ErrProfileNotFound = errors.New("accounts: admin not found")
+	ErrProfileNotFound error = status.New(status.Unauthorized, "accounts: admin not found",
+		"The session has ended. Sign in again.")
 
 	// ErrPasswordChanged is returned when the password was changed by someone else meanwhile.
-	ErrPasswordChanged = errors.New("accounts: password was changed meanwhile")
+	ErrPasswordChanged error = status.New(status.Conflict, "accounts: password was changed meanwhile",
+		"The password was changed meanwhile.")
 )
 
 // ThrottledError refuses an attempt because too many came before it. It matches [ErrThrottled].
@@ -38,7 +44,7 @@ func (*ThrottledError) Error() string { return ErrThrottled.Error() }
 func (*ThrottledError) Is(target error) bool { return target == ErrThrottled }
 
 // HTTPStatus is 429, for middleware.StatusCode.
-func (*ThrottledError) HTTPStatus() int { return 429 }
+func (*ThrottledError) HTTPStatus() int { return status.TooManyRequests }
 
 // RetryAfter is how long to wait before the next attempt, for middleware.WriteProblem.
 func (e *ThrottledError) RetryAfter() time.Duration { return e.after }
@@ -53,3 +59,9 @@ type InputError struct {
 func (e *InputError) Error() string {
 	return "accounts: invalid " + strings.Join(slices.Sorted(maps.Keys(e.Fields)), ", ")
 }
+
+// HTTPStatus is 422, for middleware.StatusCode.
+func (*InputError) HTTPStatus() int { return status.Unprocessable }
+
+// InvalidFields is Fields, for middleware.WriteProblem.
+func (e *InputError) InvalidFields() map[string]string { return e.Fields }

@@ -57,7 +57,7 @@ func TestFloodOfSignInsIsShedAndOthersAreServed(t *testing.T) {
 		})
 	}
 	go func() {
-		all.Wait()
+		pgtest.Wait(t, "every sign-in ends", all.Wait)
 		close(over)
 	}()
 	busy := h.serve(t, query, over)
@@ -154,7 +154,7 @@ func TestFloodStaysOffTheRegistry(t *testing.T) {
 		if !errors.Is(signIn, authn.ErrBusy) || !errors.Is(signUp, authn.ErrBusy) || took != 0 {
 			t.Errorf("sign-in %v, sign-up %v, after %d connections of the registry, want ErrBusy after none", signIn, signUp, took)
 		}
-		<-hashed
+		pgtest.Receive(t, "a password is hashed", hashed)
 	})
 }
 
@@ -173,7 +173,7 @@ func (h *house) flood(t *testing.T, table string, want error, request func(i int
 		go func() { answers <- request(i) }()
 	}
 	for range all - most {
-		if err := <-answers; !errors.Is(err, authn.ErrBusy) {
+		if err := pgtest.Receive(t, "a sign-in ends", answers); !errors.Is(err, authn.ErrBusy) {
 			t.Errorf("with %d at the registry: %v, want ErrBusy", most, err)
 		}
 	}
@@ -181,7 +181,7 @@ func (h *house) flood(t *testing.T, table string, want error, request func(i int
 		t.Fatal(err)
 	}
 	for range most {
-		if err := <-answers; !errors.Is(err, want) {
+		if err := pgtest.Receive(t, "a sign-in ends", answers); !errors.Is(err, want) {
 			t.Errorf("after it answered: %v, want %v", err, want)
 		}
 	}

@@ -1,29 +1,32 @@
 package accounts
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 const (
-	minPassword  = 8    // OWASP ASVS 5.0, 6.2.1
-	maxPassword  = 1024 // bytes; bounds what is hashed
 	maxNameRunes = 100
 	maxKey       = 255 // bytes; what the registry keeps
 )
 
 // check returns the e-mail, or an *InputError that names every field that is wrong at once.
-func (s *SignUp) check() (registry.Email, error) {
+func (s *SignUp) check(h *authn.Hasher) (registry.Email, error) {
 	fields := map[string]string{}
 	email, err := registry.ParseEmail(s.Email)
 	if err != nil {
 		fields["email"] = "must be an e-mail address"
 	}
-	if problem := checkPassword(s.Password); problem != "" {
-		fields["password"] = problem
+	var wrong *InputError
+	if errors.As(passwordError(h.Check(s.Password, s.Organization, s.Email)), &wrong) {
+		maps.Copy(fields, wrong.Fields)
 	}
 	if len(s.IdempotencyKey) > maxKey || !utf8.ValidString(s.IdempotencyKey) || strings.ContainsRune(s.IdempotencyKey, 0) {
 		fields["idempotencyKey"] = "must be text of at most 255 bytes"
@@ -31,7 +34,7 @@ func (s *SignUp) check() (registry.Email, error) {
 	for name, value := range map[string]*string{
 		"firstName": &s.FirstName, "lastName": &s.LastName, "organization": &s.Organization,
 	} {
-		*value = strings.TrimSpace(*value)
+		*value = strings.Clone(strings.TrimSpace(*value)) // the Session keeps it
 		if problem := checkName(*value); problem != "" {
 			fields[name] = problem
 		}
@@ -42,14 +45,22 @@ func (s *SignUp) check() (registry.Email, error) {
 	return email, nil
 }
 
-func checkPassword(p string) string {
-	switch {
-	case utf8.RuneCountInString(p) < minPassword:
-		return "must have at least 8 characters"
-	case len(p) > maxPassword:
-		return "must have at most 1024 bytes"
+// checkNames refuses a new password that is made of names which are known of its admin.
+func (a *Accounts) checkNames(ctx context.Context, m registry.Membership, p Profile, password string) error {
+	tenant, err := a.cfg.Registry.Tenant(ctx, m.TenantID)
+	if err != nil {
+		return err
 	}
-	return ""
+	return passwordError(a.cfg.Hasher.Check(password, tenant.Organization.Name, p.Email))
+}
+
+// passwordError turns a rule for passwords into a field's error.
+func passwordError(err error) error {
+	var rule interface{ InvalidFields() map[string]string }
+	if !errors.As(err, &rule) {
+		return err
+	}
+	return &InputError{Fields: rule.InvalidFields()}
 }
 
 func checkName(s string) string {

@@ -65,12 +65,9 @@ func newHouse(t *testing.T, configure ...func(*accounts.Config)) *house {
 	h := &house{Log: &safeBuffer{}}
 	logger := slog.New(slog.NewJSONHandler(h.Log, nil))
 
-	cfg := pgtest.Database(t)
+	cfg := pgtest.Migrated(t, registry.Migrate)
 	h.Catalog = must(pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg))(t)
 	t.Cleanup(h.Catalog.Close)
-	if err := registry.Migrate(ctx, h.Catalog); err != nil {
-		t.Fatal(err)
-	}
 	h.Registry = must(registry.New(registry.Config{Pool: h.Catalog, Keyring: keyring(t)}))(t)
 	admin := pgtest.Admin(t)
 	err := h.Registry.PutServer(ctx, registry.Server{

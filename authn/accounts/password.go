@@ -28,12 +28,15 @@ func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, passwo
 // *[InputError] when the new one is not allowed and [ErrPasswordChanged] when another change came first. After an error the old password is still the one
 // that signs in.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
-	if problem := checkPassword(newPassword); problem != "" {
-		return &InputError{Fields: map[string]string{"password": problem}}
+	if err := a.cfg.Hasher.Check(newPassword); err != nil {
+		return passwordError(err)
 	}
 	m := member(id)
 	profile, err := a.verify(ctx, m, oldPassword)
 	if err != nil {
+		return err
+	}
+	if err := a.checkNames(ctx, m, profile, newPassword); err != nil {
 		return err
 	}
 	hash, err := a.cfg.Hasher.Hash(ctx, newPassword)
@@ -103,7 +106,7 @@ func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, p
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rehashTimeout)
 	defer cancel()
 	kept := oldHash
-	hash, err := a.cfg.Hasher.Hash(ctx, password)
+	hash, err := a.cfg.Hasher.Rehash(ctx, password)
 	if err == nil {
 		err = a.setTenantPassword(ctx, m, oldHash, hash)
 	}

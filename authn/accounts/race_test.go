@@ -48,7 +48,7 @@ func TestRehashNeverBringsAnOldPasswordBack(t *testing.T) {
 				}
 			})
 		}
-		all.Wait()
+		pgtest.Wait(t, "every sign-in ends", all.Wait)
 		admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
 		for where, hash := range map[string]string{"the tenant's row": h.tenantHash(t, s), "the registry's copy": admin.PasswordHash} {
 			if must(h.Hasher.Verify(t.Context(), old, hash))(t).OK {
@@ -88,12 +88,12 @@ func TestRehashThatComesAfterAChangeOfThePasswordChangesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	<-l.at // the old password was right, and is about to be written anew
+	pgtest.Receive(t, "the row is reached", l.at) // the old password was right, and is about to be written anew
 	if err := prompt.ChangePassword(t.Context(), h.identity(t, s), password, "a new password"); err != nil {
 		t.Error(err)
 	}
 	close(l.on)
-	signIn.Wait()
+	pgtest.Wait(t, "the sign-in ends", signIn.Wait)
 	admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
 	for _, hash := range []string{h.tenantHash(t, s), admin.PasswordHash} {
 		if !must(h.Hasher.Verify(t.Context(), "a new password", hash))(t).OK {

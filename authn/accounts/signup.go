@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
-	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -52,7 +50,7 @@ func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 // will exist, or, if only the answer was lost, a whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the
 // account is there, and the person can sign in.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
-	email, err := s.check()
+	email, err := s.check(a.cfg.Hasher)
 	if err != nil {
 		return nil, err
 	}
@@ -134,20 +132,6 @@ func (a *Accounts) checkReplay(ctx context.Context, made *provision.Result, pass
 	ok, err := a.guess(ctx, admin.ID, password, admin.PasswordHash)
 	if err == nil && !ok {
 		err = registry.ErrKeyReused
-	}
-	return err
-}
-
-// passwordError turns the password policy's refusals into a field's error.
-func passwordError(err error) error {
-	for refusal, text := range map[error]string{
-		authn.ErrPasswordTooShort: "must have at least 8 characters",
-		authn.ErrPasswordTooLong:  "must have at most 1024 bytes",
-		authn.ErrPasswordCommon:   "is too common",
-	} {
-		if errors.Is(err, refusal) {
-			return &InputError{Fields: map[string]string{"password": text}}
-		}
 	}
 	return err
 }

@@ -83,6 +83,30 @@ func TestCommonPasswordIsAnErrorOfItsField(t *testing.T) {
 	}
 }
 
+func TestAttackerFindsNoPasswordMadeOfWhatTheFormSays(t *testing.T) {
+	h := newHouse(t)
+	refused := func(err error) bool {
+		var input *accounts.InputError
+		return errors.As(err, &input) && strings.Contains(input.Fields["password"], "besides")
+	}
+	f := form("ada.lovelace@example.org")
+	f.Organization = "Saint Cuthbert's"
+	for _, password := range []string{"cuthbert-1", "SaintCuthberts", "lovelace-1815"} {
+		f.Password = password
+		if _, err := h.SignUp(t.Context(), f); !refused(err) {
+			t.Errorf("sign-up with %q: %v", password, err)
+		}
+	}
+	f.Password = form("").Password
+	s := must(h.SignUp(t.Context(), f))(t)
+	for _, password := range []string{"cuthbert-1", "lovelace-1815"} {
+		if err := h.ChangePassword(t.Context(), h.identity(t, s), f.Password, password); !refused(err) {
+			t.Errorf("change to %q: %v", password, err)
+		}
+	}
+	must(h.SignIn(t.Context(), accounts.SignIn{Email: f.Email, Password: f.Password}))(t)
+}
+
 func TestTakenEmailStopsASignUpBeforeAnythingIsMade(t *testing.T) {
 	h := newHouse(t)
 	h.signUp(t, "ada@example.org")

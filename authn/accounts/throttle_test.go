@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -117,7 +118,7 @@ func TestManySignInsAtOnceAreNoMoreThanOneByOne(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	pgtest.Wait(t, "every sign-in ends", all.Wait)
 	if runs := h.Hasher.Runs() - before; runs != 5 {
 		t.Errorf("%d passwords were looked at, want 5", runs)
 	}
@@ -284,7 +285,7 @@ func TestAttemptThatWasShedDoesNotCount(t *testing.T) {
 				throttled = throttled || errors.Is(err, accounts.ErrThrottled)
 			})
 		}
-		all.Wait()
+		pgtest.Wait(t, "every sign-in ends", all.Wait)
 		throttled = throttled && h.Hasher.Runs() >= 5
 		if h.Hasher.Runs() > 5 {
 			break

@@ -39,7 +39,7 @@ func main() {
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
-	lease, _ := tenancy.FromContext(r.Context()) // there is one: the middleware has refused all else
+	lease := tenancy.MustFromContext(r.Context()) // there is one: the middleware has refused all else
 	var name string
 	err := lease.Pool().QueryRow(r.Context(), "SELECT current_database()").Scan(&name)
 	if err != nil {

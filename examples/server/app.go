@@ -150,7 +150,7 @@ func (a *app) steps(o options) []provision.Step {
 }
 
 func (a *app) openAccounts(k keys) error {
-	hasher, err := authn.NewHasher(authn.HasherConfig{})
+	hasher, err := authn.NewHasher(authn.HasherConfig{ContextWords: []string{"church", "pgtenancy"}})
 	if err != nil {
 		return err
 	}

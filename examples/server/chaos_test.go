@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -139,7 +140,7 @@ func (r *running) signUpAll(t *testing.T, fates []*fate) []chaosAnswer {
 		turn <- i
 	}
 	close(turn)
-	clients.Wait()
+	pgtest.Wait(t, "every client ends", clients.Wait)
 	return answers
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
 func TestKeysAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
@@ -26,7 +27,7 @@ func TestKeysAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 			}
 		})
 	}
-	starts.Wait()
+	pgtest.Wait(t, "every client ends", starts.Wait)
 	first, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -78,7 +77,7 @@ func start(t *testing.T, s setup) *running {
 	}()
 	t.Cleanup(func() {
 		stop()
-		if err := <-ended; err != nil {
+		if err := pgtest.Receive(t, "the program ends", ended); err != nil {
 			t.Errorf("the program ended with %v", err)
 		}
 		if t.Failed() {
@@ -151,19 +150,9 @@ func column(t *testing.T, db *pgxpool.Pool, sql string, args ...any) []string {
 	return values
 }
 
-// eventually waits for what another goroutine or process will do.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(60 * time.Second)
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited a minute in vain: %s", what)
-		}
-	}
+	pgtest.Eventually(t, what, done)
 }
 
 // buffer is a bytes.Buffer for several goroutines.

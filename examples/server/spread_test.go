@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
 // Each client goes on to another church after a few requests, so that pools are opened and evicted all the time, and with
@@ -48,7 +50,7 @@ func TestEveryAnswerIsFromTheRightDatabase(t *testing.T) {
 			}
 		})
 	}
-	clients.Wait()
+	pgtest.Wait(t, "every client ends", clients.Wait)
 	if n := wrong.Load(); n > 0 {
 		t.Errorf("%d of %d requests failed or were answered from another database", n, spreadRequests)
 	}

@@ -30,7 +30,7 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 		status, _ := p.tryRegister(context.WithoutCancel(t.Context()), newSignUp("last"), nil)
 		answer <- status
 	}()
-	<-reached
+	pgtest.Receive(t, "the sign-up is at Stripe", reached)
 	if err := program.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +43,12 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 		return err != nil
 	})
 	close(goOn)
-	if status := <-answer; status != http.StatusCreated {
+	if status := pgtest.Receive(t, "the sign-up is answered", answer); status != http.StatusCreated {
 		t.Errorf("the request in flight: status %d", status)
 	}
-	if err := program.Wait(); err != nil {
+	var err error
+	pgtest.Wait(t, "the program ends", func() { err = program.Wait() })
+	if err != nil {
 		t.Errorf("exit: %v\n%s", err, p.logs)
 	}
 	p.prefix = "stop_"

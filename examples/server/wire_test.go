@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -32,7 +33,7 @@ func serveOn(t *testing.T, s *http.Server) string {
 	go func() { ended <- s.Serve(ln) }()
 	t.Cleanup(func() {
 		_ = s.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		if err := pgtest.Receive(t, "Serve ends", ended); !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
@@ -105,7 +106,7 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 			t.Errorf("%q: %+v", request, res)
 		}
 	}
-	if res := wire(t, address, line+"Host: c\r\n\r\n"); res.status != 200 || <-reached != "c" {
+	if res := wire(t, address, line+"Host: c\r\n\r\n"); res.status != 200 || pgtest.Receive(t, "the handler is reached", reached) != "c" {
 		t.Errorf("a good request: %+v", res)
 	}
 	if n := len(reached); n != 0 {
@@ -145,7 +146,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		t.Errorf("a header without an end: %+v", res)
 	}
 	res := wire(t, address, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nab")
-	if err := <-read; err == nil {
+	if err := pgtest.Receive(t, "the body is given up", read); err == nil {
 		t.Errorf("a body without an end was read to its end: %+v", res)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/pgtenancy/pgtenancy/internal/scram"
 )
 
 // initialize makes the data directory unless it is there. It appears under its name only when it is complete.
@@ -70,7 +72,11 @@ func (p programs) runInitdb(ctx context.Context, data string, args []string) err
 
 // setPassword gives the superuser a new password while the server is down, so that none is ever stored.
 func (p programs) setPassword(ctx context.Context, password string) error {
-	_, err := p.run(ctx, fmt.Sprintf("ALTER ROLE postgres PASSWORD '%s'\n", password),
+	verifier, err := scram.VerifierOfRandom(password)
+	if err != nil {
+		return err
+	}
+	_, err = p.run(ctx, fmt.Sprintf("ALTER ROLE postgres PASSWORD '%s'\n", verifier),
 		"postgres", "--single", "-D", p.dir.data(), "-c", "log_min_error_statement=panic", "postgres")
 	return err
 }

@@ -14,6 +14,9 @@ type Config struct {
 	// variable DATABASE_URL; if that is empty too, Start starts a server. URL wins over every other field but Log.
 	URL string
 
+	// Own starts a server whatever DATABASE_URL names: a test may hurt it. URL must be empty then.
+	Own bool
+
 	// Dir keeps the server's data between runs. It is made if needed, and one process at a time can have it.
 	// Empty means a temporary directory, removed by Stop.
 	Dir string
@@ -40,7 +43,12 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, errors.New("devpg: Config.Settings: a setting must have a name"))
 		}
 	}
-	c.URL = cmp.Or(c.URL, os.Getenv("DATABASE_URL"))
+	if c.Own && c.URL != "" {
+		errs = append(errs, errors.New("devpg: Config.Own: a server that runs already, Config.URL, cannot be it"))
+	}
+	if !c.Own {
+		c.URL = cmp.Or(c.URL, os.Getenv("DATABASE_URL"))
+	}
 	if c.Log == nil {
 		c.Log = io.Discard
 	}

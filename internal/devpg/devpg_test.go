@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pgtenancy/pgtenancy/internal/devpg"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -114,7 +115,7 @@ func TestDatabaseURLThatDoesNotAnswerIsAnErrorWithoutItsPassword(t *testing.T) {
 
 func TestKeptDirectorySurvivesRestart(t *testing.T) {
 	t.Parallel()
-	dir := keptDir(t)
+	dir := pgtest.KeptDir(t)
 	s := start(t, devpg.Config{Dir: dir})
 	execute(t, s.Config(), "CREATE TABLE kept AS SELECT 42 AS n")
 	if got := query(t, s.Config(), "SHOW fsync"); got != "on" {
@@ -132,7 +133,7 @@ func TestKeptDirectorySurvivesRestart(t *testing.T) {
 // A machine that loses power leaves a pid file, and the pid may be somebody else's by the time it is up again.
 func TestStalePIDFileDoesNotStopARestart(t *testing.T) {
 	t.Parallel()
-	dir := keptDir(t)
+	dir := pgtest.KeptDir(t)
 	s := start(t, devpg.Config{Dir: dir})
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func TestStalePIDFileDoesNotStopARestart(t *testing.T) {
 
 func TestDirectoryInUseIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := keptDir(t)
+	dir := pgtest.KeptDir(t)
 	start(t, devpg.Config{Dir: dir})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -159,7 +160,7 @@ func TestDirectoryInUseIsRefused(t *testing.T) {
 
 func TestDirectoryWithOtherFilesIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	dir := keptDir(t)
+	dir := pgtest.KeptDir(t)
 	mine := filepath.Join(dir, "thesis.txt")
 	if err := os.WriteFile(mine, nil, 0o600); err != nil {
 		t.Fatal(err)

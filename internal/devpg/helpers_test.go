@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -25,17 +24,6 @@ func start(t *testing.T, config devpg.Config) *devpg.Server {
 		}
 	})
 	return s
-}
-
-// keptDir is a directory that the account of the server reaches even when the tests run as root.
-func keptDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "devpg-test-") // the parent of t.TempDir is closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // query returns the only value of a query, as text.

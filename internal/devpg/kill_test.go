@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/internal/devpg"
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
 // childVariable makes the test binary a process that starts a server in the directory it names, and waits.
@@ -57,7 +58,7 @@ func TestTemporaryDirectoryOfAKilledProcessIsRemovedLater(t *testing.T) {
 
 func TestKeptDirectoryOfAKilledProcessStartsAgain(t *testing.T) {
 	t.Parallel()
-	dir := keptDir(t)
+	dir := pgtest.KeptDir(t)
 	killChild(t, dir)
 	s := start(t, devpg.Config{Dir: dir}) // at once: it waits for what is left of the other server
 	if got := query(t, s.Config(), "SELECT 1"); got != "1" {
@@ -102,15 +103,5 @@ func alive(pid int) bool {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
-		case <-tick.C:
-		}
-	}
+	pgtest.Eventually(t, what, condition)
 }

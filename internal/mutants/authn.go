@@ -73,5 +73,47 @@ func ofAuthn() []mutant {
 		old:  "if len(values) == 0 || !trusted(r.RemoteAddr, peers) {",
 		new:  "if len(values) == 0 {",
 		test: "./middleware TestHeaderCountsFromTrustedPeersOnly",
+	}, {
+		name: "the copy of an identity that is remembered",
+		file: "authn/cache.go",
+		old:  "remembered{identity: id.clone(), until",
+		new:  "remembered{identity: *id, until",
+		test: "./authn FuzzCacheOfCallersThatReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the copy of a revoked session's id",
+		file: "authn/cache.go",
+		old:  "session = strings.Clone(session)",
+		new:  "_ = strings.Clone(session)",
+		test: "./authn FuzzCacheOfCallersThatReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the names that a password must not be made of",
+		file: "authn/policy.go",
+		old:  "length(without(lower, words(slices.Concat(h.contextWords, about)))) <",
+		new:  "length(without(lower, words(nil))) <",
+		test: "./authn TestAttackerTriesNamesThatEverybodyKnows",
+	}, {
+		name: "the characters that cannot be seen",
+		file: "authn/policy.go",
+		old:  "if unicode.IsPrint(r) && !unicode.Is(",
+		new:  "if unicode.IsPrint(r) || !unicode.Is(",
+		test: "./authn TestAttackerTriesPasswordsThatCannotBeSeen",
+	}, {
+		name: "the bound of the list of breached passwords",
+		file: "authn/policy.go",
+		old:  "context.WithTimeout(ctx, breachedTimeout)",
+		new:  "context.WithTimeout(ctx, time.Hour)",
+		test: "./authn TestBreachedPasswordsAreRefusedWhileTheListAnswers",
+	}, {
+		name: "the status of a sentinel",
+		file: "internal/status/status.go",
+		old:  "return e.code",
+		new:  "return Internal",
+		test: "./middleware TestEveryExportedErrorHasAnAnswer",
+	}, {
+		name: "the fields of wrong input",
+		file: "authn/accounts/errors.go",
+		old:  "map[string]string { return e.Fields }",
+		new:  "map[string]string { return nil }",
+		test: "./middleware TestEveryExportedErrorHasAnAnswer",
 	}}
 }

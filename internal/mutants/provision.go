@@ -58,7 +58,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "the proof that a database is ours",
 		file: "provision/undo.go",
-		old:  "foreign := f.database && !j.p.ownsDatabase(f, t.ID) || j.p.foreignRole(f, t)",
+		old:  "foreign := j.p.foreign(f, t)",
 		new:  "foreign := false",
 		test: "./provision TestDropOfADatabaseThatIsNotOursStopsBeforeTheNameIsFree",
 	}, {
@@ -142,8 +142,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "a shared role's sessions in other databases go on when a tenant is suspended",
 		file: "provision/gate.go",
-		old:  "(NOT $2 OR a.datname = $3)",
-		new:  "(NOT $2 OR $2 OR a.datname = $3)",
+		old:  "(NOT $4::bool OR a.datname = $5::text)",
+		new:  "(NOT $4::bool OR $4::bool OR a.datname = $5::text)",
 		test: "./provision TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne",
 	}, {
 		name: "a shared role is not dropped with a tenant",
@@ -157,5 +157,53 @@ func ofProvision() []mutant {
 		old:  "if err == nil && f.enters {",
 		new:  "if err == nil && f.enters && false {",
 		test: "./provision TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut",
+	}, {
+		name: "the watchdog",
+		file: "provision/run.go",
+		old:  "	wg.Go(func() { p.watch(ctx) })\n",
+		new:  "	_ = p.watch\n",
+		test: "./provision TestAttackerWithATenantsRoleLocksNobodyOut",
+	}, {
+		name: "locks that are in the way are broken",
+		file: "provision/terminate.go",
+		old:  "if !pgerr.IsState(err, pgerr.LockNotAvailable) {",
+		new:  "if true || !pgerr.IsState(err, pgerr.LockNotAvailable) {",
+		test: "./provision TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut",
+	}, {
+		name: "the look before a suspension",
+		file: "provision/suspend.go",
+		old:  "err := p.mayShut(ctx, id)",
+		new:  "_ = p.mayShut\n	err := error(nil)",
+		test: "./provision TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged",
+	}, {
+		name: "the look before a deletion",
+		file: "provision/drop.go",
+		old:  "return checkUnused(ctx, conn, t.Endpoint.Database)",
+		new:  "return nil",
+		test: "./provision TestDropLeavesADatabaseOpenThatIsInUse",
+	}, {
+		name: "a role's settings go with Resume",
+		file: "provision/gate.go",
+		old:  "			ALTER ROLE $role RESET ALL;\n",
+		new:  "",
+		test: "./provision TestAttackerWithATenantsRoleCannotPoisonItForGood",
+	}, {
+		name: "walls are repaired",
+		file: "provision/survey.go",
+		old:  "r.repairWalls(ctx, odd.broken), ",
+		new:  "",
+		test: "./provision TestSurveyRepairsWalls",
+	}, {
+		name: "a change is published without a notification when the queue is full",
+		file: "registry/change.go",
+		old:  "pg_notification_queue_usage()) < 0.9",
+		new:  "pg_notification_queue_usage()) < 9",
+		test: "./registry TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange",
+	}, {
+		name: "the renewal before an upgrade's commit",
+		file: "provision/upgrade.go",
+		old:  "return p.cfg.Registry.RenewConnections(ctx, t.ID)",
+		new:  "return nil",
+		test: "./provision TestNoQueryFailsOnceAnUpgradeHasArrived",
 	}}
 }

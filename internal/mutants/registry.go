@@ -67,5 +67,23 @@ func ofRegistry() []mutant {
 		old:  "_, err = tx.Exec(ctx, closeSessions(`id = $1`), s.ID)\n",
 		new:  "_, err = tx.Exec(ctx, closeSessions(`id = $1`), s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = refuse(ErrSessionReused)\n\t\t\t}\n",
 		test: "./registry TestReuseAfterTheGraceRevokesAndTheRevocationCommits",
+	}, {
+		name: "the copy of what a claim keeps",
+		file: "registry/reserve.go",
+		old:  "\tres = res.clone()\n",
+		new:  "\t_ = res.clone()\n",
+		test: "./registry TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers",
+	}, {
+		name: "the renewal that a stamp announces",
+		file: "registry/state.go",
+		old:  "\tRETURNING id, 0::bigint AS epoch\n)` + announce",
+		new:  "\tRETURNING id, 0::bigint AS epoch\n) SELECT id FROM changed`",
+		test: "./registry TestChangeOfASchemaIsToldAsARenewal",
+	}, {
+		name: "the renewals among changes that were purged",
+		file: "registry/resync.go",
+		old:  "change{tenant: id}.tell(f.inv)",
+		new:  "_ = whatever",
+		test: "./registry TestRenewalThatWasPurgedIsToldOfEveryTenant",
 	}}
 }

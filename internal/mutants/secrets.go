@@ -63,9 +63,9 @@ func ofSecrets() []mutant {
 		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",
 	}, {
 		name: "a host of a row is one host",
-		file: "tenancy/pool.go",
-		old:  "\tcase strings.Contains(ep.Host, \",\"):\n",
-		new:  "\tcase strings.Contains(ep.Host, \",\") && false:\n",
+		file: "internal/pgtarget/pgtarget.go",
+		old:  "if strings.ContainsAny(host, \",\\x00\") {",
+		new:  "if strings.ContainsAny(host, \"\\x00\") {",
 		test: "./tenancy TestBadEndpointsAreRefused",
 	}, {
 		name: "no zero byte in what a connection is told",
@@ -100,8 +100,8 @@ func ofSecrets() []mutant {
 	}, {
 		name: "the directory is asked before that",
 		file: "tenancy/login.go",
-		old:  "\tl.config.Password = password.Reveal()\n",
-		new:  "\t_ = password\n",
+		old:  "\tl.config.Password = rec.tenant.Endpoint.Password.Reveal()\n",
+		new:  "",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery",
 	}, {
 		name: "the registry learns of a password before the role has it",

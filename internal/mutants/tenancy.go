@@ -40,8 +40,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "the epoch check before a pool is published",
 		file: "tenancy/opening.go",
-		old:  "\tcase o.outdated(rec):\n\t\tr.evictLocked(e, CauseChanged)",
-		new:  "\tcase false:\n\t\tr.evictLocked(e, CauseChanged)",
+		old:  "\tcase o.outdated(rec):\n\t\tr.evictLocked(e, CauseChanged,",
+		new:  "\tcase false:\n\t\tr.evictLocked(e, CauseChanged,",
 		test: "./tenancy TestInvalidateWinsOverAPoolJustMade|TestInvalidateWinsOverAnOpeningThatWaitsForASlot",
 	}, {
 		name: "the fence",
@@ -64,8 +64,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "one look-up for all who wait",
 		file: "tenancy/opening.go",
-		old:  "o = &opening{id: id, done: make(chan struct{})}\n\t\tr.openings[id] = o",
-		new:  "o = &opening{id: id, done: make(chan struct{})}",
+		old:  "\tr.openings[id] = o\n\tr.wg.Add(1)",
+		new:  "\tr.wg.Add(1)",
 		test: "./tenancy TestThousandFirstRequestsAskOnce",
 	}, {
 		name: "the pool closed after its leases",
@@ -78,12 +78,66 @@ func ofTenancy() []mutant {
 		file: "tenancy/sleep.go",
 		old:  "e.opened == nil || e.leases > 0:",
 		new:  "e.opened == nil:",
-		test: "./tenancy TestSleepBreaksNoLease|TestLeasedPoolDoesNotSleep",
+		test: "./tenancy TestLeasedPoolDoesNotSleep",
 	}, {
 		name: "the pool of one who is evicted while it wakes",
 		file: "tenancy/sleep.go",
 		old:  "unwanted := e.state != active",
 		new:  "unwanted := false",
 		test: "./tenancy TestEvictionOfOneThatWakesLeavesNoPool",
+	}, {
+		name: "the copy of an id that is kept",
+		file: "tenancy/opening.go",
+		old:  "\tid = ID(strings.Clone(string(id)))",
+		new:  "\tid = ID(string(id))",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the copy of a record",
+		file: "tenancy/opening.go",
+		old:  "rec.tenant = rec.tenant.clone()",
+		new:  "_ = rec.tenant.clone()",
+		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
+	}, {
+		name: "the pool that stays when only the password changed",
+		file: "tenancy/tenant.go",
+		old:  "a.Password, b.Password = Secret{}, Secret{}",
+		new:  "",
+		test: "./tenancy TestLeaseGoesOnWhenItsTargetStaysTheSame|TestRotationCutsNothingAndNewConnectionsHaveTheNewPassword",
+	}, {
+		name: "the new password for new connections",
+		file: "tenancy/guard.go",
+		old:  "cc.Password = password.Reveal()",
+		new:  "_ = password",
+		test: "./tenancy TestRotationCutsNothingAndNewConnectionsHaveTheNewPassword",
+	}, {
+		name: "the look-up that an announced change begins",
+		file: "tenancy/resolver.go",
+		old:  "r.beginLocked(id).invalidate(epoch)",
+		new:  "_ = looking",
+		test: "./tenancy TestLeaseIsOverWhenItsTenantIsNoLongerServedThere",
+	}, {
+		name: "no bridge over an announced change",
+		file: "tenancy/entry.go",
+		old:  "now >= end || e.announced {",
+		new:  "now >= end {",
+		test: "./tenancy TestLeaseIsOverWhenItsTenantIsNoLongerServedThere",
+	}, {
+		name: "the renewal of connections",
+		file: "tenancy/sleep.go",
+		old:  "\t\to.pool.Reset()",
+		new:  "",
+		test: "./tenancy TestRenewedConnectionsRememberNothing",
+	}, {
+		name: "the renewal at the first statement that is out of date",
+		file: "tenancy/generation.go",
+		old:  "|| isOutOfDate(err)",
+		new:  "",
+		test: "./tenancy TestFirstStatementThatIsOutOfDateRenewsAllConnections",
+	}, {
+		name: "the bound of the wait for a tenant's own connections",
+		file: "tenancy/tracer.go",
+		old:  "if a.exhausted() {",
+		new:  "if false {",
+		test: "./tenancy TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait",
 	}}
 }

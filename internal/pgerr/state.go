@@ -27,8 +27,10 @@ const (
 	DeadlockDetected      = "40P01"
 	InsufficientPrivilege = "42501"
 	SyntaxError           = "42601"
+	UndefinedColumn       = "42703"
 	UndefinedObject       = "42704" // no such role
 	DuplicateObject       = "42710"
+	UndefinedFunction     = "42883"
 	UndefinedTable        = "42P01"
 	DuplicateDatabase     = "42P04"
 	NotInState            = "55000" // object_not_in_prerequisite_state

@@ -26,7 +26,7 @@ func Key(name string) int64 {
 
 // Lock waits for the lock and takes it. ctx bounds the wait; when it ends, pgx closes conn.
 func Lock(ctx context.Context, conn *pgx.Conn, name string) error {
-	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock($1::pg_catalog.int8)", Key(name)); err != nil {
+	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock($1::bigint)", Key(name)); err != nil {
 		return fmt.Errorf("pglock: lock %q: %w", name, pgerr.Redact(err))
 	}
 	return nil
@@ -35,7 +35,7 @@ func Lock(ctx context.Context, conn *pgx.Conn, name string) error {
 // TryLock takes the lock if nobody else has it, and reports whether it did.
 func TryLock(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
 	var ok bool
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8)", Key(name)).Scan(&ok); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", Key(name)).Scan(&ok); err != nil {
 		return false, fmt.Errorf("pglock: try lock %q: %w", name, pgerr.Redact(err))
 	}
 	return ok, nil
@@ -43,7 +43,7 @@ func TryLock(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
 
 // Unlock gives the lock back.
 func Unlock(ctx context.Context, conn *pgx.Conn, name string) error {
-	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock($1::pg_catalog.int8)", Key(name)); err != nil {
+	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock($1::bigint)", Key(name)); err != nil {
 		return fmt.Errorf("pglock: unlock %q: %w", name, pgerr.Redact(err))
 	}
 	return nil
@@ -87,7 +87,7 @@ func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duratio
 
 // lockWithin waits in the queue for the lock for a while, and reports whether it was taken.
 func lockWithin(ctx context.Context, conn *pgx.Conn, name string, wait time.Duration) (bool, error) {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_lock(%d::pg_catalog.int8)",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_lock(%d::bigint)",
 		max(wait.Milliseconds(), 1), Key(name))).ReadAll()
 	if pgerr.IsState(err, pgerr.LockNotAvailable) {
 		return false, nil
@@ -108,7 +108,7 @@ func evict(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration)
 		JOIN pg_stat_activity a ON a.pid = l.pid AND a.state LIKE 'idle%'
 		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		  AND l.classid::bigint = $1 AND l.objid::bigint = $2
+		  AND l.classid::bigint = $1::bigint AND l.objid::bigint = $2::bigint
 		  AND a.state_change <= clock_timestamp() - $3::float8 * interval '1 s'`,
 		int64(key>>32), int64(key&0xffffffff), idle.Seconds())
 	if err != nil {

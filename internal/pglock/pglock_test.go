@@ -87,15 +87,16 @@ func TestSeizeWaitsForAStatement(t *testing.T) {
 	}()
 	waitActive(t, watch, a.PgConn().PID())
 	must(t, pglock.Seize(t.Context(), b, "busy"))
-	must(t, <-slow)
+	must(t, pgtest.Receive(t, "the statement ends", slow))
 }
 
 func waitActive(t *testing.T, watch *pgx.Conn, pid uint32) {
 	t.Helper()
-	for active := false; !active; {
+	pgtest.Eventually(t, "the statement runs", func() (active bool) {
 		must(t, watch.QueryRow(t.Context(),
 			"SELECT state = 'active' AND query LIKE '%pg_sleep%' FROM pg_stat_activity WHERE pid = $1", pid).Scan(&active))
-	}
+		return active
+	})
 }
 
 func TestSeizeGivesUpWithItsContext(t *testing.T) {
@@ -115,7 +116,7 @@ func TestSeizeGivesUpWithItsContext(t *testing.T) {
 		t.Error("seized from a running statement")
 	}
 	cancel()
-	<-slow
+	pgtest.Receive(t, "the statement ends", slow)
 }
 
 // TestOutwaitEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped, and
@@ -157,7 +158,7 @@ func TestOutwaitWaitsForAHolderThatShowsLife(t *testing.T) {
 		t.Fatalf("taken: %v", <-ended)
 	}
 	must(t, pglock.Unlock(t.Context(), a, "lively"))
-	must(t, <-ended)
+	must(t, pgtest.Receive(t, "Outwait ends", ended))
 	if ok, err := pglock.TryLock(t.Context(), a, "lively"); ok || err != nil {
 		t.Errorf("taken twice: %v, %v", ok, err)
 	}
@@ -180,5 +181,5 @@ func TestOutwaitWaitsForAStatementAsLongAsItsContext(t *testing.T) {
 		t.Error("taken from a running statement")
 	}
 	cancel()
-	<-slow
+	pgtest.Receive(t, "the statement ends", slow)
 }

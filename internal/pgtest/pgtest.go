@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,15 +30,24 @@ type suite struct {
 	pg        *devpg.Server
 	err       error
 	databases atomic.Int64
+	migrated  template
+}
+
+// template is the database of which Migrated makes copies.
+type template struct {
+	build sync.Once
+	name  string
+	err   error
 }
 
 // Main runs the tests of a package that need PostgreSQL, stops the server and exits. It exits with an error if a
-// test failed, if the server could not be stopped, or if goroutines are left over. Call it from TestMain.
-func Main(m *testing.M) {
+// test failed, if the server could not be stopped, or if goroutines are left over. Call it from TestMain. A goroutine that
+// has one of the functions never ends, by no fault of ours, and does not count.
+func Main(m *testing.M, endless ...string) {
 	code := m.Run()
 	err := server.stop()
 	if code == 0 {
-		code = verdict(errors.Join(err, leaks()))
+		code = verdict(errors.Join(err, leaks(endless...)))
 	}
 	os.Exit(code)
 }
@@ -63,32 +73,78 @@ func Admin(tb testing.TB) *pgx.ConnConfig {
 	if server.err != nil {
 		tb.Fatal(server.err)
 	}
-	return server.pg.Config()
+	config := server.pg.Config()
+	config.DefaultQueryExecMode = cmp.Or(ExecMode(tb), config.DefaultQueryExecMode)
+	return config
 }
 
 // Database makes an empty database and returns a superuser's pool configuration for it. At the end of the test the
 // database is dropped, and connections that are still open are cut.
 func Database(tb testing.TB) *pgxpool.Config {
 	tb.Helper()
-	admin := Admin(tb)
-	name := fmt.Sprintf("pgtest_%s_%d", strings.ToLower(rand.Text()[:10]), server.databases.Add(1))
-	quoted := pgx.Identifier{name}.Sanitize()
-	// template0 is never connected to, so that nothing a test does to template1 can fail this.
-	if err := execute(tb.Context(), admin, "CREATE DATABASE "+quoted+" TEMPLATE template0"); err != nil {
+	return copyOf(tb, Admin(tb), "template0") // which nobody can connect to, so that it is empty and no session is in the way
+}
+
+// Migrated is Database with what migrate makes there. It runs migrate once in the test process, whatever the tests give
+// it, and copies the result: the registry's migrations take half a second of the processor under the race detector.
+func Migrated(tb testing.TB, migrate func(context.Context, *pgxpool.Pool) error) *pgxpool.Config {
+	tb.Helper()
+	admin, m := Admin(tb), &server.migrated
+	m.build.Do(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), Patience)
+		defer cancel()
+		m.name, m.err = newName(), errors.New("pgtest: the test that built the template ended early")
+		if m.err = create(ctx, admin, m.name, "template0"); m.err != nil {
+			return
+		}
+		var pool *pgxpool.Pool
+		if pool, m.err = pgxpool.NewWithConfig(ctx, configOf(tb, admin, m.name)); m.err != nil {
+			return
+		}
+		defer pool.Close()
+		m.err = migrate(ctx, pool)
+	})
+	if m.err != nil {
+		tb.Fatalf("pgtest: migrate: %v", m.err)
+	}
+	return copyOf(tb, admin, m.name)
+}
+
+func copyOf(tb testing.TB, admin *pgx.ConnConfig, template string) *pgxpool.Config {
+	tb.Helper()
+	name := newName()
+	if err := create(tb.Context(), admin, name, template); err != nil {
 		tb.Fatalf("pgtest: create database: %v", err)
 	}
 	tb.Cleanup(func() {
-		if err := execute(context.WithoutCancel(tb.Context()), admin, "DROP DATABASE "+quoted+" WITH (FORCE)"); err != nil {
+		if err := drop(context.WithoutCancel(tb.Context()), admin, name); err != nil {
 			tb.Errorf("pgtest: drop database: %v", err)
 		}
 	})
+	return configOf(tb, admin, name)
+}
+
+func configOf(tb testing.TB, admin *pgx.ConnConfig, database string) *pgxpool.Config {
+	tb.Helper()
 	config, err := pgxpool.ParseConfig("")
 	if err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
 	config.ConnConfig = admin.Copy()
-	config.ConnConfig.Database = name
+	config.ConnConfig.Database = database
 	return config
+}
+
+func newName() string {
+	return fmt.Sprintf("pgtest_%s_%d", strings.ToLower(rand.Text()[:10]), server.databases.Add(1))
+}
+
+func create(ctx context.Context, admin *pgx.ConnConfig, name, template string) error {
+	return execute(ctx, admin, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize())
+}
+
+func drop(ctx context.Context, admin *pgx.ConnConfig, name string) error {
+	return execute(ctx, admin, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
 }
 
 // Pooler starts a PgBouncer in transaction mode in front of the server, which takes every role and database, and returns
@@ -111,12 +167,16 @@ func (s *suite) stop() error {
 	if s.pg == nil {
 		return nil
 	}
-	return s.pg.Stop()
+	var err error
+	if s.migrated.name != "" && !s.pg.Started() {
+		err = drop(context.Background(), s.pg.Config(), s.migrated.name)
+	}
+	return errors.Join(err, s.pg.Stop())
 }
 
-// execute runs one statement on a connection of its own. ctx and a bound of thirty seconds govern it.
+// execute runs one statement on a connection of its own. ctx and a bound of a minute govern it.
 func execute(ctx context.Context, config *pgx.ConnConfig, sql string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -128,10 +188,14 @@ func execute(ctx context.Context, config *pgx.ConnConfig, sql string) error {
 
 // leaks looks for goroutines that outlive the tests. A pool that was closed has goroutines that only end with their
 // next half second's sleep, so it looks for five.
-func leaks() error {
+func leaks(endless ...string) error {
+	options := make([]goleak.Option, len(endless))
+	for i, function := range endless {
+		options[i] = goleak.IgnoreAnyFunction(function)
+	}
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		err := goleak.Find()
+		err := goleak.Find(options...)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}

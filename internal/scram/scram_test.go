@@ -1,4 +1,4 @@
-package scram
+package scram_test
 
 import (
 	"encoding/base64"
@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/internal/scram"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -20,7 +21,7 @@ func TestVerifierOfTheRFC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := verifier("pencil", salt, 4096)
+	got, err := scram.VerifierUnder("pencil", salt, 4096)
 	want := "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$" +
 		"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 	if err != nil || got != want {
@@ -31,7 +32,7 @@ func TestVerifierOfTheRFC(t *testing.T) {
 func TestServerAcceptsThePasswordOfAVerifier(t *testing.T) {
 	t.Parallel()
 	const password = `pass 'word"\$~`
-	v, err := Verifier(password)
+	v, err := scram.Verifier(password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestServerAcceptsThePasswordOfAVerifier(t *testing.T) {
 func TestVerifierRefusesWhatNeedsSASLprep(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{"", "pässword", "tab\t", "nul\x00"} {
-		if _, err := Verifier(password); !errors.Is(err, ErrPassword) {
+		if _, err := scram.Verifier(password); !errors.Is(err, scram.ErrPassword) {
 			t.Errorf("%q: %v", password, err)
 		}
 	}
@@ -79,7 +80,7 @@ func FuzzVerifier(f *testing.F) {
 	f.Add("it's")
 	f.Add("\xff")
 	f.Fuzz(func(t *testing.T, password string) {
-		v, err := Verifier(password)
+		v, err := scram.Verifier(password)
 		if (err == nil) != (v != "") {
 			t.Fatalf("%q, %v", v, err)
 		}

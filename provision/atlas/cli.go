@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"strings"
 
@@ -57,7 +58,7 @@ func CLI(cfg CLIConfig) (provision.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &command{source: src, hcl: cfg.HCL, binary: path, env: cfg.Env}, nil
+	return &command{source: src, hcl: cfg.HCL, binary: path, env: maps.Clone(cfg.Env)}, nil
 }
 
 // command is a schema whose upgrades the atlas command makes.

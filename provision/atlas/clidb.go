@@ -37,7 +37,7 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 	patience := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
 	for start := time.Now(); ; {
 		var locked bool
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8)", int64(advisoryLock)).Scan(&locked); err != nil {
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", int64(advisoryLock)).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 		}
 		if locked {

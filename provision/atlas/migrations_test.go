@@ -246,7 +246,7 @@ func TestMigrationsOfOneDatabaseTakeTurns(t *testing.T) {
 		}()
 	}
 	for range 3 {
-		if err := <-results; err != nil {
+		if err := pgtest.Receive(t, "an upgrade ends", results); err != nil {
 			t.Error(err)
 		}
 	}

@@ -91,7 +91,7 @@ func (s *session) lock(ctx context.Context, p provision.Policy) error {
 	if _, err := s.tx.ExecContext(ctx, settings); err != nil {
 		return err
 	}
-	_, err := s.tx.ExecContext(ctx, "SELECT pg_catalog.pg_advisory_xact_lock($1::pg_catalog.int8)", int64(advisoryLock))
+	_, err := s.tx.ExecContext(ctx, "SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", int64(advisoryLock))
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
 )
@@ -301,7 +302,9 @@ func TestUpgradesOfManyDatabasesShareOneModel(t *testing.T) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	var err error
+	pgtest.Wait(t, "every upgrade ends", func() { err = group.Wait() })
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -319,7 +322,9 @@ func TestUpgradesOfOneDatabaseTakeTurns(t *testing.T) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	var err error
+	pgtest.Wait(t, "every upgrade ends", func() { err = group.Wait() })
+	if err != nil {
 		t.Fatal(err)
 	}
 	made := 0

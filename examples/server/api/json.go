@@ -1,21 +1,31 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
 )
 
 const maxBody = 1 << 20
 
-// decode reads the one JSON object of the body into to.
+// decode reads the one JSON object of the body into to. It refuses text that is not UTF-8 or has the character U+FFFD,
+// which encoding/json puts in the place of what is not: many passwords would be one.
 func decode(w http.ResponseWriter, r *http.Request, to any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return decodeError(err)
+	}
+	if replaced(body) {
+		return errMalformed
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
 		return decodeError(err)
@@ -24,6 +34,20 @@ func decode(w http.ResponseWriter, r *http.Request, to any) error {
 		return decodeError(err)
 	}
 	return nil
+}
+
+// replaced reports whether a string in the JSON of body has the character U+FFFD when it is read.
+func replaced(body []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := d.Token()
+		if s, ok := token.(string); ok && strings.ContainsRune(s, utf8.RuneError) {
+			return true
+		}
+		if err != nil {
+			return false // the end, or what Decode says more of
+		}
+	}
 }
 
 // decodeError says what is wrong with a body, without quoting it.

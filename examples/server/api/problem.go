@@ -8,7 +8,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
 	"github.com/pgtenancy/pgtenancy/middleware"
-	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -21,8 +20,8 @@ var (
 	errCrossSite = errors.New("api: request of another site")
 )
 
-// problemOf returns the answer to an error that the middleware has no better one for. Two errors that must not be told
-// apart have one answer.
+// problemOf returns the answer to an error of this service, and to a taken e-mail, whose wording its clients know. Every
+// other error of the library knows its answer.
 func problemOf(err error) (status int, title, detail string) {
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
@@ -44,16 +43,6 @@ func problemOf(err error) (status int, title, detail string) {
 		return http.StatusConflict, "Already sent", "A message that was sent cannot be changed."
 	case is(registry.ErrEmailTaken):
 		return http.StatusConflict, "E-mail taken", "This e-mail address has an account already."
-	case is(registry.ErrKeyReused):
-		return http.StatusUnprocessableEntity, "Idempotency key reused", "The key was used for another request."
-	case is(registry.ErrNoServer), is(provision.ErrFailedBefore):
-		return http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable), "Please try again."
-	case is(accounts.ErrPasswordChanged):
-		return http.StatusConflict, "Password changed meanwhile", ""
-	case is(accounts.ErrBadCredentials):
-		return http.StatusUnauthorized, "Wrong e-mail or password", ""
-	case is(registry.ErrInvalidSession), is(registry.ErrAdminNotFound), is(accounts.ErrProfileNotFound):
-		return http.StatusUnauthorized, "Session ended", "Sign in again."
 	}
 	return 0, "", ""
 }
@@ -84,9 +73,6 @@ func (a *api) problem(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	status, title, detail := problemOf(err)
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "2")
-	}
 	if status != 0 {
 		middleware.Problem{Title: title, Status: status, Detail: detail}.Write(w)
 		return

@@ -1,0 +1,4 @@
+package scram
+
+// VerifierUnder is Verifier under a salt that is known.
+var VerifierUnder = verifier

@@ -1,0 +1,16 @@
+package atlas_test
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+)
+
+// Guards: statements whose operators are chosen by the types of parameters.
+func TestMainPathsRunWithoutTypesFromTheServer(t *testing.T) {
+	t.Parallel()
+	pgtest.InModes(t, "^(TestUpgradeMakesChanges|TestMigrationsUpgradeWhatTheyHaveBuilt|TestUpgradesOfOneDatabaseTakeTurns)$",
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol)
+}

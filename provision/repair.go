@@ -1,0 +1,116 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+// repairs are the statements that make the wall of database d and role r what [job.wall] makes it. r is the tenant's
+// own role; without one, what is said of the database remains. $1 is the group, $2 the shared role, $3 the limit of
+// connections that new roles get. A limit that an operator gave a role stays, as long as there is one.
+const repairs = `array_remove(ARRAY[
+	(SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', d.datname)
+	 WHERE EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0)),
+	(SELECT format('REVOKE ALL ON DATABASE %I FROM %s', d.datname, string_agg(DISTINCT quote_ident(x.rolname), ', '))
+	 FROM aclexplode(d.datacl) a JOIN pg_roles x ON x.oid = a.grantee AND x.oid <> r.oid AND x.rolname <> $2::text
+	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
+	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1::text
+	 WHERE x.rolname <> current_user HAVING count(*) > 0),
+	(SELECT format('COMMENT ON DATABASE %I IS $mark', d.datname) WHERE shobj_description(d.oid, 'pg_database') IS NULL),
+	(SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true', d.datname) WHERE NOT d.datallowconn),
+	(SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', r.rolname)
+	 WHERE r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls),
+	(SELECT format('ALTER ROLE %I CONNECTION LIMIT %s', r.rolname, $3::int) WHERE r.rolconnlimit < 0 AND $3::int >= 0),
+	(SELECT format('GRANT %I TO %I', $1::text, r.rolname)
+		|| CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END
+	 WHERE r.oid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+		WHERE g.rolname = $1::text AND m.member = r.oid)),
+	(SELECT format('REVOKE %I FROM %s', r.rolname, string_agg(DISTINCT quote_ident(x.rolname), ', '))
+	 FROM pg_auth_members own JOIN pg_roles x ON x.oid = own.member AND x.rolname <> current_user
+	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
+	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1::text
+	 WHERE own.roleid = r.oid HAVING count(*) > 0)
+	], NULL)`
+
+// seemsForeign reports whether a listed database, or the role of its name, seems to be another's than the tenant's.
+func (p *Provisioner) seemsForeign(l listed, t *registry.Tenant) bool {
+	f := found{database: true, owner: l.owner, comment: l.comment, role: l.role, roleNote: l.roleNote}
+	if !p.ownsDatabase(f, t.ID) {
+		return true
+	}
+	return t.Endpoint.User == t.Endpoint.Database && (!f.role || p.foreignRole(f, t))
+}
+
+// reportNotOurs raises the alarm for tenants whose database or role still is another's.
+func (r *pass) reportNotOurs(ctx context.Context, ids []tenancy.ID) error {
+	var errs []error
+	for _, id := range ids {
+		err := r.p.examine(ctx, id, func(_ context.Context, _ *pgx.Conn, f found, t *registry.Tenant) error {
+			if !r.p.ownsGate(f, t) {
+				return ErrNotOurs
+			}
+			return nil
+		})
+		if !errors.Is(err, ErrNotOurs) {
+			errs = append(errs, err)
+			continue
+		}
+		r.NotOurs = append(r.NotOurs, id)
+		r.p.logError(ctx, "not the tenant's database or role", id, err)
+	}
+	return errors.Join(errs...)
+}
+
+// repairWalls makes walls whole that somebody has broken, or a restore has left without.
+func (r *pass) repairWalls(ctx context.Context, ids []tenancy.ID) error {
+	var errs []error
+	for _, id := range ids {
+		err := r.repairWall(ctx, id)
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
+			errs = append(errs, fmt.Errorf("repair the wall of tenant %q: %w", id, pgerr.Redact(err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *pass) repairWall(ctx context.Context, id tenancy.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, gateLimit)
+	defer cancel()
+	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+		if g.t.State != tenancy.Active && g.t.State != tenancy.Suspended {
+			return nil
+		}
+		statements, err := g.repairs(ctx)
+		if err != nil || len(statements) == 0 {
+			return err
+		}
+		if !r.looks {
+			for _, sql := range statements {
+				if err := g.run(ctx, g.t.State == tenancy.Suspended, sql); err != nil {
+					return err
+				}
+			}
+		}
+		r.Repaired = append(r.Repaired, id)
+		r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: a tenant's wall was not as it should be",
+			slog.String("tenant", string(id)), slog.Any("repairs", statements))
+		return nil
+	})
+}
+
+// repairs returns the statements that the wall needs.
+func (g *gate) repairs(ctx context.Context) ([]string, error) {
+	var statements []string
+	err := g.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text
+		WHERE d.datname = $4::text`, g.p.names.groupRole(), g.p.cfg.SharedRole, g.p.cfg.TenantConnLimit,
+		g.t.Endpoint.Database, g.ownRole()).Scan(&statements)
+	return statements, err
+}

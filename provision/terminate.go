@@ -1,0 +1,149 @@
+package provision
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/registry"
+)
+
+// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that
+// hold it, and tries again.
+const lockTimeout = "1s"
+
+// TerminatedSession is a session of a tenant's role that was ended because it kept others from their work.
+type TerminatedSession struct {
+	Server   string // the registry's name for it
+	Role     string
+	Database string // the session's own
+	Reason   string // what it did; constant text
+}
+
+// tenantRole is the condition that r, of pg_roles, is a role of tenants: a direct member of the group $1, or the shared
+// role $2. The administrator may be a member too, by way of tenants' roles, or as the one who made the group.
+const tenantRole = `(r.rolname = $2::text OR EXISTS (
+		SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+		WHERE g.rolname = $1::text AND m.member = r.oid AND NOT m.admin_option))
+	AND NOT r.rolsuper AND r.rolname <> current_user`
+
+// mayTerminate is the condition that the administrator may end sessions of r.
+const mayTerminate = `(pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_backend'::name, 'USAGE'))`
+
+// findBlockers finds sessions of tenants' roles that keep others from their work, and ends them if $3 says so. $4 is a
+// role whose open changes of a shared catalogue count, whether they block anybody or not.
+//
+// PostgreSQL takes the lock on a database before it checks who owns it. A session that holds one on another's database
+// together with one that waits for AccessExclusiveLock there keeps everybody out of it. Object 0 stands for all
+// databases: NOTIFY locks it while it commits. A listener that stays in a transaction keeps the queue of notifications
+// from being emptied; PostgreSQL does not show who listens.
+const findBlockers = `
+	WITH suspects AS MATERIALIZED (
+		SELECT l.pid, 'locks a database' AS reason
+		FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'object' AND l.database = 0 AND l.classid = 'pg_database'::regclass AND l.objid <> 0
+		  AND (l.objid <> a.datid OR l.mode = 'AccessExclusiveLock')
+		UNION ALL
+		SELECT b.pid, 'blocks the administrator'
+		FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) b (pid)
+		WHERE w.usename = current_user AND w.wait_event_type = 'Lock'
+		  AND (w.datname = current_database() OR EXISTS (
+			SELECT FROM pg_locks l WHERE l.pid = w.pid AND NOT l.granted AND l.locktype = 'object' AND l.database = 0))
+		UNION ALL
+		SELECT l.pid, 'holds a change of a shared catalogue open'
+		FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'relation' AND l.database = 0 AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+		  AND a.usename = $4::text
+		UNION ALL (
+		SELECT a.pid, 'holds back the queue of notifications'
+		FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+		WHERE (SELECT pg_notification_queue_usage()) > 0.5 AND a.xact_start < clock_timestamp() - interval '10 s'
+		  AND ` + tenantRole + `
+		ORDER BY a.xact_start LIMIT 1)
+	), found AS MATERIALIZED (
+		SELECT a.pid, a.datname, r.oid, r.rolname, min(s.reason) AS reason
+		FROM suspects s JOIN pg_stat_activity a ON a.pid = s.pid JOIN pg_roles r ON r.oid = a.usesysid
+		WHERE ` + tenantRole + `
+		GROUP BY a.pid, a.datname, r.oid, r.rolname
+	)
+	SELECT pid, rolname::text, coalesce(datname, '')::text, reason,
+		CASE WHEN $3::bool AND ` + mayTerminate + ` THEN pg_terminate_backend(pid) END IS NOT NULL
+	FROM found r`
+
+// endBlockers ends sessions of tenants' roles that keep others from their work, and says which; with looks it only
+// says. Those of role count also if they have changed a shared catalogue and not committed.
+func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, role string, looks bool) (
+	[]TerminatedSession, error,
+) {
+	const name = "pgtenancy_blockers" // prepared once for a session: planning takes far longer than a look
+	if _, err := conn.Prepare(ctx, name, findBlockers); err != nil {
+		return nil, err
+	}
+	rows, _ := conn.Query(ctx, name, p.names.groupRole(), p.cfg.SharedRole, !looks, role)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[backend])
+	if err != nil {
+		return nil, err
+	}
+	var terminated []TerminatedSession
+	var errs []error
+	for _, b := range found {
+		if !b.Ended && !looks {
+			if err := b.end(ctx, conn); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		terminated = append(terminated, TerminatedSession{server, b.Role, b.Database, b.Reason})
+	}
+	return terminated, errors.Join(errs...)
+}
+
+// insist calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that
+// hold a change of a shared catalogue open, and those of other tenants' roles that lock what is not theirs. So no
+// tenant decides by a transaction that it leaves open whether it can be suspended or dropped, or a stolen password
+// replaced. conn has lockTimeout.
+func (p *Provisioner) insist(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
+	const tries = 5
+	own := t.Endpoint.User
+	if p.shares(t.Endpoint) {
+		own = ""
+	}
+	for try := 1; ; try++ {
+		err := do()
+		if !pgerr.IsState(err, pgerr.LockNotAvailable) {
+			return err
+		}
+		if try == tries {
+			return cmp.Or(p.checkPrepared(ctx, conn, t.Endpoint), err)
+		}
+		ended, err := p.endBlockers(ctx, conn, t.Server.Name, own, false)
+		p.logTerminated(ctx, ended)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// backend is a session of a tenant's role.
+type backend struct {
+	PID                    int32
+	Role, Database, Reason string
+	Ended                  bool // it was told to end
+}
+
+// end ends the session after the administrator has got the right to.
+func (b backend) end(ctx context.Context, conn *pgx.Conn) error {
+	if err := joinRole(ctx, conn, b.Role); err != nil {
+		return fmt.Errorf("end a session of role %q: join role: %w", b.Role, pgerr.Redact(err))
+	}
+	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,
+		b.PID, b.Role)
+	if err != nil {
+		return fmt.Errorf("end a session of role %q: %w", b.Role, pgerr.Redact(err))
+	}
+	return nil
+}

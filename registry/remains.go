@@ -1,0 +1,101 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Counter can be asked what is left of processes that have ended; *provision.Provisioner is one.
+type Counter interface {
+	// TenantSessions names the sessions that a server has in tenants' databases, of whatever process. A session has the
+	// same name each time. ctx governs the query.
+	TenantSessions(ctx context.Context, server string) ([]string, error)
+}
+
+// countTimeout bounds the question to one server, so that one that does not answer holds up no beat for long.
+const countTimeout = time.Second
+
+// remains is what was left of a process when it was first seen to have ended. It can open nothing any more, so that what it
+// still has is among the sessions that there were then.
+type remains struct {
+	sessions map[string]map[string]bool // by server
+	alone    bool                       // no other process lived then: they are its own, or those of others that have ended
+}
+
+// settle sets free what a process had that has ended: all but those of its sessions that are still there. A backend with a
+// long statement does not notice that its client is gone. A server that cannot be asked keeps its row until it is taken
+// for dead.
+func (s *Share) settle(ctx context.Context, id string, alone bool) error {
+	granted := make(map[string]int)
+	if err := s.r.forEach(ctx, "list what a dead process had",
+		`SELECT server, granted FROM pgtenancy.router_conns WHERE router = $1`, func(row pgx.CollectableRow) error {
+			var server string
+			var n int
+			err := row.Scan(&server, &n)
+			granted[server] = n
+			return err
+		}, id); err != nil {
+		return err
+	}
+	left := 0
+	for server, n := range granted {
+		if n > 0 {
+			still, err := s.count(ctx, id, server, alone)
+			if err != nil {
+				return nil //nolint:nilerr // it was noted, and patience decides
+			}
+			n = min(n, still)
+		}
+		left += n
+		if n == granted[server] {
+			continue
+		}
+		if _, err := s.r.exec(ctx, fmt.Sprintf("free connections to %q", server), `UPDATE pgtenancy.router_conns
+			SET granted = least(granted, $3::bigint) WHERE server = $1 AND router = $2`, server, id, n); err != nil {
+			return err
+		}
+	}
+	switch {
+	case left == 0:
+		_, err := s.r.exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
+		return err
+	case s.remains[id].alone: // they are counted, so that nobody is to take it for dead
+		_, err := s.r.exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)
+		return err
+	}
+	return nil
+}
+
+// count returns how many of a dead process's sessions a server may still have.
+func (s *Share) count(ctx context.Context, id, server string, alone bool) (int, error) {
+	bounded, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	names, err := s.counter.TenantSessions(bounded, server)
+	s.uncounted.note(ctx, err)
+	if err != nil {
+		return 0, err
+	}
+	r, known := s.remains[id]
+	if !known {
+		r = remains{sessions: make(map[string]map[string]bool), alone: alone}
+		s.remains[id] = r
+	}
+	first, known := r.sessions[server]
+	if !known {
+		first = make(map[string]bool, len(names))
+		for _, name := range names {
+			first[name] = true
+		}
+		r.sessions[server] = first
+	}
+	still := 0
+	for _, name := range names {
+		if first[name] {
+			still++
+		}
+	}
+	return still, nil
+}
