@@ -9,6 +9,7 @@ type listed struct {
 	roleNote       string // the role's comment
 	roleEnters     bool   // it may connect; or there is none
 	sharedEnters   bool   // the shared role may
+	moved          bool   // the database has indexes of another version of its collation
 	broken         bool   // something of the wall is not as it should be
 	moved          bool   // the database has indexes of another version of its collation
 }

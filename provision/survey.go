@@ -87,7 +87,7 @@ func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing,
 	names := listing{}
 	var name string
 	var l listed
-	var remake bool
+	remake := false
 	_, err = pgx.ForEachRow(rows, []any{
 		&name, &l.owner, &l.comment, &l.role, &l.roleNote, &l.roleEnters, &l.sharedEnters, &l.broken, &l.moved,
 	}, func() error {
