@@ -11,7 +11,6 @@ type listed struct {
 	sharedEnters   bool   // the shared role may
 	moved          bool   // the database has indexes of another version of its collation
 	broken         bool   // something of the wall is not as it should be
-	moved          bool   // the database has indexes of another version of its collation
 }
 
 // position is where the gate of a tenant that has a role of its own, or the shared one, was seen.
