@@ -64,9 +64,11 @@ func answers() map[string]answered {
 		"accounts.ErrNotSignedIn":     {accounts.ErrNotSignedIn, 503},
 		"accounts.ErrProfileNotFound": {accounts.ErrProfileNotFound, 401},
 		"accounts.ErrPasswordChanged": {accounts.ErrPasswordChanged, 409},
+		"accounts.ErrSessionsOpen":    {accounts.ErrSessionsOpen, 500},
 		"accounts.InputError":         {&accounts.InputError{Fields: map[string]string{"email": "is wrong"}}, 422},
 
 		"registry.ErrInvalidEmail":   {registry.ErrInvalidEmail, 422},
+		"registry.ErrEmailBusy":      {registry.ErrEmailBusy, 503},
 		"registry.ErrEmailTaken":     {registry.ErrEmailTaken, 409},
 		"registry.ErrIDTaken":        {registry.ErrIDTaken, 409},
 		"registry.ErrNoServer":       {registry.ErrNoServer, 503},
@@ -86,7 +88,7 @@ func answers() map[string]answered {
 
 		"provision.ErrTenantObjects":    {provision.ErrTenantObjects, 500},
 		"provision.InUseError":          {&provision.InUseError{}, 500},
-		"provision.ErrFailedBefore":     {provision.ErrFailedBefore, 503},
+		"provision.ErrFailedBefore":     {provision.ErrFailedBefore, 409},
 		"provision.ErrNotOurs":          {provision.ErrNotOurs, 500},
 		"provision.ErrSharedRole":       {provision.ErrSharedRole, 500},
 		"provision.ErrPublicSchema":     {provision.ErrPublicSchema, 500},
@@ -103,6 +105,8 @@ func answers() map[string]answered {
 		"atlas.UnsupportedError": {&atlas.UnsupportedError{}, 500},
 		"atlas.CommandError":     {&atlas.CommandError{}, 500},
 
+		"middleware.ErrBodyTooLarge":   {middleware.ErrBodyTooLarge, 413},
+		"middleware.ErrBodyIncomplete": {middleware.ErrBodyIncomplete, 400},
 		"middleware.ErrNoTenant":       {middleware.ErrNoTenant, 404},
 		"middleware.ErrMisaddressed":   {middleware.ErrMisaddressed, 404},
 		"middleware.ErrTenantMismatch": {middleware.ErrTenantMismatch, 404},

@@ -21,7 +21,8 @@ func types() map[string]any {
 		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},
 
 		"registry.Admin": registry.Admin{}, "registry.Claim": registry.Claim{}, "registry.Config": registry.Config{},
-		"registry.Email": registry.Email{}, "registry.Key": registry.Key{}, "registry.Keyring": opaque{"registry.Keyring"},
+		"registry.FollowStat": registry.FollowStat{},
+		"registry.Email":      registry.Email{}, "registry.Key": registry.Key{}, "registry.Keyring": opaque{"registry.Keyring"},
 		"registry.KeyringConfig": registry.KeyringConfig{}, "registry.Membership": registry.Membership{},
 		"registry.Organization": registry.Organization{}, "registry.Registry": opaque{"registry.Registry"},
 		"registry.RekeyConfig": registry.RekeyConfig{}, "registry.RekeyProgress": registry.RekeyProgress{},
@@ -36,7 +37,9 @@ func types() map[string]any {
 
 		"provision.Change": provision.Change{}, "provision.Config": provision.Config{},
 		"provision.DestructiveError": provision.DestructiveError{}, "provision.Fingerprint": provision.Fingerprint{},
-		"provision.Observer": provision.Observer{}, "provision.PanicError": provision.PanicError{}, "provision.Pass": provision.Pass{},
+		"provision.InUseError": provision.InUseError{}, "provision.RoleSetting": provision.RoleSetting{},
+		"provision.TerminatedSession": provision.TerminatedSession{},
+		"provision.Observer":          provision.Observer{}, "provision.PanicError": provision.PanicError{}, "provision.Pass": provision.Pass{},
 		"provision.Policy": provision.Policy{}, "provision.Provisioner": opaque{"provision.Provisioner"},
 		"provision.Report": provision.Report{}, "provision.Request": provision.Request{}, "provision.Result": provision.Result{},
 		"provision.RotateConfig": provision.RotateConfig{}, "provision.RotateProgress": provision.RotateProgress{},
