@@ -82,7 +82,10 @@ func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 	requests := pgtest.Size(1_500, 40_000)
 	f := newFleet(t, pgtest.Size(6, 50))
 	for _, tr := range []transport{
-		{"net/http", overHTTP}, {"fasthttp's adaptor", overAdaptor}, {"fasthttp", overFastHTTP}, {"fiber", overFiber},
+		{"net/http", overHTTP},
+		{"fasthttp's adaptor", overAdaptor},
+		{"fasthttp", overFastHTTP},
+		{"fiber", overFiber},
 		{"one buffer", overBuffer},
 	} {
 		t.Run(tr.name, func(t *testing.T) {
@@ -160,7 +163,7 @@ func overFastHTTP(t *testing.T, r *tenancy.Resolver) func(tenancy.ID) (string, e
 	t.Helper()
 	server := &fasthttp.Server{Handler: func(c *fasthttp.RequestCtx) {
 		path := c.Path()[1:]
-		id := tenancy.ID(unsafe.String(&path[0], len(path))) //nolint:gosec // as fiber's c.Params is made
+		id := tenancy.ID(unsafe.String(&path[0], len(path))) // as fiber's c.Params is made
 		err := r.AcquireFunc(context.Background(), id, func(ctx context.Context, pool *pgxpool.Pool) error {
 			name, err := database(ctx, pool)
 			c.SetBodyString(name)

@@ -9,7 +9,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/middleware"
 )
 
-var proxies = []netip.Prefix{ //nolint:gochecknoglobals // never changed
+var proxies = []netip.Prefix{
 	netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.2.0/24"), netip.MustParsePrefix("2001:db8:1::/48"),
 }
 

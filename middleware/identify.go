@@ -43,7 +43,7 @@ func (e noPathValue) Error() string {
 		ErrNoTenant, e.name, e.pattern)
 }
 
-func (noPathValue) Is(target error) bool { return target == ErrNoTenant } //nolint:errorlint // a sentinel
+func (noPathValue) Is(target error) bool { return target == ErrNoTenant }
 
 // FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
 // the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.

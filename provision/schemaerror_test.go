@@ -36,20 +36,30 @@ func TestErrorOfABuildSaysWhereAndWhat(t *testing.T) {
 		{"object", "CREATE TABLE t (i int);\nALTER TABLE t\nOWNER TO nobody", `b.sql: statement 2: ERROR: role "nobody" does not exist (SQLSTATE 42704)`},
 		{"relation", "SELECT 1;\n\nSELECT * FROM missing", `b.sql: statement 2, line 3: ERROR: relation "missing" does not exist (SQLSTATE 42P01)`},
 		{"extension", "SELECT 1; CREATE EXTENSION nowhere", `b.sql: statement 2: ERROR: extension "nowhere" is not available (SQLSTATE 0A000); detail: Could not open`},
-		{"in use", "CREATE TABLE t (i int); CREATE VIEW v AS SELECT i FROM t; ALTER TABLE t ALTER i TYPE text",
-			"b.sql: statement 3: ERROR: cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view v depends on column"},
+		{
+			"in use", "CREATE TABLE t (i int); CREATE VIEW v AS SELECT i FROM t; ALTER TABLE t ALTER i TYPE text",
+			"b.sql: statement 3: ERROR: cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view v depends on column",
+		},
 		{"restrict", "SELECT 1;\n\\restrict abc\n", `b.sql: line 2: ERROR: syntax error (SQLSTATE 42601): a line that begins with \ is a command of psql`},
 		{"connect", "\\c other\nSELECT 1", `b.sql: line 1: ERROR: syntax error (SQLSTATE 42601): a line that begins with \ is a command of psql`},
-		{"unique", "CREATE TABLE t (e text); INSERT INTO t VALUES ('" + secret + "'), ('" + secret + "'); CREATE UNIQUE INDEX u ON t (e)",
-			`b.sql: statement 3: ERROR: constraint "u" of table "t" (SQLSTATE 23505)`},
-		{"null", "CREATE TABLE t (e text, n int); INSERT INTO t VALUES ('" + secret + "'); ALTER TABLE t ALTER n SET NOT NULL",
-			`b.sql: statement 3: ERROR: null value in column "n" of table "t" (SQLSTATE 23502)`},
-		{"row", "CREATE TABLE t (e text, n int NOT NULL); INSERT INTO t VALUES ('" + secret + "')",
-			`b.sql: statement 2: ERROR: null value in column "n" of table "t" (SQLSTATE 23502)`},
+		{
+			"unique", "CREATE TABLE t (e text); INSERT INTO t VALUES ('" + secret + "'), ('" + secret + "'); CREATE UNIQUE INDEX u ON t (e)",
+			`b.sql: statement 3: ERROR: constraint "u" of table "t" (SQLSTATE 23505)`,
+		},
+		{
+			"null", "CREATE TABLE t (e text, n int); INSERT INTO t VALUES ('" + secret + "'); ALTER TABLE t ALTER n SET NOT NULL",
+			`b.sql: statement 3: ERROR: null value in column "n" of table "t" (SQLSTATE 23502)`,
+		},
+		{
+			"row", "CREATE TABLE t (e text, n int NOT NULL); INSERT INTO t VALUES ('" + secret + "')",
+			`b.sql: statement 2: ERROR: null value in column "n" of table "t" (SQLSTATE 23502)`,
+		},
 		{"input", "SELECT 1; SELECT '" + secret + "'::int", "b.sql: statement 2, line 1: ERROR: data exception (SQLSTATE 22P02)"},
 		{"check", "CREATE TABLE t (e text CHECK (e = '')); INSERT INTO t VALUES ('" + secret + "')", `b.sql: statement 2: ERROR: constraint "t_e_check" of table "t" (SQLSTATE 23514)`},
-		{"raised", "DO $$ BEGIN RAISE EXCEPTION '" + secret + "' USING ERRCODE = '42501', HINT = '" + secret + "'; END $$",
-			"b.sql: statement 1: ERROR: raised by a function (SQLSTATE 42501)"},
+		{
+			"raised", "DO $$ BEGIN RAISE EXCEPTION '" + secret + "' USING ERRCODE = '42501', HINT = '" + secret + "'; END $$",
+			"b.sql: statement 1: ERROR: raised by a function (SQLSTATE 42501)",
+		},
 		{"commit", "COMMIT", "b.sql: ends the transaction it is run in"},
 	} {
 		err := f.of(t, files(t, "a.sql", "SELECT 1", "b.sql", c.text)).PrepareTemplate(t.Context(), "one")

@@ -35,7 +35,7 @@ func (g *guard) noticeAbandoned(cc *pgx.ConnConfig) {
 	}
 	for name, value := range abandonedSettings() {
 		_, set := cc.RuntimeParams[name]
-		if !set && !(pgtarget.IsUnix(cc.Host) && strings.HasPrefix(name, "tcp_")) {
+		if !set && (!pgtarget.IsUnix(cc.Host) || !strings.HasPrefix(name, "tcp_")) {
 			cc.RuntimeParams[name] = value
 		}
 	}

@@ -19,7 +19,7 @@ func TestKilledProgramServesAtOnceWhenItIsStartedAgain(t *testing.T) {
 		}
 		_ = program.Wait()
 		stdout := &buffer{}
-		again := exec.Command(program.Path, program.Args[1:]...) //nolint:gosec,noctx // the same again
+		again := exec.Command(program.Path, program.Args[1:]...) //nolint:noctx // the same again
 		again.Env, again.Stdout, again.Stderr = program.Env, stdout, r.logs
 		if err := again.Start(); err != nil {
 			t.Fatal(err)

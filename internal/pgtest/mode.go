@@ -45,7 +45,7 @@ func InModes(t *testing.T, pattern string, modes ...pgx.QueryExecMode) {
 	for _, mode := range modes {
 		t.Run(ModeName(mode), func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=5m")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=5m") //nolint:gosec // this test binary
 			cmd.Env = append(os.Environ(), modeVar+"="+ModeName(mode))
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "--- PASS") || strings.Contains(string(out), "--- SKIP") {
