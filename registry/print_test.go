@@ -53,6 +53,7 @@ func planted(t *testing.T) map[string]any {
 		"Warm":           registry.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
 		"WarmChoice":     registry.WarmChoice{}, "WarmWork": registry.WarmWork{},
 		"UnsignedServerError": &registry.UnsignedServerError{},
+		"FollowStat":          registry.FollowStat{},
 		"Pace":                registry.Pace{}, "Subject": registry.Subject{Email: person}, "Count": registry.Count{Subject: registry.Subject{Email: person}},
 		"Attempt":     registry.Attempt{Home: registry.Count{Subject: registry.Subject{Email: person}}},
 		"Admission":   registry.Admission{},

@@ -84,6 +84,10 @@ func (u *reusing) step(action, which byte) {
 		u.r.Evict(u.id(id))
 	case 5:
 		u.r.Invalidate(u.id(id), 0)
+		u.args.Next()
+		l, err := u.r.Acquire(u.t.Context(), u.id(id)) // waits for the look-up that it may have begun
+		u.args.Next()
+		u.check(id, l, err)
 	case 6:
 		u.r.SetMaxConns(u.args.String(reusedServers[int(which)%2]), int(which))
 	case 7:

@@ -109,7 +109,13 @@ func Migrated(tb testing.TB, migrate func(context.Context, *pgxpool.Pool) error)
 	if m.err != nil {
 		tb.Fatalf("pgtest: migrate: %v", m.err)
 	}
-	return copyOf(tb, admin, m.name)
+	config := copyOf(tb, admin, m.name)
+	name := pgx.Identifier{config.ConnConfig.Database}.Sanitize()
+	closed := "REVOKE CONNECT, TEMPORARY ON DATABASE " + name + " FROM PUBLIC" // as migrate does; a copy has no privileges
+	if err := execute(tb.Context(), admin, closed); err != nil {
+		tb.Fatalf("pgtest: close database: %v", err)
+	}
+	return config
 }
 
 func copyOf(tb testing.TB, admin *pgx.ConnConfig, template string) *pgxpool.Config {
