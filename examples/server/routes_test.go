@@ -109,7 +109,7 @@ func (r *running) sent(t *testing.T, a ask) string {
 	return differing.ReplaceAllString(string(all), "$1*")
 }
 
-var differing = regexp.MustCompile(`(Date: |name="key" value=")[^"\r]*`)
+var differing = regexp.MustCompile(`(Date: |X-Request-Id: |name="key" value=")[^"\r]*`)
 
 // status is an answer's status line.
 func status(answer string) string {

@@ -34,8 +34,8 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	return v
 }
 
-// Wait returns when wait does, as sync.WaitGroup's does, and ends the test if that is not after Patience, or after half an
-// hour in the long form.
+// Wait returns when wait does, as sync.WaitGroup's does, and ends the test if that is not after five minutes, or after half
+// an hour in the long form: a group has much to do before it ends.
 func Wait(tb testing.TB, what string, wait func()) {
 	tb.Helper()
 	ended := make(chan struct{})
@@ -54,7 +54,7 @@ func Context(tb testing.TB) context.Context {
 	return ctx
 }
 
-func limit() time.Duration { return Size(Patience, 30*time.Minute) }
+func limit() time.Duration { return Size(5*time.Minute, 30*time.Minute) }
 
 func receive[T any](from <-chan T, limit time.Duration) (v T, ok bool) {
 	timeout := time.NewTimer(limit)
