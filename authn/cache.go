@@ -36,8 +36,8 @@ type CacheConfig struct {
 
 // Cache remembers tokens that were verified, because a signature costs as much as the rest of a request: 50 µs for
 // EdDSA, under 1 µs from memory. It remembers a token by the SHA-256 of its exact bytes and never past its expiry, and
-// refuses the tokens of revoked sessions and of keys that are gone whether it remembers them or not. What was refused is
-// not remembered. It is safe for concurrent use.
+// refuses the tokens of revoked sessions and of keys that are gone whether it remembers them or not. What was refused
+// is not remembered. It is safe for concurrent use.
 type Cache struct {
 	cfg    CacheConfig
 	hasKey func(id string) bool

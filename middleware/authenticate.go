@@ -89,8 +89,8 @@ func (m *Middleware) tenant(r *http.Request) (tenancy.ID, error) {
 	return m.decide(r.Context(), address)
 }
 
-// decide returns the tenant of the identity in ctx, with which the address of the request must agree. Without an identity
-// it is the addressed one, if that is enough for m.
+// decide returns the tenant of the identity in ctx, with which the address of the request must agree. Without an
+// identity it is the addressed one, if that is enough for m.
 func (m *Middleware) decide(ctx context.Context, address tenancy.ID) (tenancy.ID, error) {
 	identity, ok := authn.FromContext(ctx)
 	switch {

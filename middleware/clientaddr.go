@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// ClientAddr returns a function that tells the address of a request's client, behind the proxies in these prefixes. header
-// is the one that they write: "Forwarded" (RFC 7239), or one that lists addresses as X-Forwarded-For does. Each proxy adds
-// the address that it was connected from at the end. So the list is read from its end, and the first address that is no
-// proxy's is the client's; what stands before it is the client's own word, and is not read.
+// ClientAddr returns a function that tells the address of a request's client, behind the proxies in these prefixes.
+// header is the one that they write: "Forwarded" (RFC 7239), or one that lists addresses as X-Forwarded-For does. Each
+// proxy adds the address that it was connected from at the end. So the list is read from its end, and the first address
+// that is no proxy's is the client's; what stands before it is the client's own word, and is not read.
 //
-// A request that comes from no proxy has its connection's address, whatever its headers say. The zero Addr is returned if
-// the connection has no address (a Unix socket), if every address is a proxy's, if there is no header, and if what a
+// A request that comes from no proxy has its connection's address, whatever its headers say. The zero Addr is returned
+// if the connection has no address (a Unix socket), if every address is a proxy's, if there is no header, and if what a
 // proxy wrote is no address. An address has no zone, and an IPv4 address is never mapped to IPv6.
 //
 // It is safe if and only if every host in proxies adds to that header, or overwrites it, and nothing in front of this
@@ -46,8 +46,8 @@ func ClientAddr(header string, proxies ...netip.Prefix) func(*http.Request) neti
 	}
 }
 
-// lastElement cuts the last element off a list. A comma between double quotes is counted from the end: what a client wrote
-// at the beginning cannot draw a proxy's element into its own.
+// lastElement cuts the last element off a list. A comma between double quotes is counted from the end: what a client
+// wrote at the beginning cannot draw a proxy's element into its own.
 func lastElement(list string) (rest, last string) {
 	quoted := false
 	for i := len(list) - 1; i >= 0; i-- {

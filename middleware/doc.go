@@ -10,8 +10,8 @@
 //
 // [Middleware.Handler] is three steps, which can be used one by one: [Middleware.Identify] finds out which tenant the
 // request addresses, [Middleware.Authenticate] verifies its bearer token, and [Middleware.Tenant] leases the tenant's
-// pool for as long as the handler runs. The handler finds the lease with [tenancy.MustFromContext] and the identity with
-// [authn.FromContext].
+// pool for as long as the handler runs. The handler finds the lease with [tenancy.MustFromContext] and the identity
+// with [authn.FromContext].
 //
 // # Who decides
 //
@@ -28,8 +28,8 @@
 //
 // # Other middleware
 //
-// CORS goes outside: a preflight request, OPTIONS, has no token and would be refused. A limit of the body's time and what
-// recovers from panics go outside too.
+// CORS goes outside: a preflight request, OPTIONS, has no token and would be refused. A limit of the body's time and
+// what recovers from panics go outside too.
 //
 // # Who the client is
 //
@@ -49,9 +49,9 @@
 // handler must acquire a lease of its own from the resolver. The [http.ResponseWriter] is never wrapped, so flushing,
 // hijacking and [http.ResponseController] work as without the middleware.
 //
-// A stream within the handler goes on until the handler returns: the middleware cancels no request, since short ones end by
-// themselves before the pool is closed. One that forwards events listens to the lease as to its context, and so ends
-// within a second after its tenant is suspended where the registry is followed:
+// A stream within the handler goes on until the handler returns: the middleware cancels no request, since short ones
+// end by themselves before the pool is closed. One that forwards events listens to the lease as to its context, and so
+// ends within a second after its tenant is suspended where the registry is followed:
 //
 //	lease := tenancy.MustFromContext(r.Context())
 //	for {

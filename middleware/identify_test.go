@@ -107,7 +107,8 @@ func TestFirstOfStopsAtAnAnswerOrARefusal(t *testing.T) {
 	}
 }
 
-// Around the router, not the route: every request would be 404, or go without the comparison, and nobody would know why.
+// Around the router, not the route: every request would be 404, or go without the comparison, and nobody would know
+// why.
 func TestPathValueThatNoPatternHasIsToldOnce(t *testing.T) {
 	t.Parallel()
 	log := new(journal)

@@ -36,8 +36,8 @@ type Config struct {
 	// Identify says which tenant a request addresses, for comparison with its token's. Default: the token alone decides.
 	Identify Identifier
 
-	// Public leases the pool of whatever tenant a request addresses, and asks for no token: for sign-in pages and
-	// sites that everyone may see. It needs Identify, and no Verifier. Make one Middleware with it and another one without.
+	// Public leases the pool of whatever tenant a request addresses, and asks for no token: for sign-in pages and sites
+	// that everyone may see. It needs Identify, and no Verifier. Make one Middleware with it and another one without.
 	Public bool
 
 	// Token returns the token of a request, or "" if it has none. Default: the one in "Authorization: Bearer" (RFC 6750);

@@ -12,8 +12,8 @@ import (
 // without one is refused, unless the Middleware is public. The request's context governs the wait for the lease.
 //
 // What a client decides the duration of keeps the lease for as long: a body that the handler reads, unless
-// [Config.BodyFirst] has it read before, and an answer that the client is slow to take. A handler whose answers are long
-// may call Release of its lease itself before it writes.
+// [Config.BodyFirst] has it read before, and an answer that the client is slow to take. A handler whose answers are
+// long may call Release of its lease itself before it writes.
 //
 // The handler must give back connections, rows and transactions before it returns, and must not use the pool after.
 func (m *Middleware) Tenant(next http.Handler) http.Handler {

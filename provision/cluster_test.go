@@ -20,8 +20,8 @@ type cluster struct{ *pgtest.Cluster }
 
 // newCluster starts one. It can crash and start again if it is kept, which costs some seconds more.
 //
-// A crash of its processes loses what is in their memory, and nothing that the kernel has: so commits are written out, but
-// need not be synced. It has PostgreSQL's own number of buffers.
+// A crash of its processes loses what is in their memory, and nothing that the kernel has: so commits are written out,
+// but need not be synced. It has PostgreSQL's own number of buffers.
 func newCluster(t *testing.T, kept bool) *cluster {
 	t.Helper()
 	return &cluster{pgtest.NewCluster(t, pgtest.ClusterConfig{Kept: kept, Settings: map[string]string{

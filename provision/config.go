@@ -23,11 +23,12 @@ type Config struct {
 	// Registry knows the tenants and their servers.
 	Registry *registry.Registry
 
-	// Admin is how to log in to the servers, made with pgx.ParseConfig: a role with CREATEDB and CREATEROLE, which
-	// need not be a superuser; with SharedRole, CREATEDB can be enough (docs/operations.md). Its database is the maintenance database, the same for all processes: the locks that
-	// keep them apart live in it. Host and port are taken from the tenant's server, which must not be a pooler; they are
-	// signed (registry.Registry.PutServer). Where Admin does not name them itself, and no require_auth, the server must
-	// ask for SCRAM: one that asks for the password itself gets none.
+	// Admin is how to log in to the servers, made with pgx.ParseConfig: a role with CREATEDB and CREATEROLE, which need
+	// not be a superuser; with SharedRole, CREATEDB can be enough (docs/operations.md). Its database is the maintenance
+	// database, the same for all processes: the locks that keep them apart live in it. Host and port are taken from the
+	// tenant's server, which must not be a pooler; they are signed (registry.Registry.PutServer). Where Admin does not
+	// name them itself, and no require_auth, the server must ask for SCRAM: one that asks for the password itself gets
+	// none.
 	Admin *pgx.ConnConfig
 
 	// Schema is the schema of tenant databases.
@@ -40,7 +41,8 @@ type Config struct {
 	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it may run more
 	// than once, in different processes. It runs again when a process died after its commit; and whoever takes a sign-up
 	// over ends the sessions that Admin has in its database, and with them a seed that was stopped in the middle, but a
-	// process that was stopped before it connected may seed, and commit, even after activation. What is said of the errors of a [Step] holds for its errors. Default: none.
+	// process that was stopped before it connected may seed, and commit, even after activation. What is said of the errors
+	// of a [Step] holds for its errors. Default: none.
 	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
 
 	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of

@@ -38,7 +38,8 @@ func (f *fixture) rescuer(t *testing.T, change ...func(*provision.Config)) *prov
 	return p
 }
 
-// wake measures how long what dead processes left takes to come to its end, from the death of the last that worked on it.
+// wake measures how long what dead processes left takes to come to its end, from the death of the last that worked on
+// it.
 type wake struct {
 	f       *fixture
 	mu      sync.Mutex // guards what follows; no I/O while it is held

@@ -40,17 +40,18 @@ type Result struct {
 	Replayed     bool // the idempotency key was known: nothing was made now
 }
 
-// Create makes a tenant: the intent in the registry, the database, the wall around it, the seed, the caller's steps, and
-// activation, which is the one commit point.
+// Create makes a tenant: the intent in the registry, the database, the wall around it, the seed, the caller's steps,
+// and activation, which is the one commit point.
 //
 // ctx governs all of it. When it ends, or a step fails or panics, the sign-up is marked as failed, and Run undoes it in
 // any process that lives. When Create returns nil, the tenant is durable and usable. When it returns an error, the
 // tenant ends as nothing at all, or, if only the answer was lost, as an active tenant; an IdempotencyKey tells which.
 //
 // It returns registry.ErrEmailTaken, ErrEmailBusy, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID,
-// [ErrFailedBefore], [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create waits
-// for the earlier sign-up as long as ctx allows. If that one was broken off by the end of its ctx, or by an error of status
-// 503, this one makes the tenant. For an e-mail that another sign-up or a deletion has, it waits a few seconds.
+// [ErrFailedBefore], [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create
+// waits for the earlier sign-up as long as ctx allows. If that one was broken off by the end of its ctx, or by an error
+// of status 503, this one makes the tenant. For an e-mail that another sign-up or a deletion has, it waits a few
+// seconds.
 func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
 	own := req.ID != ""
 	if !own {
@@ -147,8 +148,8 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	})
 }
 
-// intend is the step of the intent, before which there is no claim. One that is refused is no step of a sign-up's: it is
-// neither counted nor logged.
+// intend is the step of the intent, before which there is no claim. One that is refused is no step of a sign-up's: it
+// is neither counted nor logged.
 func (p *Provisioner) intend(ctx context.Context, res registry.Reservation) (*registry.Claim, error) {
 	const step = "intent"
 	start, observer := time.Now(), &p.cfg.Observer
@@ -187,8 +188,8 @@ func isUnavailable(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &own) && own.HTTPStatus() == 503
 }
 
-// fail marks the sign-up as failed, or as broken off, and leaves the rest to the reconciler. If the registry cannot be reached either,
-// the claim expires, and the reconciler tries the sign-up again.
+// fail marks the sign-up as failed, or as broken off, and leaves the rest to the reconciler. If the registry cannot be
+// reached either, the claim expires, and the reconciler tries the sign-up again.
 func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason error) error {
 	again := ctx.Err() != nil || isUnavailable(reason)
 	ctx, cancel := detached(ctx)

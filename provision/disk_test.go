@@ -24,8 +24,8 @@ import (
 // disk is a small file system, on which a tablespace is.
 type disk struct{ dir, filler string }
 
-// newDisk mounts one of the server's account. The short form takes no sudo: an account that may not mount skips the test,
-// and the long form fails there.
+// newDisk mounts one of the server's account. The short form takes no sudo: an account that may not mount skips the
+// test, and the long form fails there.
 func (f *fixture) newDisk(t *testing.T) *disk {
 	t.Helper()
 	info, err := os.Stat(f.list(t, f.admin, "SHOW data_directory"))
@@ -70,9 +70,9 @@ func (d *disk) fill(t *testing.T) {
 	}
 }
 
-// TestFullDiskFailsSignUpsAndLeavesNothing fills the disk of the tenants, and frees it again. While a CREATE DATABASE finds
-// it full, the server has pages of it that it cannot write, so that a checkpoint may fail, and with it a drop: the
-// reconciler tries again.
+// TestFullDiskFailsSignUpsAndLeavesNothing fills the disk of the tenants, and frees it again. While a CREATE DATABASE
+// finds it full, the server has pages of it that it cannot write, so that a checkpoint may fail, and with it a drop:
+// the reconciler tries again.
 func TestFullDiskFailsSignUpsAndLeavesNothing(t *testing.T) {
 	cluster := newCluster(t, false)
 	f := cluster.fixture(t)

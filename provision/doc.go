@@ -36,20 +36,21 @@
 // # Warm databases
 //
 // With Config.Warm, Run makes databases ahead of sign-ups, each under an id made ahead of time: name, role, password,
-// wall and comment are those of the tenant that it will be, and nothing is renamed. A sign-up that brings no id of its own
-// takes one in the transaction of its intent; what is left is the seed and the activation. From then on the tenant is like
-// any other: what a dead process leaves of it is finished or undone in the same way.
+// wall and comment are those of the tenant that it will be, and nothing is renamed. A sign-up that brings no id of its
+// own takes one in the transaction of its intent; what is left is the seed and the activation. From then on the tenant
+// is like any other: what a dead process leaves of it is finished or undone in the same way.
 //
-// One is made at a time of a schema on a server, however many processes keep the stock. What a keeper that died has begun
-// is finished by Reconcile, or dropped after Config.Attempts tries. When a release brings another schema, its keepers
-// fill a stock of their own; that of the older release is dropped a minute after the last process that wanted it is gone.
+// One is made at a time of a schema on a server, however many processes keep the stock. What a keeper that died has
+// begun is finished by Reconcile, or dropped after Config.Attempts tries. When a release brings another schema, its
+// keepers fill a stock of their own; that of the older release is dropped a minute after the last process that wanted
+// it is gone.
 //
 // # How long a deletion takes
 //
 // DROP DATABASE waits until every process of the server has taken note of it. A stopped one holds it up, and so does a
-// client that stalls while it logs in, for as long as the server's authentication_timeout (a minute by default; lower it
-// where strangers can reach the port). Sign-ups do not wait: they drop nothing. What is to be dropped keeps its row, and
-// with it its name and e-mails, until it is gone.
+// client that stalls while it logs in, for as long as the server's authentication_timeout (a minute by default; lower
+// it where strangers can reach the port). Sign-ups do not wait: they drop nothing. What is to be dropped keeps its row,
+// and with it its name and e-mails, until it is gone.
 //
 // # Errors
 //

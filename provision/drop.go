@@ -12,8 +12,8 @@ import (
 )
 
 // Drop deletes an active or suspended tenant and everything it has: it is closed to everybody at once, its sessions are
-// ended, its database and role dropped, the caller's steps undone, and at last its names and e-mails set free. The id is
-// never given out again.
+// ended, its database and role dropped, the caller's steps undone, and at last its names and e-mails set free. The id
+// is never given out again.
 //
 // ctx governs all of it. Once the tenant is marked, the deletion comes to its end: if ctx ends or a step fails in the
 // middle, Run goes on with it in any process that lives. It returns tenancy.ErrNotFound, [ErrNotOurs], *[InUseError] if

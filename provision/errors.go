@@ -10,8 +10,8 @@ import (
 
 // ErrFailedBefore knows its status in HTTP: see middleware.StatusCode. The others are for operators.
 var (
-	// ErrFailedBefore is returned by Create when the sign-up under this idempotency key has failed, or this one in the hands
-	// of another process. It is final: the same key is answered with it for a day; to try again, take a new one.
+	// ErrFailedBefore is returned by Create when the sign-up under this idempotency key has failed, or this one in the
+	// hands of another process. It is final: the same key is answered with it for a day; to try again, take a new one.
 	ErrFailedBefore error = status.New(status.Conflict,
 		"provision: the sign-up has failed: send it again under another idempotency key",
 		"The sign-up has failed. Send it again as a new one, under another Idempotency-Key.")
@@ -73,8 +73,8 @@ func (e *SchemaMismatchError) Error() string {
 		strings.Join(e.Diff[:most], "; "), len(e.Diff)-most)
 }
 
-// PanicError is what a panic in the caller's Seed, Do, Undo or Place, or in the Schema, becomes: the process goes on, and
-// the sign-up fails like any other.
+// PanicError is what a panic in the caller's Seed, Do, Undo or Place, or in the Schema, becomes: the process goes on,
+// and the sign-up fails like any other.
 type PanicError struct {
 	Value any    `json:"-"` // what was passed to panic
 	Stack []byte `json:"-"` // of the goroutine that panicked

@@ -16,8 +16,8 @@ import (
 )
 
 // Fingerprint describes the schema of one database: everything in it that pg_dump --schema-only would print, but
-// owners, tablespaces, subscriptions, the order of a table's columns and the names that PostgreSQL makes up for NOT NULL. Of
-// privileges and user mappings it holds those of PUBLIC and of roles that cannot log in.
+// owners, tablespaces, subscriptions, the order of a table's columns and the names that PostgreSQL makes up for NOT
+// NULL. Of privileges and user mappings it holds those of PUBLIC and of roles that cannot log in.
 //
 // Fingerprints can be compared within one major version of PostgreSQL: versions print the same definition differently.
 type Fingerprint struct {
@@ -26,8 +26,8 @@ type Fingerprint struct {
 	Objects []string
 }
 
-// TakeFingerprint reads the fingerprint of the database that conn is connected to, from PostgreSQL 14 or later. Inside a
-// transaction it sees that transaction's changes, and changes none of its settings. The queries are sent together; a
+// TakeFingerprint reads the fingerprint of the database that conn is connected to, from PostgreSQL 14 or later. Inside
+// a transaction it sees that transaction's changes, and changes none of its settings. The queries are sent together; a
 // connection that caches statements, as pgx's do by default, plans them once. ctx governs them; when ctx ends, conn is
 // closed. Errors carry the SQLSTATE; a transaction in which there was one is at its end.
 func TakeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {

@@ -1,6 +1,6 @@
-// Most tests here begin with newFixture: a migrated registry and a prefix of its own on the server that the package's tests
-// share; the end of the test drops all databases and roles under that prefix. f.provisioner makes provisioners of it,
-// f.create a tenant; f.residue says what is there, and f.active what should be; f.reconcile passes until it is so.
+// Most tests here begin with newFixture: a migrated registry and a prefix of its own on the server that the package's
+// tests share; the end of the test drops all databases and roles under that prefix. f.provisioner makes provisioners of
+// it, f.create a tenant; f.residue says what is there, and f.active what should be; f.reconcile passes until it is so.
 // Tests that hurt or hold what a whole server shares take newCluster(t, kept).fixture(t): a server of their own.
 // f.start, f.stop and f.command run another process (child_test.go), which is killed or stopped at a failpoint.
 // f.takeCensus (census_test.go) checks that every tenant is whole or not there.

@@ -76,8 +76,8 @@ func (g *gate) ownRole() string {
 // The right to connect goes first: its row is the database's, which the role cannot lock. The role's own row it can, as
 // long as it has a session, so those are ended first.
 //
-// The last statement's mark, on the role or, if that is shared, on the database, says that all of it was done; a process
-// that dies before is noticed by it.
+// The last statement's mark, on the role or, if that is shared, on the database, says that all of it was done; a
+// process that dies before is noticed by it.
 func (g *gate) shut(ctx context.Context) error {
 	for _, sql := range g.sql().shutting {
 		if err := g.run(ctx, true, sql); err != nil {
@@ -139,8 +139,8 @@ func (g *gate) sql() gateSQL {
 
 func (g *gate) shared() bool { return g.p.shares(g.t.Endpoint) }
 
-// checkShut finds the right to connect that a shared role has by another way: it is a superuser by now, or a member of a
-// role that has the right. A role of the tenant's own cannot log in with one.
+// checkShut finds the right to connect that a shared role has by another way: it is a superuser by now, or a member of
+// a role that has the right. A role of the tenant's own cannot log in with one.
 func (g *gate) checkShut(ctx context.Context) error {
 	if !g.shared() {
 		return nil

@@ -44,10 +44,10 @@ func (p *Provisioner) tenantRoles() []string {
 	return roles
 }
 
-// closePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave it,
-// and makes sure of it: a tenant could plant functions there that later upgrades call as the administrator. A schema may
-// give it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, schema public is the
-// first superuser's, and anybody else who takes it away is only warned. conn must be pinned.
+// closePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave
+// it, and makes sure of it: a tenant could plant functions there that later upgrades call as the administrator. A
+// schema may give it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, schema
+// public is the first superuser's, and anybody else who takes it away is only warned. conn must be pinned.
 func closePublic(ctx context.Context, conn *pgx.Conn, roles ...string) error {
 	isOpen := func() (open bool, err error) {
 		err = conn.QueryRow(ctx, `SELECT coalesce(bool_or(has_schema_privilege(r::name, n.oid, 'CREATE')), false)

@@ -11,9 +11,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn uses the lines of docs/security.md as they stand there, without TLS. It
-// guards an administrator that is no superuser: a suspension makes it a member of a tenant's role, and with the lines of the
-// group before its own it was refused from then on.
+// TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn uses the lines of docs/security.md as they stand there,
+// without TLS. It guards an administrator that is no superuser: a suspension makes it a member of a tenant's role, and
+// with the lines of the group before its own it was refused from then on.
 func TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn(t *testing.T) {
 	c := newCluster(t, true)
 	f := c.fixture(t)

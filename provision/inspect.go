@@ -12,9 +12,9 @@ import (
 
 // Inspect is [Provisioner.Reconcile] without its hands: it reports what that would report, and changes nothing. Of what
 // Reconcile would try to do, it names the sign-ups in Pass.Finished, failed sign-ups and deletions in Pass.Undone and
-// gates in Pass.Settled; warm databases are left out. What somebody works on, or is to be tried again later, is not named.
-// One thing it does do: it ends the session of a process that was stopped while it held the lock of a gate, as every
-// caller does that waits for such a lock.
+// gates in Pass.Settled; warm databases are left out. What somebody works on, or is to be tried again later, is not
+// named. One thing it does do: it ends the session of a process that was stopped while it held the lock of a gate, as
+// every caller does that waits for such a lock.
 //
 // ctx governs it. The error is of the registry, or of servers that could not be looked at; the Pass holds the rest.
 func (p *Provisioner) Inspect(ctx context.Context) (*Pass, error) {

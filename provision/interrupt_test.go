@@ -16,12 +16,12 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// atNoReturn returns what makes the next DROP DATABASE stop where PostgreSQL cannot take it back any more, before it has
-// removed the files, and has it interrupted there by cut. Its end is told to done.
+// atNoReturn returns what makes the next DROP DATABASE stop where PostgreSQL cannot take it back any more, before it
+// has removed the files, and has it interrupted there by cut. Its end is told to done.
 //
-// DROP DATABASE has written by then that the database is no more, and looks through the tablespaces for its files: a lock
-// on their catalogue holds it up, and everything on that server that needs the catalogue, for a minute at most. So the
-// server is the test's own, and nothing that the lock's holder asks meanwhile may need that catalogue.
+// DROP DATABASE has written by then that the database is no more, and looks through the tablespaces for its files: a
+// lock on their catalogue holds it up, and everything on that server that needs the catalogue, for a minute at most. So
+// the server is the test's own, and nothing that the lock's holder asks meanwhile may need that catalogue.
 func (f *fixture) atNoReturn(cut func(pid int) string, cancel context.CancelFunc, done chan<- error) failpoint.Action {
 	const waiting = `SELECT l.pid FROM pg_lock_status() l JOIN pg_stat_get_activity(NULL) a ON a.pid = l.pid
 		WHERE l.relation = 'pg_tablespace'::regclass AND NOT l.granted
@@ -65,8 +65,8 @@ func (f *fixture) atNoReturn(cut func(pid int) string, cancel context.CancelFunc
 	})
 }
 
-// TestInterruptedDropKeepsItsNamesUntilItIsEnded interrupts DROP DATABASE at its point of no return, in deletions and in
-// the undoing of failed sign-ups: by the end of the caller's context, of the statement, and of the session.
+// TestInterruptedDropKeepsItsNamesUntilItIsEnded interrupts DROP DATABASE at its point of no return, in deletions and
+// in the undoing of failed sign-ups: by the end of the caller's context, of the statement, and of the session.
 func TestInterruptedDropKeepsItsNamesUntilItIsEnded(t *testing.T) {
 	t.Parallel()
 	f := newCluster(t, false).fixture(t)
@@ -95,7 +95,8 @@ func TestInterruptedDropKeepsItsNamesUntilItIsEnded(t *testing.T) {
 	pgtest.Figure(t, "P8", "%d DROPs interrupted at their point of no return: every name and e-mail stayed taken until the next pass had ended them, and no sign-up after that saw what was there before", len(todo))
 }
 
-// interrupt makes a tenant, or one whose sign-up fails, and has its end interrupted by cut, and by the end of its context.
+// interrupt makes a tenant, or one whose sign-up fails, and has its end interrupted by cut, and by the end of its
+// context.
 func (f *fixture) interrupt(t *testing.T, id tenancy.ID, fails, givesUp bool, cut func(pid int) string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

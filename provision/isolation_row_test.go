@@ -13,9 +13,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// The attacker writes to the registry, and points tenant b's row at tenant a's database. With b's role the server refuses;
-// a's name with b's password is wrong; a's sealed password does not open in b's row; and where one role serves all
-// tenants, the mark in the database refuses and the alarm goes off. No query runs.
+// The attacker writes to the registry, and points tenant b's row at tenant a's database. With b's role the server
+// refuses; a's name with b's password is wrong; a's sealed password does not open in b's row; and where one role serves
+// all tenants, the mark in the database refuses and the alarm goes off. No query runs.
 func TestRowThatPointsAtAnotherTenantsDatabaseServesNobody(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

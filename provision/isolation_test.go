@@ -74,8 +74,8 @@ func TestRoleOfATenantReachesNothingOfAnother(t *testing.T) {
 		refused, pairs, between, tries, signUps, codes[""], codes["55000"], statements)
 }
 
-// besiege has a role try every database that comes up, until the function that it returns is called. That returns how often
-// each SQLSTATE was the answer.
+// besiege has a role try every database that comes up, until the function that it returns is called. That returns how
+// often each SQLSTATE was the answer.
 func (f *fixture) besiege(t *testing.T, as tenancy.Tenant) (end func() map[string]int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -61,7 +61,8 @@ func TestSameKeyHasOneAnswer(t *testing.T) {
 		"one answer each, %d tenants", signUps, asked, len(c.active))
 }
 
-// repeat asks some times at once and once more, and wants one answer; and to be refused what is asked for with another body.
+// repeat asks some times at once and once more, and wants one answer; and to be refused what is asked for with another
+// body.
 func (f *fixture) repeat(t *testing.T, p *provision.Provisioner, req provision.Request, times int, want error) {
 	results, errs := make([]*provision.Result, times), make([]error, times)
 	var wg sync.WaitGroup

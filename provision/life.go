@@ -10,8 +10,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// patience is how long the session of a process that holds a lock may be idle before whoever waits for the lock ends it:
-// the process was stopped, or its host is gone. Nothing that lives is idle for so long: it works on the session, or
+// patience is how long the session of a process that holds a lock may be idle before whoever waits for the lock ends
+// it: the process was stopped, or its host is gone. Nothing that lives is idle for so long: it works on the session, or
 // shows life there.
 func (p *Provisioner) patience() time.Duration { return 2 * p.cfg.ClaimTTL }
 

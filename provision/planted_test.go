@@ -47,8 +47,8 @@ func TestAttackerGetsNoRightToCreateFromASchemaThatOpensPublic(t *testing.T) {
 	}
 }
 
-// overloads are functions and operators that PostgreSQL prefers to its own where a call does not say what it means. Each
-// counts its calls, in a sequence, which no rollback takes back.
+// overloads are functions and operators that PostgreSQL prefers to its own where a call does not say what it means.
+// Each counts its calls, in a sequence, which no rollback takes back.
 func overloads() string {
 	var b strings.Builder
 	b.WriteString(`CREATE SEQUENCE public.calls;

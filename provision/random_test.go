@@ -14,8 +14,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing kills processes at random, while they make tenants, drop them, and
-// end what others of them have left.
+// TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing kills processes at random, while they make tenants, drop them,
+// and end what others of them have left.
 func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

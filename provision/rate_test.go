@@ -13,8 +13,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// TestSignUpsAtOnceBesideBareCreates measures cold sign-ups, some at a time, beside the CREATE DATABASE that is in each of
-// them, which has a connection of its own as well. Passwords are not hashed here.
+// TestSignUpsAtOnceBesideBareCreates measures cold sign-ups, some at a time, beside the CREATE DATABASE that is in each
+// of them, which has a connection of its own as well. Passwords are not hashed here.
 func TestSignUpsAtOnceBesideBareCreates(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -60,12 +60,14 @@ type Pass struct {
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
 // Config.Attempts tries; failed sign-ups and deletions are ended; suspended tenants' databases are closed and active
 // ones' opened; warm databases whose keeper died are finished, and those that nobody wants dropped; and databases and
-// roles without a row, and rows without a database, are reported. Only what provably belongs to a tenant is ever dropped.
+// roles without a row, and rows without a database, are reported. Only what provably belongs to a tenant is ever
+// dropped.
 //
-// Any number of passes may be under way, beside sign-ups and in other processes: each tenant is worked on by one of them.
+// Any number of passes may be under way, beside sign-ups and in other processes: each tenant is worked on by one of
+// them.
 //
-// ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors of
-// tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.
+// ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors
+// of tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.
 func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
 	r := newPass(p)
 	err := errors.Join(r.work(ctx), r.warm(ctx), r.survey(ctx))

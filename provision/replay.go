@@ -32,8 +32,8 @@ func (p *Provisioner) await(ctx context.Context, id tenancy.ID) (*registry.Tenan
 	}
 }
 
-// readBack reads a tenant whose sign-up was settled a moment ago. That the connection to the registry broke just then is
-// no reason to answer with an error: it tries a few times, for each try costs the pool one such connection.
+// readBack reads a tenant whose sign-up was settled a moment ago. That the connection to the registry broke just then
+// is no reason to answer with an error: it tries a few times, for each try costs the pool one such connection.
 func (p *Provisioner) readBack(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
 	const tries = 5
 	for try := 1; ; try++ {

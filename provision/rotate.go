@@ -12,17 +12,17 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on, also those that were
-// begun with a password that leaked: [Provisioner.Suspend] ends them. Routers keep their connections, and make new ones with
-// the new password. A role has one password at a time, so a connection that is made between the two
-// commits, or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its
-// directory and tries again for a second and a half, so that no query of its fails; others must do the same. A password
-// that the role gave itself is replaced too. Sessions of the role that keep its row locked are ended.
+// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on, also those that
+// were begun with a password that leaked: [Provisioner.Suspend] ends them. Routers keep their connections, and make new
+// ones with the new password. A role has one password at a time, so a connection that is made between the two commits,
+// or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its directory
+// and tries again for a second and a half, so that no query of its fails; others must do the same. A password that the
+// role gave itself is replaced too. Sessions of the role that keep its row locked are ended.
 //
-// ctx governs all of it. If the session is lost between the commits, the role gets what the registry has on another one.
-// If the process dies there, the registry has a password that the role has not: another RotatePassword mends that. It
-// returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state,
-// [ErrNotOurs], [ErrSharedRole], or what the server refused with.
+// ctx governs all of it. If the session is lost between the commits, the role gets what the registry has on another
+// one. If the process dies there, the registry has a password that the role has not: another RotatePassword mends that.
+// It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], [ErrSharedRole], or
+// what the server refused with.
 func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
 	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
 		if p.shares(g.t.Endpoint) {

@@ -18,7 +18,8 @@ const rotateLimit = 30 * time.Second
 
 // RotateConfig configures [Provisioner.RotatePasswords]. The zero value is fit for use.
 type RotateConfig struct {
-	// After is the tenant to begin behind, in order of id: the Through of a call that was stopped. Default: with the first.
+	// After is the tenant to begin behind, in order of id: the Through of a call that was stopped. Default: with the
+	// first.
 	After tenancy.ID
 
 	// Workers is how many tenants are worked on at a time. Each takes a connection to its server and one to the registry.
@@ -49,9 +50,9 @@ type RotateResult struct {
 // RotatePasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. What
 // fails for one tenant, or is not done within 30 s, is in the result and keeps no other from its turn.
 //
-// ctx governs all of it. If it ends, or the registry does not answer, the error says so beside a result of what was done
-// until then. To go on, pass Through as After; to begin again does no harm, and neither do two calls at once. A process
-// that dies in the middle of one tenant may leave the registry with a password that the role has not yet: see
+// ctx governs all of it. If it ends, or the registry does not answer, the error says so beside a result of what was
+// done until then. To go on, pass Through as After; to begin again does no harm, and neither do two calls at once. A
+// process that dies in the middle of one tenant may leave the registry with a password that the role has not yet: see
 // RotatePassword, which mends that, as this does when it begins again or goes on from the last Progress.
 func (p *Provisioner) RotatePasswords(ctx context.Context, cfg RotateConfig) (*RotateResult, error) {
 	if err := cfg.validate(); err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Every tenant's password is rotated while a router that follows the registry and one that hears of nothing are at work,
-// both on connections that serve one request.
+// Every tenant's password is rotated while a router that follows the registry and one that hears of nothing are at
+// work, both on connections that serve one request.
 func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

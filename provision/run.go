@@ -14,8 +14,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// surveyEvery is how often all tenants are compared with all databases, by one process for all. What is found is reported
-// only, so there is no hurry, and it reads every row.
+// surveyEvery is how often all tenants are compared with all databases, by one process for all. What is found is
+// reported only, so there is no hurry, and it reads every row.
 const surveyEvery = time.Minute
 
 // Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of

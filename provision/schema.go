@@ -21,8 +21,8 @@ type Schema interface {
 	Upgrade(ctx context.Context, u Upgrade) (*Report, error)
 }
 
-// Upgrade is what [Schema.Upgrade] works on. Connect with the configurations themselves, or make a string of their fields:
-// their ConnString leads nowhere.
+// Upgrade is what [Schema.Upgrade] works on. Connect with the configurations themselves, or make a string of their
+// fields: their ConnString leads nowhere.
 type Upgrade struct {
 	Target *pgx.ConnConfig // the tenant's database
 	Model  *pgx.ConnConfig // a scratch database that has exactly the wanted schema

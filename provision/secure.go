@@ -11,7 +11,8 @@ import (
 )
 
 // secure makes sure that an upgrade of t meets nothing that the tenant has made: what is written for the default
-// search_path, as a schema's files are, would call a tenant's functions as the administrator. With dryRun it only looks.
+// search_path, as a schema's files are, would call a tenant's functions as the administrator. With dryRun it only
+// looks.
 func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun bool) error {
 	conn, err := p.sessionIn(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {

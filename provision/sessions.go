@@ -12,8 +12,9 @@ import (
 
 var _ registry.Counter = (*Provisioner)(nil)
 
-// TenantSessions implements [registry.Counter]: it names the sessions that server has in databases whose names begin with
-// Config.Prefix, of whatever process and role. It asks on a session on the maintenance database. ctx governs it all.
+// TenantSessions implements [registry.Counter]: it names the sessions that server has in databases whose names begin
+// with Config.Prefix, of whatever process and role. It asks on a session on the maintenance database. ctx governs it
+// all.
 //
 // A server with a pooler in front is refused: sessions at the server are not connections to the pooler.
 func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]string, error) {

@@ -39,8 +39,8 @@ func (s *stall) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 
 func (s *stall) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// stamper is a provisioner of f's schema that stalls before it gives a stamp. It does not notice that it loses a claim, and
-// looks for no other meanwhile.
+// stamper is a provisioner of f's schema that stalls before it gives a stamp. It does not notice that it loses a claim,
+// and looks for no other meanwhile.
 func (f *fixture) stamper(t *testing.T) (*provision.Provisioner, *stall) {
 	t.Helper()
 	s := newStall("SET schema_hash")

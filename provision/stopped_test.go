@@ -117,8 +117,8 @@ func (f *fixture) settled(t *testing.T, p *provision.Provisioner, id tenancy.ID)
 	}
 }
 
-// TestStoppedRotationLeavesThePasswordThatTheRegistryHas stops rotations before and after they told the registry, and has
-// others go past them.
+// TestStoppedRotationLeavesThePasswordThatTheRegistryHas stops rotations before and after they told the registry, and
+// has others go past them.
 func TestStoppedRotationLeavesThePasswordThatTheRegistryHas(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -143,8 +143,8 @@ func TestStoppedRotationLeavesThePasswordThatTheRegistryHas(t *testing.T) {
 	f.settled(t, p, "acme")
 }
 
-// TestStoppedBuilderHoldsUpNobodyAndSpoilsNothing guards sign-ups, which waited for the lock of a process that was stopped
-// while it built the template. It goes on while another builds.
+// TestStoppedBuilderHoldsUpNobodyAndSpoilsNothing guards sign-ups, which waited for the lock of a process that was
+// stopped while it built the template. It goes on while another builds.
 func TestStoppedBuilderHoldsUpNobodyAndSpoilsNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

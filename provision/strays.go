@@ -9,8 +9,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// reportRoles reports the roles with our prefix that no row knows. They are not touched: what such a role may do, and in
-// whose service, only an operator can tell. One that has a database of its name is not asked about, because that is.
+// reportRoles reports the roles with our prefix that no row knows. They are not touched: what such a role may do, and
+// in whose service, only an operator can tell. One that has a database of its name is not asked about, because that is.
 func (r *pass) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) error {
 	var errs []error
 	for _, conn := range conns {

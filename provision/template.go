@@ -13,10 +13,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// PrepareTemplate makes the template database of the configured schema on a server, if it is not there yet, so that
-// the first sign-up need not. One that the server would not clone any more, since its collation has another version now, is
-// made anew. ctx governs all of it; processes that prepare one server at the same time build once. It
-// returns registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
+// PrepareTemplate makes the template database of the configured schema on a server, if it is not there yet, so that the
+// first sign-up need not. One that the server would not clone any more, since its collation has another version now, is
+// made anew. ctx governs all of it; processes that prepare one server at the same time build once. It returns
+// registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
 func (p *Provisioner) PrepareTemplate(ctx context.Context, server string) error {
 	err := p.prepareTemplate(ctx, server)
 	if err != nil {
@@ -73,10 +73,10 @@ func (p *Provisioner) setReady(server string, ready bool) {
 	p.ready[server] = ready
 }
 
-// ensureTemplate builds the template unless it is there and sound; the caller holds its lock. It is built under a name of
-// its own, and gets the template's on the session that holds the lock: so a process that was stopped while it built, and
-// lost the lock, has no part in what another has built since. What has the name and is not sound goes: nothing is lost with
-// it.
+// ensureTemplate builds the template unless it is there and sound; the caller holds its lock. It is built under a name
+// of its own, and gets the template's on the session that holds the lock: so a process that was stopped while it built,
+// and lost the lock, has no part in what another has built since. What has the name and is not sound goes: nothing is
+// lost with it.
 func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server registry.Server, name string) error {
 	sound, marked, err := p.lookAtTemplate(ctx, conn, name)
 	if err != nil || sound {
@@ -103,9 +103,9 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 	})
 }
 
-// lookAtTemplate reports whether the database of that name may be cloned: it is marked, our owner's, and has the collation
-// version of the libraries that the server runs with. PostgreSQL clones no other: a new C library or ICU may sort in
-// another way, and then the indexes that were copied are wrong.
+// lookAtTemplate reports whether the database of that name may be cloned: it is marked, our owner's, and has the
+// collation version of the libraries that the server runs with. PostgreSQL clones no other: a new C library or ICU may
+// sort in another way, and then the indexes that were copied are wrong.
 func (p *Provisioner) lookAtTemplate(ctx context.Context, conn *pgx.Conn, name string) (sound, marked bool, err error) {
 	rows, _ := conn.Query(ctx, `
 		SELECT datistemplate AND pg_get_userbyid(datdba) = $2::name AND NOT `+collationMoved(conn)+`, datistemplate
@@ -114,8 +114,8 @@ func (p *Provisioner) lookAtTemplate(ctx context.Context, conn *pgx.Conn, name s
 	return sound, marked, err
 }
 
-// collationMoved is an SQL expression: whether database d has indexes of another version of its collation. Versions before
-// 15 do not know.
+// collationMoved is an SQL expression: whether database d has indexes of another version of its collation. Versions
+// before 15 do not know.
 func collationMoved(conn *pgx.Conn) string {
 	if majorVersion(conn.PgConn().ParameterStatus("server_version")) < 15 {
 		return "false"

@@ -25,10 +25,10 @@ import (
 // server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
 // was committed stays, and the tenant has no stamp until an upgrade comes to its end.
 //
-// Processes that follow the registry are told to renew their connections to the tenant's database, before the commit and
-// with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date. Nothing
-// that runs is cut. A connection that is held across the commit may fail once for each statement that it remembers
-// (SQLSTATE 0A000 or XX000); docs/connections.md has the rest.
+// Processes that follow the registry are told to renew their connections to the tenant's database, before the commit
+// and with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date.
+// Nothing that runs is cut. A connection that is held across the commit may fail once for each statement that it
+// remembers (SQLSTATE 0A000 or XX000); docs/connections.md has the rest.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
 	if err != nil {
@@ -75,8 +75,8 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	return report, p.stamp(ctx, t, p.hash)
 }
 
-// stamp replaces the stamp that t was read with. Of two upgrades that each believe to hold the lock, since the session of
-// one was lost, only the first to come to its end gives a stamp.
+// stamp replaces the stamp that t was read with. Of two upgrades that each believe to hold the lock, since the session
+// of one was lost, only the first to come to its end gives a stamp.
 func (p *Provisioner) stamp(ctx context.Context, t *registry.Tenant, hash string) error {
 	err := p.cfg.Registry.SetSchemaHash(ctx, t.ID, t.SchemaHash, hash)
 	if err == nil {
@@ -163,8 +163,8 @@ func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server regi
 	return p.withScratch(ctx, conn, server, func(name string) error { return p.clone(ctx, conn, server, name) }, f)
 }
 
-// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then. conn
-// holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
+// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then.
+// conn holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
 func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
 	create func(name string) error, f func(cfg *pgx.ConnConfig) error,
 ) error {

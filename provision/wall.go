@@ -9,9 +9,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// wall makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then opens
-// it. It is one transaction: there is no moment in which a role of another tenant could connect. The role owns nothing,
-// so it can neither drop nor alter the database.
+// wall makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then
+// opens it. It is one transaction: there is no moment in which a role of another tenant could connect. The role owns
+// nothing, so it can neither drop nor alter the database.
 func (j *job) wall(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// TestStoppedProcessCanDoNothingAfterItsClaim stops processes in the middle of a sign-up, and lets each go on when another
-// has finished its work: a tenant that was finished stays as it is, and one that was dropped since stays away.
+// TestStoppedProcessCanDoNothingAfterItsClaim stops processes in the middle of a sign-up, and lets each go on when
+// another has finished its work: a tenant that was finished stays as it is, and one that was dropped since stays away.
 func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -41,7 +41,8 @@ func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 	pgtest.Figure(t, "P4", "%d processes stopped past their claim and woken", zombies)
 }
 
-// zombie stops a process at point of its sign-up, lets p end it, and perhaps drops what was made; and wakes the process.
+// zombie stops a process at point of its sign-up, lets p end it, and perhaps drops what was made; and wakes the
+// process.
 func (f *fixture) zombie(t *testing.T, p *provision.Provisioner, id tenancy.ID, point string, drops bool) {
 	cmd := f.start(t, string(id), point, syscall.SIGSTOP)
 	eventually(t, "stopped", func() bool { return stopped(t, cmd.Process.Pid) })

@@ -37,8 +37,8 @@ func (s Server) Verify() error {
 	return nil
 }
 
-// signAddress returns the signature of s's name and addresses under the current index key. It is no sealed value, so that a
-// router can check one without a key service.
+// signAddress returns the signature of s's name and addresses under the current index key. It is no sealed value, so
+// that a router can check one without a key service.
 func (k *Keyring) signAddress(s Server) string { return signAddress(k.signing, s) }
 
 func signAddress(key Key, s Server) string {

@@ -78,8 +78,8 @@ func (r *Registry) SetAdminPassword(ctx context.Context, adminID, oldHash, newHa
 	})
 }
 
-// ChangeAdminPassword replaces the hash if it still is oldHash by that of another password, and revokes all sessions of the
-// admin but one (empty: none is spared), in one transaction, which ctx governs. It returns [ErrConflict] and
+// ChangeAdminPassword replaces the hash if it still is oldHash by that of another password, and revokes all sessions of
+// the admin but one (empty: none is spared), in one transaction, which ctx governs. It returns [ErrConflict] and
 // [ErrAdminNotFound] as SetAdminPassword does.
 func (r *Registry) ChangeAdminPassword(ctx context.Context, adminID, oldHash, newHash, except string) error {
 	return r.setAdminPassword(ctx, adminID, oldHash, newHash, func(tx pgx.Tx) error {

@@ -14,7 +14,8 @@ const channel = "pgtenancy_changes"
 const announce = publish + `
 SELECT tenant_id, epoch, ` + notify + ` FROM written`
 
-// publish is announce for a statement that returns more than the changes; notify must be among it, for each row of "written".
+// publish is announce for a statement that returns more than the changes; notify must be among it, for each row of
+// "written".
 const publish = `,
 feed AS (
 	UPDATE pgtenancy.feed SET version = version + (SELECT count(*) FROM changed)

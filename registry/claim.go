@@ -93,8 +93,8 @@ func (r *Registry) Fail(ctx context.Context, c *Claim, reason string) error {
 	return r.fail(ctx, c, reason, false)
 }
 
-// Abort is Fail for a sign-up that was broken off, or met what may be over at the next try. Its idempotency key is free: who
-// asks again under it starts anew.
+// Abort is Fail for a sign-up that was broken off, or met what may be over at the next try. Its idempotency key is
+// free: who asks again under it starts anew.
 func (r *Registry) Abort(ctx context.Context, c *Claim, reason string) error {
 	return r.fail(ctx, c, reason, true)
 }

@@ -15,9 +15,9 @@
 // # Changes
 //
 // Whatever changes what a router must know of a tenant raises the tenant's epoch, appends to the table of changes and
-// notifies, in one transaction. Changes have versions without gaps, in the order of commit, so that a follower that
-// was away needs nothing but those after the last that it saw. A notification is only a hint to read the table: anyone
-// who may connect to the database can send one, and a forged one neither tells nor hides a change. [Migrate] lets nobody
+// notifies, in one transaction. Changes have versions without gaps, in the order of commit, so that a follower that was
+// away needs nothing but those after the last that it saw. A notification is only a hint to read the table: anyone who
+// may connect to the database can send one, and a forged one neither tells nor hides a change. [Migrate] lets nobody
 // connect but the owner and those to whom CONNECT is granted, where its role may.
 //
 // # Secrets

@@ -73,8 +73,8 @@ func retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// maxSilence is how long PostgreSQL waits for the next word of a transaction before it ends the session. Others wait for
-// the rows that it has locked: a process that was stopped, or whose host is gone, must not hold them up for longer.
+// maxSilence is how long PostgreSQL waits for the next word of a transaction before it ends the session. Others wait
+// for the rows that it has locked: a process that was stopped, or whose host is gone, must not hold them up for longer.
 const maxSilence = 10 * time.Second
 
 // limitSilence is the statement that makes it so for a transaction.

@@ -12,8 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// Nobody gets at another's account with an address that some mapping of Unicode makes the same: not with those that hold
-// any rune that compatibility, width or case folding turns into ASCII, and, in the long form, not with any rune.
+// Nobody gets at another's account with an address that some mapping of Unicode makes the same: not with those that
+// hold any rune that compatibility, width or case folding turns into ASCII, and, in the long form, not with any rune.
 func TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame(t *testing.T) {
 	t.Parallel()
 	lookalikes := asciiLookalikes()

@@ -22,8 +22,8 @@ type Revoker interface {
 	Revoke(session string)
 }
 
-// Renewer is told when the schema of a tenant's database was changed, so that connections to it remember what is no longer
-// so; *tenancy.Resolver is one. An Invalidator that is none is told of epoch 0 instead.
+// Renewer is told when the schema of a tenant's database was changed, so that connections to it remember what is no
+// longer so; *tenancy.Resolver is one. An Invalidator that is none is told of epoch 0 instead.
 type Renewer interface {
 	Renew(id tenancy.ID)
 }
@@ -40,8 +40,9 @@ const (
 // New, so that nothing that was looked up through r before is missed, and it may tell inv of one change more than
 // once. It calls inv from one goroutine, its caller's.
 //
-// If inv is a [Renewer] too, it is told of every change of a schema. If it is a [Revoker] too, it is told of every closed session, beginning with those of the last hour. A struct that
-// embeds a *tenancy.Resolver and an *authn.Cache is both.
+// If inv is a [Renewer] too, it is told of every change of a schema. If it is a [Revoker] too, it is told of every
+// closed session, beginning with those of the last hour. A struct that embeds a *tenancy.Resolver and an *authn.Cache
+// is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
 // notification, and every Config.PollInterval, which also shows whether the connection still lives. A notification is
@@ -50,8 +51,8 @@ const (
 // after the last change that inv was told of. Config.Logger hears of the first failure in a row, and of its end.
 //
 // A registry that was restored from a backup, or failed over to a server that had not received everything, has lost
-// changes that inv was told of, and may have others in their place. When Follow sees that, it tells inv of every tenant,
-// with epoch 0, and begins anew. Config.Logger hears of it at level Warn, and [FollowStat.LostCount] counts it.
+// changes that inv was told of, and may have others in their place. When Follow sees that, it tells inv of every
+// tenant, with epoch 0, and begins anew. Config.Logger hears of it at level Warn, and [FollowStat.LostCount] counts it.
 //
 // [Registry.FollowStat] says how it goes, and [Registry.Check] fails while it does not.
 func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {

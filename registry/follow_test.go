@@ -122,8 +122,8 @@ func TestFollowTellsOfWhatChangedSinceNew(t *testing.T) {
 	rec.wait(t, "acme", 2)
 }
 
-// It polls more often than a fresh connection answers. That guards against the interval as the bound of a statement, with
-// which a follower of a busy registry never got through.
+// It polls more often than a fresh connection answers. That guards against the interval as the bound of a statement,
+// with which a follower of a busy registry never got through.
 func TestThePollFindsWhatNoNotificationTold(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, pollEvery(time.Millisecond))

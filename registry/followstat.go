@@ -20,15 +20,15 @@ type FollowStat struct {
 // Running returns the current number of calls.
 func (s FollowStat) Running() int { return s.running }
 
-// LastRead returns when the call that is furthest behind has last read the feed to its end, or began if it never did; the
-// zero time if none runs. All is well if that is no longer ago than Config.PollInterval and what a read takes.
+// LastRead returns when the call that is furthest behind has last read the feed to its end, or began if it never did;
+// the zero time if none runs. All is well if that is no longer ago than Config.PollInterval and what a read takes.
 func (s FollowStat) LastRead() time.Time { return s.lastRead }
 
 // FailureCount returns the cumulative count of connections that failed.
 func (s FollowStat) FailureCount() int64 { return s.failures }
 
-// LostCount returns the cumulative count of times that changes could not be told one by one, so that every tenant was told
-// anew: they were lost with a restore or a failover, or purged while this process was away for longer than a day.
+// LostCount returns the cumulative count of times that changes could not be told one by one, so that every tenant was
+// told anew: they were lost with a restore or a failover, or purged while this process was away for longer than a day.
 func (s FollowStat) LostCount() int64 { return s.lost }
 
 // FollowStat returns a snapshot. It asks nobody.

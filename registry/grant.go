@@ -10,7 +10,8 @@ import (
 // move brings what this process may open to a server towards its part of total. Less is done first and written down
 // second, more is written down first and done second: at each moment the registry's number is at least what is open.
 //
-// It goes by what the registry has, not by what this process has heard: the answer to the last change may have been lost.
+// It goes by what the registry has, not by what this process has heard: the answer to the last change may have been
+// lost.
 func (s *Share) move(ctx context.Context, server string, b budget, part int) error {
 	_, known := s.granted[server]
 	s.granted[server] = b.granted

@@ -171,8 +171,8 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	return c, nil
 }
 
-// takeWarm gives the reservation the id, the names and the password of the warm database on server, if there is one, and
-// returns the password as it is sealed.
+// takeWarm gives the reservation the id, the names and the password of the warm database on server, if there is one,
+// and returns the password as it is sealed.
 func (in *intent) takeWarm(ctx context.Context, b *pgx.Batch, server string) (sealed []byte) {
 	w, ok := in.warm[server]
 	if !ok {

@@ -17,8 +17,8 @@ const maxKeyFile = 64 << 10
 //   - So does every directory on the way to it, from the root on and through symbolic links, and nobody else may write to
 //     one; in a sticky directory such as /tmp others may, if what is taken from it belongs to the process's user or root.
 //
-// A secret that Kubernetes mounts, with its links, is such a file where its defaultMode is 0400. ReadKeyFile looks at the
-// very file that it reads. Its errors hold the path and nothing of the file; a file that is not there matches
+// A secret that Kubernetes mounts, with its links, is such a file where its defaultMode is 0400. ReadKeyFile looks at
+// the very file that it reads. Its errors hold the path and nothing of the file; a file that is not there matches
 // [fs.ErrNotExist].
 func ReadKeyFile(path string) ([]byte, error) {
 	f, err := openKeyFile(path)
@@ -40,8 +40,8 @@ func ReadKeyFile(path string) ([]byte, error) {
 //
 //	{"index": [{"id": 1, "secret": "…"}], "seal": [{"id": 1, "secret": "…"}]}
 //
-// Secrets are in base64, and the first of each list is current. Other members are ignored, so that a file may hold other
-// keys too. It refuses what [NewKeyring] does, and secrets that no random generator has made: text, such as a
+// Secrets are in base64, and the first of each list is current. Other members are ignored, so that a file may hold
+// other keys too. It refuses what [NewKeyring] does, and secrets that no random generator has made: text, such as a
 // password or another encoding of the bytes, few different bytes, a sequence. Its errors hold nothing of data.
 func ParseKeyring(data []byte) (*Keyring, error) {
 	var file struct {

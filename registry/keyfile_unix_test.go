@@ -125,8 +125,8 @@ func TestAttackerWhoIsFirstInTmpDoesNotChooseTheKeys(t *testing.T) {
 	}
 }
 
-// As the kubelet does it: the volume's directory is for everyone and sticky, "..data" leads to the directory of the day, and
-// each file is a link through that.
+// As the kubelet does it: the volume's directory is for everyone and sticky, "..data" leads to the directory of the
+// day, and each file is a link through that.
 func TestSecretThatKubernetesMountsIsRead(t *testing.T) {
 	t.Parallel()
 	volume := sub(t, t.TempDir(), "secret", 0o777|os.ModeSticky|os.ModeSetgid)

@@ -31,8 +31,8 @@ func (v *stuckVault) Open(ctx context.Context, sealed []byte, place string) ([]b
 	}
 }
 
-// TestNobodyWaitsForTheSealerOfAnother has a key service that hangs while one tenant is claimed: no row, and above all not
-// the feed's, is locked meanwhile.
+// TestNobodyWaitsForTheSealerOfAnother has a key service that hangs while one tenant is claimed: no row, and above all
+// not the feed's, is locked meanwhile.
 func TestNobodyWaitsForTheSealerOfAnother(t *testing.T) {
 	t.Parallel()
 	for name, claim := range map[string]func(context.Context, *registry.Registry) error{
@@ -106,8 +106,8 @@ func TestATenantIsUnmadeWithoutItsPassword(t *testing.T) {
 	must(t, r.Forget(t.Context(), claims[0]))
 }
 
-// TestATenantWhoseKeyIsLostCanBeUnmade, and so can one without an admin; but what a key service cannot open now, whoever
-// undoes steps may yet be told later.
+// TestATenantWhoseKeyIsLostCanBeUnmade, and so can one without an admin; but what a key service cannot open now,
+// whoever undoes steps may yet be told later.
 func TestATenantWhoseKeyIsLostCanBeUnmade(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -74,8 +74,8 @@ func (p process) ended(other process) bool {
 	return start != "" && (!alive || start != other.start)
 }
 
-// started returns when the process with that pid began, and whether it lives and not only waits for its parent. It returns
-// nothing if /proc does not show it, as it may hide processes of other users.
+// started returns when the process with that pid began, and whether it lives and not only waits for its parent. It
+// returns nothing if /proc does not show it, as it may hide processes of other users.
 func started(pid int) (start string, alive bool) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

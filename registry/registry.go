@@ -15,7 +15,8 @@ import (
 )
 
 // Registry is the catalogue of servers, tenants, admins and sessions. It keeps nothing in memory, but the figures of
-// Follow, so that any number of processes may share one database, and is safe for concurrent use. It is a [tenancy.Directory].
+// Follow, so that any number of processes may share one database, and is safe for concurrent use. It is a
+// [tenancy.Directory].
 type Registry struct {
 	pool      *pgxpool.Pool
 	keys      *Keyring

@@ -116,8 +116,8 @@ func race(t testing.TB, e string, rings ...*registry.Registry) (won int) {
 	return won
 }
 
-// TestKeysAreReplacedWhilePeopleSignUpAndIn is a whole rotation of the index key and the sealing key, as docs/security.md
-// tells it, with processes that are one step ahead of the others.
+// TestKeysAreReplacedWhilePeopleSignUpAndIn is a whole rotation of the index key and the sealing key, as
+// docs/security.md tells it, with processes that are one step ahead of the others.
 func TestKeysAreReplacedWhilePeopleSignUpAndIn(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -18,16 +18,16 @@ type Counter interface {
 // countTimeout bounds the question to one server, so that one that does not answer holds up no beat for long.
 const countTimeout = time.Second
 
-// remains is what was left of a process when it was first seen to have ended. It can open nothing any more, so that what it
-// still has is among the sessions that there were then.
+// remains is what was left of a process when it was first seen to have ended. It can open nothing any more, so that
+// what it still has is among the sessions that there were then.
 type remains struct {
 	sessions map[string]map[string]bool // by server
 	alone    bool                       // no other process lived then: they are its own, or those of others that have ended
 }
 
-// settle sets free what a process had that has ended: all but those of its sessions that are still there. A backend with a
-// long statement does not notice that its client is gone. A server that cannot be asked keeps its row until it is taken
-// for dead.
+// settle sets free what a process had that has ended: all but those of its sessions that are still there. A backend
+// with a long statement does not notice that its client is gone. A server that cannot be asked keeps its row until it
+// is taken for dead.
 func (s *Share) settle(ctx context.Context, id string, alone bool) error {
 	granted := make(map[string]int)
 	if err := s.r.forEach(ctx, "list what a dead process had",

@@ -74,10 +74,10 @@ type WarmChoice struct {
 	Step   string       // the first step of a sign-up that got one, recorded
 }
 
-// Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant
-// (provisioning), admin and blind index row. It returns [ErrEmailTaken], [ErrEmailBusy], [ErrIDTaken] or [ErrNoServer]; or
-// *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A
-// key is known while the sign-up is under way, and for a day after it has ended. After one that failed the state is
+// Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant (provisioning),
+// admin and blind index row. It returns [ErrEmailTaken], [ErrEmailBusy], [ErrIDTaken] or [ErrNoServer]; or
+// *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A key
+// is known while the sign-up is under way, and for a day after it has ended. After one that failed the state is
 // failing, whether or not the sign-up has been forgotten; one that was broken off leaves no key (see Abort).
 //
 // The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.

@@ -92,8 +92,8 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 	return f.last < newest, nil
 }
 
-// query returns the feed's newest version and a batch of changes: the last one that was told of, if it is still there, and
-// those that follow.
+// query returns the feed's newest version and a batch of changes: the last one that was told of, if it is still there,
+// and those that follow.
 func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, changes []change, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
@@ -113,9 +113,9 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	return newest, changes, err
 }
 
-// forget is for a registry that has lost what was told of: after a restore, or a failover to a server that had not received
-// everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The changes that
-// took the place of the lost ones were not told of, so that all are told again.
+// forget is for a registry that has lost what was told of: after a restore, or a failover to a server that had not
+// received everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The
+// changes that took the place of the lost ones were not told of, so that all are told again.
 func (f *follower) forget(ctx context.Context, conn *pgx.Conn) error {
 	f.missed(ctx, "the registry has lost changes, after a restore or a failover: every tenant is told anew")
 	if err := f.everything(ctx, conn, true); err != nil {
@@ -131,9 +131,9 @@ func (f *follower) missed(ctx context.Context, what string) {
 	f.registry.logger.LogAttrs(ctx, slog.LevelWarn, "registry: "+what)
 }
 
-// everything tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its epoch
-// or as out of date whatever its epoch is. It may take longer than patience, as a million tenants are a second or two;
-// but none of them may.
+// everything tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its
+// epoch or as out of date whatever its epoch is. It may take longer than patience, as a million tenants are a second or
+// two; but none of them may.
 func (f *follower) everything(ctx context.Context, conn *pgx.Conn, whatever bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -13,12 +13,13 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// ErrSecretRef is returned for a reference to a secret that is malformed, of a scheme that Config.Secrets does not have,
-// or whose secret cannot be had.
+// ErrSecretRef is returned for a reference to a secret that is malformed, of a scheme that Config.Secrets does not
+// have, or whose secret cannot be had.
 var ErrSecretRef error = status.New(status.Unavailable, "registry: secret reference", "")
 
-// SecretSource returns the secret that a reference names, such as a path in a vault. Its errors are passed on, and
-// hold no secret. ctx governs it, and ends after 10 s at the latest. It is used by many goroutines at once, whenever a router opens a tenant.
+// SecretSource returns the secret that a reference names, such as a path in a vault. Its errors are passed on, and hold
+// no secret. ctx governs it, and ends after 10 s at the latest. It is used by many goroutines at once, whenever a
+// router opens a tenant.
 type SecretSource func(ctx context.Context, name string) (tenancy.Secret, error)
 
 // EnvSecrets is the source of what stands in environment variables. Only those whose names begin with prefix, which
@@ -69,9 +70,9 @@ func readSecret(dir, name string) ([]byte, error) {
 // refMark begins a password that is a reference: no password of PostgreSQL's has a NUL.
 const refMark = "\x00"
 
-// SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it:
-// "scheme:name", such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. Whoever keeps the secret
-// keeps it equal to the role's; provision.RotatePassword puts a sealed password in its place again.
+// SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it: "scheme:name",
+// such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. Whoever keeps the secret keeps it
+// equal to the role's; provision.RotatePassword puts a sealed password in its place again.
 //
 // The reference is sealed, for who writes to the registry must not choose which secret is sent to which server. It
 // returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or

@@ -55,8 +55,8 @@ func (s *Server) fields() []any {
 // transaction. Its error names every field that is wrong.
 //
 // It signs the address under the current index key. Nothing of pgtenancy connects to a server whose address was written
-// in another way ([Server.Unsigned]): the passwords of tenants and of the administrator go where a holder of the keys has
-// said. So take s from your configuration, and never from the registry.
+// in another way ([Server.Unsigned]): the passwords of tenants and of the administrator go where a holder of the keys
+// has said. So take s from your configuration, and never from the registry.
 func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	if s.Weight == 0 {
 		s.Weight = 1

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Sessions returns the sessions of an admin that have not ended, the one that was used last first. A Client that does not
-// open, because its key is lost, is empty. ctx governs the query.
+// Sessions returns the sessions of an admin that have not ended, the one that was used last first. A Client that does
+// not open, because its key is lost, is empty. ctx governs the query.
 func (r *Registry) Sessions(ctx context.Context, adminID string) ([]Session, error) {
 	type row struct {
 		Session
@@ -39,8 +39,8 @@ func (r *Registry) Sessions(ctx context.Context, adminID string) ([]Session, err
 	return sessions, nil
 }
 
-// CheckSession returns [ErrInvalidSession] unless the admin has a session of that id that has not ended. ctx governs the
-// query.
+// CheckSession returns [ErrInvalidSession] unless the admin has a session of that id that has not ended. ctx governs
+// the query.
 func (r *Registry) CheckSession(ctx context.Context, adminID, sessionID string) error {
 	var lives bool
 	err := r.queryRow(ctx, "check session", `SELECT true FROM pgtenancy.sessions
@@ -51,8 +51,8 @@ func (r *Registry) CheckSession(ctx context.Context, adminID, sessionID string) 
 	return err
 }
 
-// CountWrongPassword counts a wrong password that was given in a session, and revokes the session with the one that makes
-// it most. It returns [ErrInvalidSession] then, and for a session that is not there. ctx governs the transaction.
+// CountWrongPassword counts a wrong password that was given in a session, and revokes the session with the one that
+// makes it most. It returns [ErrInvalidSession] then, and for a session that is not there. ctx governs the transaction.
 func (r *Registry) CountWrongPassword(ctx context.Context, sessionID string, most int) error {
 	ended := false
 	err := r.inTx(ctx, "count wrong password", func(tx pgx.Tx) error {

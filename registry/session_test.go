@@ -223,8 +223,8 @@ func TestOpenSessionIsForAdminsOfActiveTenants(t *testing.T) {
 	}
 }
 
-// TestSessionThatWasMadeAnothersIsInvalid guards against who can write to the registry: a session of their own, with another
-// tenant's ids in its row, gave that tenant's tokens.
+// TestSessionThatWasMadeAnothersIsInvalid guards against who can write to the registry: a session of their own, with
+// another tenant's ids in its row, gave that tenant's tokens.
 func TestSessionThatWasMadeAnothersIsInvalid(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

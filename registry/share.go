@@ -39,8 +39,8 @@ const (
 // A process takes more only when the others have written down that they let go, so that the sum never exceeds the
 // budget, whoever joins, leaves or is killed. What a killed process had is divided again after 10 beats
 // (Config.Heartbeat); at once, if another one on its machine sees that it has ended and can count what it left
-// ([Counter]). A process that is only cut off from the registry for so long, or stopped, is taken for dead after 10 beats
-// as well: until it hears of it, it keeps what it had.
+// ([Counter]). A process that is only cut off from the registry for so long, or stopped, is taken for dead after 10
+// beats as well: until it hears of it, it keeps what it had.
 //
 // With fewer connections than processes some have none. Then it goes round: every 4 beats others do.
 type Share struct {
@@ -238,8 +238,8 @@ func (s *Share) budgets(ctx context.Context) (map[string]budget, error) {
 	return budgets, err
 }
 
-// part is this process's even part of total; what is left over goes to the first ones. If there is not one for each, who
-// has none changes with the turn.
+// part is this process's even part of total; what is left over goes to the first ones. If there is not one for each,
+// who has none changes with the turn.
 func (s *Share) part(total int, living []string) int {
 	n := max(len(living), 1)
 	i := slices.Index(living, s.id)

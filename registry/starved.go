@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
-// starvedBeats is for how many beats in a row a process may have no connection before that is logged: a newcomer waits for
-// one or two.
+// starvedBeats is for how many beats in a row a process may have no connection before that is logged: a newcomer waits
+// for one or two.
 const starvedBeats = 3
 
 // starved knows the servers to which this process may open no connection.
@@ -69,9 +69,9 @@ func (s *starved) forget(server string) {
 	delete(s.servers, server)
 }
 
-// Check reports whether this process may open connections to every server that has a budget. If not, its error names those
-// to which it may open none, and its status is 503. It asks nobody: it goes by the last beat. It is meant for a readiness
-// probe.
+// Check reports whether this process may open connections to every server that has a budget. If not, its error names
+// those to which it may open none, and its status is 503. It asks nobody: it goes by the last beat. It is meant for a
+// readiness probe.
 func (s *Share) Check() error {
 	s.starved.mu.Lock()
 	defer s.starved.mu.Unlock()

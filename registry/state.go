@@ -73,8 +73,8 @@ WITH changed AS (
 
 // SetSchemaHash replaces the stamp from, which says what version of the schema the tenant's database has, by the stamp
 // to. The epoch stays; routers are told to renew the tenant's connections, in the same transaction, as by
-// [Registry.RenewConnections]. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has another stamp than from
-// by now. ctx governs the statement.
+// [Registry.RenewConnections]. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has another stamp than
+// from by now. ctx governs the statement.
 func (r *Registry) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to string) error {
 	const sql = `
 WITH changed AS (
@@ -91,11 +91,11 @@ WITH changed AS (
 	return fmt.Errorf("%w: tenant %q has another schema hash", ErrConflict, id)
 }
 
-// RenewConnections tells every process that follows that the schema of the tenant's database has changed: each renews its
-// connections to it and cuts nothing that is in use ([tenancy.Resolver.Renew]). Whoever changes a schema by other means than
-// package provision calls it, once the change is committed; called just before the commit too, with the changed tables
-// locked, it leaves fewer connections that could meet the change with a statement that is out of date. It returns
-// [tenancy.ErrNotFound]. ctx governs the statement.
+// RenewConnections tells every process that follows that the schema of the tenant's database has changed: each renews
+// its connections to it and cuts nothing that is in use ([tenancy.Resolver.Renew]). Whoever changes a schema by other
+// means than package provision calls it, once the change is committed; called just before the commit too, with the
+// changed tables locked, it leaves fewer connections that could meet the change with a statement that is out of date.
+// It returns [tenancy.ErrNotFound]. ctx governs the statement.
 func (r *Registry) RenewConnections(ctx context.Context, id tenancy.ID) error {
 	const sql = `
 WITH changed AS (
@@ -108,8 +108,8 @@ WITH changed AS (
 	return err
 }
 
-// ClaimSchemaHash is SetSchemaHash for a database that is being made under c: it returns [ErrClaimLost] if that is over.
-// c.Tenant has the new stamp.
+// ClaimSchemaHash is SetSchemaHash for a database that is being made under c: it returns [ErrClaimLost] if that is
+// over. c.Tenant has the new stamp.
 func (r *Registry) ClaimSchemaHash(ctx context.Context, c *Claim, hash string) error {
 	err := r.fenced(ctx, "set schema hash of", `UPDATE `+c.table()+` SET schema_hash = $4, updated_at = now()
 		WHERE `+fence+` AND state IN ('provisioning', 'making')`, c, hash)
@@ -119,8 +119,8 @@ func (r *Registry) ClaimSchemaHash(ctx context.Context, c *Claim, hash string) e
 	return err
 }
 
-// GiveBack is [Registry.Yield] for a claim under which nothing was done: the attempt does not count. The caller must not
-// use c any more.
+// GiveBack is [Registry.Yield] for a claim under which nothing was done: the attempt does not count. The caller must
+// not use c any more.
 func (r *Registry) GiveBack(ctx context.Context, c *Claim, retryAfter time.Duration) error {
 	sql := `UPDATE ` + c.table() + ` SET attempt = attempt - 1, claim_owner = '', claim_expires = now() + $4::interval,
 		updated_at = now() WHERE ` + fence

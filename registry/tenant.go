@@ -159,8 +159,8 @@ func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	return &t, nil
 }
 
-// TenantWithoutSecrets returns what Tenant does, but no password and no e-mail. It needs no sealing key and asks no Sealer
-// and no SecretSource, so that a tenant whose secrets are lost can still be worked on. ctx governs the query.
+// TenantWithoutSecrets returns what Tenant does, but no password and no e-mail. It needs no sealing key and asks no
+// Sealer and no SecretSource, so that a tenant whose secrets are lost can still be worked on. ctx governs the query.
 func (r *Registry) TenantWithoutSecrets(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	row, err := r.record(ctx, id)
 	if err != nil {

@@ -14,8 +14,8 @@ const knownFor = 30 * 24 * time.Hour
 // withdrawTimeout bounds what takes back a count, which goes on when the attempt's context ends.
 const withdrawTimeout = 5 * time.Second
 
-// nextLevel is what a row's level is after one more attempt, and nextHold until when that holds up the next one. Nothing is
-// forgotten while one is held up.
+// nextLevel is what a row's level is after one more attempt, and nextHold until when that holds up the next one.
+// Nothing is forgotten while one is held up.
 const (
 	nextLevel = `least(excluded.top, 1 + greatest(0, throttles.level - greatest(0,
 		extract(epoch FROM now() - coalesce(throttles.held_until, throttles.updated_at))::float8) / excluded.most))`
@@ -23,9 +23,9 @@ const (
 		least(excluded.most, excluded.delay * power(2, round(` + nextLevel + `) - excluded.free)) END`
 )
 
-// countAttempt counts an attempt by each key or, if one of them is held, by none. It looks first, so that what is refused
-// writes nothing and counts nowhere. Attempts that look at once meet in the update of the row, where one after the other
-// sees what the last has made of it.
+// countAttempt counts an attempt by each key or, if one of them is held, by none. It looks first, so that what is
+// refused writes nothing and counts nowhere. Attempts that look at once meet in the update of the row, where one after
+// the other sees what the last has made of it.
 const countAttempt = `
 WITH asked AS (
 	SELECT * FROM unnest($1::bytea[], $2::float8[], $3::float8[], $4::float8[], $5::float8[], $6::bool[])
@@ -51,13 +51,13 @@ WITH asked AS (
 )
 SELECT coalesce((SELECT wait FROM held), 0), (SELECT count(*) FROM wanted), ARRAY(SELECT key FROM counted)`
 
-// CountAttempt counts a, before it is known what will become of it, and says whether it may be made. One that is refused
-// counts nowhere. Of attempts at once, in whatever processes, no more are admitted than of those that follow each other.
-// Time is the database's. ctx governs the one statement that it is, as a rule.
+// CountAttempt counts a, before it is known what will become of it, and says whether it may be made. One that is
+// refused counts nowhere. Of attempts at once, in whatever processes, no more are admitted than of those that follow
+// each other. Time is the database's. ctx governs the one statement that it is, as a rule.
 //
 // Rows that say nothing any more are deleted now and then, and those that would be forgotten first with them when there
-// are more than 100,000: whoever makes attempts at ever new names pushes out their own. Homes are not among these; there
-// are no more of them than sign-ins that succeeded.
+// are more than 100,000: whoever makes attempts at ever new names pushes out their own. Homes are not among these;
+// there are no more of them than sign-ins that succeeded.
 func (r *Registry) CountAttempt(ctx context.Context, a Attempt) (*Admission, error) {
 	counts := a.Counts
 	if a.Home != (Count{}) {
@@ -113,8 +113,8 @@ func (r *Registry) WithdrawAttempt(ctx context.Context, a *Admission) error {
 	return err
 }
 
-// AttemptSucceeded takes back that an attempt was counted, has the counts that are to be reset begin anew, and remembers
-// where it came from. ctx governs the transaction.
+// AttemptSucceeded takes back that an attempt was counted, has the counts that are to be reset begin anew, and
+// remembers where it came from. ctx governs the transaction.
 func (r *Registry) AttemptSucceeded(ctx context.Context, a *Admission) error {
 	home := string(r.keys.throttleKey(a.home.Subject))
 	var reset, back [][]byte

@@ -11,9 +11,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
 
-// abandonedSettings have PostgreSQL notice within a minute that a client is gone whose host says nothing any more, and within
-// two seconds while a query runs that its socket was closed. By default it takes two hours, or the end of the query:
-// so long the backend is there beside those that a restarted process, or one whose firewall forgot it, opens in its stead.
+// abandonedSettings have PostgreSQL notice within a minute that a client is gone whose host says nothing any more, and
+// within two seconds while a query runs that its socket was closed. By default it takes two hours, or the end of the
+// query: so long the backend is there beside those that a restarted process, or one whose firewall forgot it, opens in
+// its stead.
 func abandonedSettings() map[string]string {
 	return map[string]string{
 		"tcp_keepalives_idle":              "30",
@@ -24,8 +25,8 @@ func abandonedSettings() map[string]string {
 	}
 }
 
-// noticeAbandoned gives a connection those of the settings that it does not have. A pooler refuses them, or would keep them
-// for the next client.
+// noticeAbandoned gives a connection those of the settings that it does not have. A pooler refuses them, or would keep
+// them for the next client.
 func (g *guard) noticeAbandoned(cc *pgx.ConnConfig) {
 	if g.tenant.Load().Endpoint.Pooled || g.bulkhead.plain.Load() {
 		return
@@ -41,8 +42,8 @@ func (g *guard) noticeAbandoned(cc *pgx.ConnConfig) {
 	}
 }
 
-// refusesSettings reports whether a server may have refused a connection for its settings: a pooler that nobody said is one,
-// or a system that cannot look whether a socket is closed.
+// refusesSettings reports whether a server may have refused a connection for its settings: a pooler that nobody said is
+// one, or a system that cannot look whether a socket is closed.
 func refusesSettings(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {

@@ -208,8 +208,8 @@ func TestBudgetCanBeChangedUnderLoad(t *testing.T) {
 	closeNow(t, r)
 }
 
-// Guards: with sslmode=prefer and a server without TLS each connect dials twice. When the second dial needed a place of its
-// own among the dials, as many connects as there are places waited for one another until BudgetWait was over.
+// Guards: with sslmode=prefer and a server without TLS each connect dials twice. When the second dial needed a place of
+// its own among the dials, as many connects as there are places waited for one another until BudgetWait was over.
 func TestConnectsThatTryASecondAddressDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	const tenants, rounds = 8, 10

@@ -82,9 +82,9 @@ func TestBudgetLeavesHooksAndTracersAlone(t *testing.T) {
 	}
 }
 
-// A tenant's pool does not dial while the server is full and it has a connection that will soon be free: within 25 ms. A
-// release that came later, on a busy machine, does not count; and a query that comes in the instant of the release may
-// dial.
+// A tenant's pool does not dial while the server is full and it has a connection that will soon be free: within 25 ms.
+// A release that came later, on a busy machine, does not count; and a query that comes in the instant of the release
+// may dial.
 func TestBusyTenantWaitsForItsOwnConnection(t *testing.T) {
 	t.Parallel()
 	dir, base, _ := crowd(t, 1)
@@ -108,8 +108,8 @@ func TestBusyTenantWaitsForItsOwnConnection(t *testing.T) {
 	}
 }
 
-// dialsOfABusyTenant has a tenant wait for the only connection, and returns how many there were in the end and after which
-// time the first was released.
+// dialsOfABusyTenant has a tenant wait for the only connection, and returns how many there were in the end and after
+// which time the first was released.
 func dialsOfABusyTenant(t *testing.T, cfg tenancy.Config) (dials int64, took time.Duration) {
 	t.Helper()
 	r := resolver(t, cfg)

@@ -27,8 +27,8 @@ type bulkhead struct {
 	refused int64 // how many attempts it refused
 }
 
-// admit gives the right to begin an attempt to connect; ended must be called after it. Otherwise it returns an error that
-// matches ErrServerDown.
+// admit gives the right to begin an attempt to connect; ended must be called after it. Otherwise it returns an error
+// that matches ErrServerDown.
 func (b *bulkhead) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -40,9 +40,9 @@
 //
 // # Strings of a caller
 //
-// What a Resolver keeps of its arguments, and of what the [Directory] returns, it copies: a caller may pass strings over
-// memory that is used again for the next request, as those of fasthttp and fiber are. [ParseID] returns a copy. An error
-// that is returned holds no string of the caller's either, and can be kept.
+// What a Resolver keeps of its arguments, and of what the [Directory] returns, it copies: a caller may pass strings
+// over memory that is used again for the next request, as those of fasthttp and fiber are. [ParseID] returns a copy. An
+// error that is returned holds no string of the caller's either, and can be kept.
 //
 // # What a holder owes
 //

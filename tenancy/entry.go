@@ -14,9 +14,9 @@ const (
 	closed
 )
 
-// entry is one tenant's pool and what is known of the tenant. The resolver's mutex guards the second group of fields; the
-// first is set once. Two close a pool: retire, in the goroutine that an evicted entry gets, and rest, where the pool has
-// had no lease for a tick and has no connection.
+// entry is one tenant's pool and what is known of the tenant. The resolver's mutex guards the second group of fields;
+// the first is set once. Two close a pool: retire, in the goroutine that an evicted entry gets, and rest, where the
+// pool has had no lease for a tick and has no connection.
 type entry struct {
 	r      *Resolver
 	id     ID
@@ -52,10 +52,10 @@ func (r *Resolver) newEntry(o *opened, t Tenant, weight int) *entry {
 	return e
 }
 
-// confirmLocked trusts t, which was looked up at the given time and has e's target, for TTL. The coarse clock may be one
-// tick behind, so that tick is taken off. It returns the pool whose connections are to be made anew, or nil: there was a
-// change that the record does not show, so that they may remember what is no longer so. A new password is none: the
-// connections that were made with the old one stay good. Caller holds r.mu.
+// confirmLocked trusts t, which was looked up at the given time and has e's target, for TTL. The coarse clock may be
+// one tick behind, so that tick is taken off. It returns the pool whose connections are to be made anew, or nil: there
+// was a change that the record does not show, so that they may remember what is no longer so. A new password is none:
+// the connections that were made with the old one stay good. Caller holds r.mu.
 func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) (stale *opened) {
 	was := e.tenant.Swap(&t)
 	if e.opened != nil {
@@ -176,8 +176,8 @@ func (r *Resolver) retire(e *entry) {
 	r.cfg.Observer.closed(e.id, e.cause, took)
 }
 
-// drain closes the pool of e when its last lease is back, or when its sockets are cut. A pool whose last lease is back may
-// still wait for a connection that its holder kept: the cut ends that too.
+// drain closes the pool of e when its last lease is back, or when its sockets are cut. A pool whose last lease is back
+// may still wait for a connection that its holder kept: the cut ends that too.
 func (r *Resolver) drain(e *entry) {
 	o := e.opened
 	if r.cfg.DrainTimeout >= 0 {

@@ -35,8 +35,8 @@ func (c *crowdOfGhosts) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tena
 	return tenancy.Tenant{}, tenancy.ErrNotFound
 }
 
-// Hosts that nobody has are asked for at the greatest rate, each several times. They cost one look-up each, a memory that
-// does not grow, and no tenant its pool.
+// Hosts that nobody has are asked for at the greatest rate, each several times. They cost one look-up each, a memory
+// that does not grow, and no tenant its pool.
 func TestFloodOfUnknownTenantsIsBounded(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const known, clients, burst = 50, 4, 500
 	ghosts := pgtest.Size(20_000, 100_000)

@@ -20,9 +20,9 @@ func (g *guard) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
 	}
 }
 
-// isOutOfDate reports whether err says that a prepared statement, or a type that the connection knows by its number, is no
-// longer what it was. 0A000 says it only where the plan is looked at again: elsewhere it is a statement that PostgreSQL does
-// not support. XX000, an internal error, is what a type or table that is gone comes to.
+// isOutOfDate reports whether err says that a prepared statement, or a type that the connection knows by its number, is
+// no longer what it was. 0A000 says it only where the plan is looked at again: elsewhere it is a statement that
+// PostgreSQL does not support. XX000, an internal error, is what a type or table that is gone comes to.
 func isOutOfDate(err *pgconn.PgError) bool {
 	return err.Code == "0A000" && err.Routine == "RevalidateCachedQuery" || err.Code == "XX000"
 }

@@ -2,8 +2,8 @@ package tenancy
 
 import "strings"
 
-// MaxIDLength is the longest tenant ID in bytes. With the default database prefix "tenant_" a name has 62 bytes at most.
-// PostgreSQL allows 63 (NAMEDATALEN - 1) and cuts a longer name off silently.
+// MaxIDLength is the longest tenant ID in bytes. With the default database prefix "tenant_" a name has 62 bytes at
+// most. PostgreSQL allows 63 (NAMEDATALEN - 1) and cuts a longer name off silently.
 const MaxIDLength = 55
 
 // ID identifies one tenant. An ID has one canonical spelling, ^[a-z0-9][a-z0-9_-]{0,54}$, and is never used again for

@@ -14,12 +14,12 @@ type Lease struct {
 	released atomic.Bool
 }
 
-// Pool returns the tenant's pool. It is shared: do not close it, and do not use it after Release. Another lease may have
-// another pool of the same database.
+// Pool returns the tenant's pool. It is shared: do not close it, and do not use it after Release. Another lease may
+// have another pool of the same database.
 //
-// For a library that makes connections by itself (a migration tool, database/sql), Pool().Config().ConnConfig leads to the
-// tenant's database, by stdlib.OpenDB or pgx.ConnectConfig; such connections are not counted against MaxConns, and need not
-// end with the lease. There is no connection string: ConnString returns one that leads nowhere.
+// For a library that makes connections by itself (a migration tool, database/sql), Pool().Config().ConnConfig leads to
+// the tenant's database, by stdlib.OpenDB or pgx.ConnectConfig; such connections are not counted against MaxConns, and
+// need not end with the lease. There is no connection string: ConnString returns one that leads nowhere.
 func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
 
 // Tenant returns what the directory last said of the tenant.
@@ -27,11 +27,12 @@ func (l *Lease) Tenant() Tenant { return *l.e.tenant.Load() }
 
 // Done returns a channel that is closed when the lease is over: when its pool begins to drain, because the tenant was
 // suspended or deleted, its database moved, Evict was called, or the resolver is being closed. A rotated password and a
-// renewal of the connections end no lease. Nothing is cut then: what runs has until Config.DrainTimeout, or the end of the
-// context given to Close, and the holder owes Release as ever.
+// renewal of the connections end no lease. Nothing is cut then: what runs has until Config.DrainTimeout, or the end of
+// the context given to Close, and the holder owes Release as ever.
 //
-// A handler that goes on for long must listen, as to its context: a stream of events that does not query would not notice
-// otherwise that its tenant is closed. A suspension in the registry arrives within a second where registry's Follow runs.
+// A handler that goes on for long must listen, as to its context: a stream of events that does not query would not
+// notice otherwise that its tenant is closed. A suspension in the registry arrives within a second where registry's
+// Follow runs.
 func (l *Lease) Done() <-chan struct{} { return l.e.over }
 
 // Err returns nil until Done is closed, and then why: an error that matches ErrNotActive and the state's own

@@ -12,8 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// A handler that never gives its connections back makes nobody wait for ever, whether the queries come one after the other
-// or all at once.
+// A handler that never gives its connections back makes nobody wait for ever, whether the queries come one after the
+// other or all at once.
 func TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait(t *testing.T) {
 	t.Parallel()
 	dir, base := databases(t, 2)

@@ -24,12 +24,12 @@ const (
 
 var errTried = errors.New("tenancy: this address was tried already")
 
-// login is how one attempt to connect shows who it is. A role has one password at a time, so that a rotation has moments
-// in which a router's is not the server's: it does not know the new one yet, or it does and the role has not. A connect
-// that is refused for its password asks the directory and tries again, so that no query fails for it.
+// login is how one attempt to connect shows who it is. A role has one password at a time, so that a rotation has
+// moments in which a router's is not the server's: it does not know the new one yet, or it does and the role has not. A
+// connect that is refused for its password asks the directory and tries again, so that no query fails for it.
 //
-// pgx has no hook for that, but it goes over a list of addresses. So each stands there several times. At 28P01 pgx gives
-// up, so it is shown 28000 instead, at which it goes on; and it reads the password when the server asks for it.
+// pgx has no hook for that, but it goes over a list of addresses. So each stands there several times. At 28P01 pgx
+// gives up, so it is shown 28000 instead, at which it goes on; and it reads the password when the server asks for it.
 type login struct {
 	guard     *guard
 	known     *Tenant         // whose password it begins with

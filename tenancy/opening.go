@@ -134,8 +134,8 @@ func (o *opening) pause(d time.Duration) bool {
 	}
 }
 
-// load asks the directory, for as long as patience lasts. A panic there is an error for those who wait, and not the end of
-// the process.
+// load asks the directory, for as long as patience lasts. A panic there is an error for those who wait, and not the end
+// of the process.
 func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration) (rec record) {
 	r.mu.Lock()
 	o.changed, o.all = false, false

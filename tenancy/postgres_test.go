@@ -35,8 +35,8 @@ func databases(t testing.TB, n int) (*tenants, *pgxpool.Config) {
 	return dir, base
 }
 
-// The promises of the package, at work: a query reaches the database of the tenant it was leased for, neither evictions nor
-// changes nor moves break it, and no sample shows more connections than the budget.
+// The promises of the package, at work: a query reaches the database of the tenant it was leased for, neither evictions
+// nor changes nor moves break it, and no sample shows more connections than the budget.
 func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 	tenantCount, maxPools := pgtest.Size(10, 500), pgtest.Size(4, 50)
 	workers, queries := pgtest.Size(8, 64), pgtest.Size[int64](2_000, 50_000)

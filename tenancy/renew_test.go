@@ -196,7 +196,8 @@ func TestStatementThatPostgreSQLDoesNotSupportRenewsNothing(t *testing.T) {
 	giveBack(after)
 }
 
-// Work in flight outlives a rotation, however long it lasts, and a lease that is held on connects with the new password.
+// Work in flight outlives a rotation, however long it lasts, and a lease that is held on connects with the new
+// password.
 func TestRotationCutsNothingAndNewConnectionsHaveTheNewPassword(t *testing.T) {
 	t.Parallel()
 	dir, base, admin, role := tenantWithRole(t)

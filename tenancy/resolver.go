@@ -84,8 +84,8 @@ func New(cfg Config) (*Resolver, error) {
 // of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
 // Endpoint. The caller must Release the lease.
 //
-// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has returned.
-// So it is with every argument of a Resolver's methods, and with what the directory returns.
+// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has
+// returned. So it is with every argument of a Resolver's methods, and with what the directory returns.
 func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
 	e, err := r.acquire(ctx, id)
 	if err != nil {
@@ -119,10 +119,10 @@ func (r *Resolver) Evict(id ID) {
 // and is older is not leased again: a look-up in flight is repeated, and a remembered "no such tenant" is forgotten.
 // Epoch 0 says only that there was a change; then everything looked up before counts as older. It does not wait.
 //
-// The directory is asked what the change is, at once. If the tenant is no longer active, or its Endpoint leads elsewhere,
-// or the directory does not answer, the pool drains, and the leases that are held are over: see [Lease.Done]. Otherwise the
-// pool stays. If its tenant has a new password and nothing else, so do its connections; and if the record shows no change
-// but that of its epoch, they are renewed, as by [Resolver.Renew].
+// The directory is asked what the change is, at once. If the tenant is no longer active, or its Endpoint leads
+// elsewhere, or the directory does not answer, the pool drains, and the leases that are held are over: see
+// [Lease.Done]. Otherwise the pool stays. If its tenant has a new password and nothing else, so do its connections; and
+// if the record shows no change but that of its epoch, they are renewed, as by [Resolver.Renew].
 func (r *Resolver) Invalidate(id ID, epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -145,9 +145,9 @@ func (r *Resolver) Invalidate(id ID, epoch int64) {
 }
 
 // Renew has the connections of tenant id made anew, because what they remember of its database is no longer so: the
-// statements that pgx prepares and keeps by default have the columns and types of the schema at that time. Idle ones are
-// closed at once, and those in use when they are given back, so that nothing that runs is cut. The pool and its leases
-// stay. It does nothing if no pool is open. It does not wait.
+// statements that pgx prepares and keeps by default have the columns and types of the schema at that time. Idle ones
+// are closed at once, and those in use when they are given back, so that nothing that runs is cut. The pool and its
+// leases stay. It does nothing if no pool is open. It does not wait.
 //
 // It is for whoever changes a schema without package provision, whose Upgrade tells every process that follows the
 // registry. A process that is not told finds out by the first query that fails with a statement that is out of date

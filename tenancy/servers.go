@@ -25,9 +25,9 @@ func (r *Resolver) server(name string) *server {
 // connections to it are open. Zero allows none, a negative n any number. server is the name in the tenants' Endpoints,
 // or host:port. It need not have been used yet.
 //
-// It does not wait. If more than n are open, idle ones are closed in the background, which takes a moment, or a second if
-// the server does not answer; a connection that is in use is closed when its user gives it back, and no new one is opened
-// until there are fewer than n. [ServerStat.OpenConns] tells when that is so, and so does the next call.
+// It does not wait. If more than n are open, idle ones are closed in the background, which takes a moment, or a second
+// if the server does not answer; a connection that is in use is closed when its user gives it back, and no new one is
+// opened until there are fewer than n. [ServerStat.OpenConns] tells when that is so, and so does the next call.
 func (r *Resolver) SetMaxConns(server string, n int) (open int) {
 	s := r.server(server)
 	open = s.setLimit(n)

@@ -39,8 +39,8 @@ func (s ServerStat) DialCount() int64 { return s.count.dials }
 func (s ServerStat) WaitCount() int64 { return s.count.waits }
 
 // RefuseCount returns the cumulative count of dials that found none within BudgetWait, and of queries that found all
-// connections of their tenant in use for as long. If it grows while OpenConns is below MaxConns, it is the latter: a tenant
-// has too much to do, or a handler does not give its connections back.
+// connections of their tenant in use for as long. If it grows while OpenConns is below MaxConns, it is the latter: a
+// tenant has too much to do, or a handler does not give its connections back.
 func (s ServerStat) RefuseCount() int64 { return s.count.refused }
 
 // StealCount returns the cumulative count of idle connections that were closed to make room for another.

@@ -92,8 +92,8 @@ func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	return nil
 }
 
-// rest puts the pools to sleep that have had no lease for a tick and have no connection: with thousands of tenants those
-// are nearly all, and each takes a goroutine and several KB. What is known of the tenant stays.
+// rest puts the pools to sleep that have had no lease for a tick and have no connection: with thousands of tenants
+// those are nearly all, and each takes a goroutine and several KB. What is known of the tenant stays.
 func (r *Resolver) rest() {
 	var sleepers []*opened
 	r.mu.Lock()

@@ -66,8 +66,8 @@ func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:parallelt
 		opened, goroutines, runtime.NumGoroutine(), grown>>10, soak, slope/1024, gone.Round(time.Millisecond))
 }
 
-// settled returns the number of goroutines once it has not changed for a while: a pool that was closed has some that end
-// with their next tick.
+// settled returns the number of goroutines once it has not changed for a while: a pool that was closed has some that
+// end with their next tick.
 func settled() int {
 	last, since := runtime.NumGoroutine(), time.Now()
 	ticker := time.NewTicker(50 * time.Millisecond)

@@ -14,8 +14,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// TestStorm leases, evicts and invalidates at random, on pools that are never dialled, and checks what must always hold:
-// no more than MaxPools at any time, no leased pool closed, nothing left over, nobody stuck.
+// TestStorm leases, evicts and invalidates at random, on pools that are never dialled, and checks what must always
+// hold: no more than MaxPools at any time, no leased pool closed, nothing left over, nobody stuck.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	const tenantCount, maxPools, workers, rounds = 40, 6, 12, 1500

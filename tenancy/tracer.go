@@ -10,9 +10,9 @@ import (
 )
 
 // tracer is how the budget learns what a pool does. It looks at connects, to tell them from cancel requests, which dial
-// through the same function; at who acquires; and at releases. pgxpool has a hook for the latter, AfterRelease, but runs
-// it in a goroutine of its own: a caller that asks for its next connection at once would not find the one it gave back,
-// and dial.
+// through the same function; at who acquires; and at releases. pgxpool has a hook for the latter, AfterRelease, but
+// runs it in a goroutine of its own: a caller that asks for its next connection at once would not find the one it gave
+// back, and dial.
 type tracer struct{ sockets *sockets }
 
 // with adds t to what the caller traces.
@@ -23,7 +23,8 @@ func (t *tracer) with(other pgx.QueryTracer) pgx.QueryTracer {
 	return multitracer.New(other, t)
 }
 
-// TraceConnectStart marks the context of a connect. Who acquires waits for that from here on, with time-outs of its own.
+// TraceConnectStart marks the context of a connect. Who acquires waits for that from here on, with time-outs of its
+// own.
 func (t *tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
 	if l, ok := ctx.Value(acquirerKey{}).(*limited); ok {
 		l.timer.Stop()
@@ -43,9 +44,9 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	a.end()
 }
 
-// TraceAcquireStart bounds the wait for a connection if the tenant may have none more. If the server is full, it waits for
-// a connection of the tenant's own before pgxpool decides to dial. It lets the dial know for whom it is: pgxpool dials on
-// for a caller that has left.
+// TraceAcquireStart bounds the wait for a connection if the tenant may have none more. If the server is full, it waits
+// for a connection of the tenant's own before pgxpool decides to dial. It lets the dial know for whom it is: pgxpool
+// dials on for a caller that has left.
 func (t *tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
 	a := t.sockets.account
 	a.asks.Add(1)

@@ -31,8 +31,8 @@ type Config struct {
 	SessionTTL time.Duration
 
 	// SessionIdle is how long a session lives without a refresh, within SessionTTL. OWASP ASVS 5.0 (7.3.1) wants such a
-	// time-out; NIST SP 800-63B (4.1.3) asks for none at AAL1, which a password alone is. The default keeps those signed in who
-	// come once a week. It must be longer than an access token lives. Default: 14 days.
+	// time-out; NIST SP 800-63B (4.1.3) asks for none at AAL1, which a password alone is. The default keeps those signed
+	// in who come once a week. It must be longer than an access token lives. Default: 14 days.
 	SessionIdle time.Duration
 
 	// Grace is how long after its exchange a refresh token still gives the same successor, for a client whose answer
@@ -40,9 +40,10 @@ type Config struct {
 	Grace time.Duration
 
 	// MinRefusal is how long a refused sign-in takes at least. A known e-mail costs a query in the tenant's database,
-	// which may have to be connected to first; without the floor, the time would tell who has an account. The query has half
-	// of it; a database that takes longer keeps nobody waiting but who knows the password. Make it longer than a hash that
-	// is stored takes to verify: bcrypt of cost 12 takes 250 ms. Default: 150 ms. Negative: none, and no bound of the query.
+	// which may have to be connected to first; without the floor, the time would tell who has an account. The query has
+	// half of it; a database that takes longer keeps nobody waiting but who knows the password. Make it longer than a hash
+	// that is stored takes to verify: bcrypt of cost 12 takes 250 ms. Default: 150 ms. Negative: none, and no bound of the
+	// query.
 	MinRefusal time.Duration
 
 	// Throttle is how fast passwords may be tried and accounts be made.

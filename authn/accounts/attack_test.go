@@ -109,8 +109,8 @@ func TestAttackersSessionEndsWithAResetInTheTenantsDatabase(t *testing.T) {
 	}
 }
 
-// TestAttackerInASessionKeepsNobodyFromAnother guards the owner: a thief's guesses in a stolen session kept them from changing
-// the password, for as long as the thief liked.
+// TestAttackerInASessionKeepsNobodyFromAnother guards the owner: a thief's guesses in a stolen session kept them from
+// changing the password, for as long as the thief liked.
 func TestAttackerInASessionKeepsNobodyFromAnother(t *testing.T) {
 	h := newHouse(t, hasty)
 	stolen := h.signUp(t, "ada@example.org")

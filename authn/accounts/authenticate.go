@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// prove is how every password is checked that a session is opened for: the row in the tenant's database decides. It returns
-// that row, or ErrBadCredentials.
+// prove is how every password is checked that a session is opened for: the row in the tenant's database decides. It
+// returns that row, or ErrBadCredentials.
 func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string, adm *registry.Admission) (Profile, error) {
 	profile, match, err := a.authenticate(ctx, m, password, adm)
 	if err != nil {
@@ -29,9 +29,10 @@ func (a *Accounts) prove(ctx context.Context, m registry.Membership, password st
 	return profile, nil
 }
 
-// authenticate looks the admin up and checks the password, which a hash in the tenant's database decides. While that does
-// not answer soon, a wrong password is refused by the registry's copy of the hash, so that a refusal takes no longer for an
-// e-mail that somebody has: only who knows the password waits for the database, or is told why it cannot be asked.
+// authenticate looks the admin up and checks the password, which a hash in the tenant's database decides. While that
+// does not answer soon, a wrong password is refused by the registry's copy of the hash, so that a refusal takes no
+// longer for an e-mail that somebody has: only who knows the password waits for the database, or is told why it cannot
+// be asked.
 func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, password string, adm *registry.Admission) (
 	Profile, authn.Match, error,
 ) {
@@ -58,8 +59,8 @@ func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, pass
 	return profile, match, err
 }
 
-// matchCopy checks the password against the registry's copy of the hash, because the tenant's database could not be asked,
-// for the reason why. Whom either of the two does not have is nobody.
+// matchCopy checks the password against the registry's copy of the hash, because the tenant's database could not be
+// asked, for the reason why. Whom either of the two does not have is nobody.
 func (a *Accounts) matchCopy(ctx context.Context, m registry.Membership, password string, why error) (
 	string, authn.Match, error,
 ) {
@@ -74,8 +75,8 @@ func (a *Accounts) matchCopy(ctx context.Context, m registry.Membership, passwor
 	return admin.PasswordHash, match, err
 }
 
-// confirm looks at the admin's row once more, now that the session is there. Who changes a password writes that row first
-// and ends the sessions then: of the two, one sees what the other has done.
+// confirm looks at the admin's row once more, now that the session is there. Who changes a password writes that row
+// first and ends the sessions then: of the two, one sees what the other has done.
 func (a *Accounts) confirm(ctx context.Context, m registry.Membership, hash, password string) error {
 	profile, err := a.find(ctx, m)
 	switch {
@@ -119,8 +120,8 @@ func (a *Accounts) findSoon(ctx context.Context, m registry.Membership) (p Profi
 	return p, err != nil && soon.Err() != nil && ctx.Err() == nil, err
 }
 
-// match verifies a password with one key derivation. No password is right for an admin who has none that can be verified:
-// an error of its own would tell that there is such an admin.
+// match verifies a password with one key derivation. No password is right for an admin who has none that can be
+// verified: an error of its own would tell that there is such an admin.
 func (a *Accounts) match(ctx context.Context, m registry.Membership, password, hash string) (authn.Match, error) {
 	match, err := a.cfg.Hasher.Verify(ctx, password, hash)
 	if errors.Is(err, authn.ErrInvalidHash) {

@@ -29,8 +29,8 @@ func (h held) Find(ctx context.Context, db *pgxpool.Pool, adminID string) (accou
 	return p, err
 }
 
-// TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile guards who changes a password because somebody else knows it:
-// a sign-in that had read the old hash opened its session after the change had ended all that were there.
+// TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile guards who changes a password because somebody else
+// knows it: a sign-in that had read the old hash opened its session after the change had ended all that were there.
 func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T) {
 	h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })
 	s := h.signUp(t, "ada@example.org")
@@ -53,8 +53,8 @@ func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
 }
 
-// TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword guards against telling who has an account: an e-mail that nobody
-// has was refused at once, and a known one after its tenant's database had answered.
+// TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword guards against telling who has an account: an e-mail that
+// nobody has was refused at once, and a known one after its tenant's database had answered.
 func TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword(t *testing.T) {
 	h := newHouse(t)
 	s := h.signUp(t, "ada@example.org")

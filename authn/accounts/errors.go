@@ -16,7 +16,8 @@ var (
 	ErrBadCredentials error = status.New(status.Unauthorized, "accounts: wrong e-mail or password",
 		"Wrong e-mail or password.")
 
-	// ErrThrottled is returned when there were too many attempts before: as a *ThrottledError, which says how long to wait.
+	// ErrThrottled is returned when there were too many attempts before: as a *ThrottledError, which says how long to
+	// wait.
 	ErrThrottled error = status.New(status.TooManyRequests, "accounts: too many attempts", "")
 
 	// ErrNotSignedIn is returned by SignUp when everything was made and only the session could not be opened.
@@ -31,10 +32,10 @@ var (
 	ErrPasswordChanged error = status.New(status.Conflict, "accounts: password was changed meanwhile",
 		"The password was changed meanwhile. Please try again.")
 
-	// ErrSessionsOpen is returned by ChangePassword when the new password is in force, but the registry could not be told: no
-	// other session is good for another token, and access tokens that were given out live until they expire. The caller's
-	// own session ends with them: sign in with the new password. Its status is 500: to try again with the old password
-	// would be wrong.
+	// ErrSessionsOpen is returned by ChangePassword when the new password is in force, but the registry could not be told:
+	// no other session is good for another token, and access tokens that were given out live until they expire. The
+	// caller's own session ends with them: sign in with the new password. Its status is 500: to try again with the old
+	// password would be wrong.
 	ErrSessionsOpen error = status.New(500, "accounts: password changed, and other sessions not ended yet",
 		"The new password is in force: sign in with it. Other sessions end when their access tokens expire.")
 )

@@ -20,8 +20,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// TestFloodOfSignInsIsShedAndOthersAreServed hashes with the parameters of production. Each hash takes 19 MiB: without the
-// hasher's bound all of them would have theirs at once. One at a time is the default on two CPUs.
+// TestFloodOfSignInsIsShedAndOthersAreServed hashes with the parameters of production. Each hash takes 19 MiB: without
+// the hasher's bound all of them would have theirs at once. One at a time is the default on two CPUs.
 func TestFloodOfSignInsIsShedAndOthersAreServed(t *testing.T) {
 	h := newHouse(t, func(c *accounts.Config) {
 		c.MinRefusal = -1
@@ -158,8 +158,8 @@ func TestFloodStaysOffTheRegistry(t *testing.T) {
 	})
 }
 
-// flood makes two hundred requests while a table that each of them needs is locked. Sixty-four wait for it, and are refused
-// with want when it is free; the others are shed at once.
+// flood makes two hundred requests while a table that each of them needs is locked. Sixty-four wait for it, and are
+// refused with want when it is free; the others are shed at once.
 func (h *house) flood(t *testing.T, table string, want error, request func(i int) error) {
 	t.Helper()
 	tx := must(h.Catalog.Begin(t.Context()))(t)

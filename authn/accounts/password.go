@@ -17,7 +17,8 @@ import (
 // rehashTimeout bounds the two updates of a rehash, which go on when the sign-in's context ends.
 const rehashTimeout = 5 * time.Second
 
-// maxWrongPasswords is how many a session may give before it ends: a thief's is not to be where the owner's password is guessed.
+// maxWrongPasswords is how many a session may give before it ends: a thief's is not to be where the owner's password is
+// guessed.
 const maxWrongPasswords = 10
 
 // changeTimeout bounds the writes of a change, which go on when its context ends: half a change would leave a thief in.
@@ -25,8 +26,8 @@ const changeTimeout = 10 * time.Second
 
 // CheckPassword verifies the password of id again, before something that cannot be undone. It returns
 // [ErrBadCredentials] when it is wrong, [ErrThrottled] after too many in id's session that were, and
-// registry.ErrInvalidSession if that session has ended, as it does with the tenth wrong one. Attempts in other sessions do
-// not count. ctx governs the whole of it.
+// registry.ErrInvalidSession if that session has ended, as it does with the tenth wrong one. Attempts in other sessions
+// do not count. ctx governs the whole of it.
 func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, password string) error {
 	_, err := a.verify(ctx, id, password)
 	return err
@@ -36,8 +37,8 @@ func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, passwo
 // governs it until the first write; from there on it takes ten seconds at most, whether the client waits or not.
 //
 // It returns what CheckPassword does when old is wrong, *[InputError] when the new one is not allowed and
-// [ErrPasswordChanged] when another change came first. After [ErrSessionsOpen] the new password is in force. After any other
-// error the old one is, unless the tenant's database did not answer any more: then the next sign-in tells.
+// [ErrPasswordChanged] when another change came first. After [ErrSessionsOpen] the new password is in force. After any
+// other error the old one is, unless the tenant's database did not answer any more: then the next sign-in tells.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
 	if err := a.cfg.Hasher.Check(newPassword); err != nil {
 		return passwordError(err)
@@ -122,8 +123,9 @@ func (a *Accounts) has(ctx context.Context, m registry.Membership, hash string) 
 	return err == nil && profile.PasswordHash == hash
 }
 
-// changeCopy writes the registry's copy and ends the sessions, after the tenant's row was written, which decides a sign-in
-// and, at their next refresh, about the sessions too. A rehash of the password before may have come to the copy meanwhile.
+// changeCopy writes the registry's copy and ends the sessions, after the tenant's row was written, which decides a
+// sign-in and, at their next refresh, about the sessions too. A rehash of the password before may have come to the copy
+// meanwhile.
 func (a *Accounts) changeCopy(ctx context.Context, m registry.Membership, hash, session string) error {
 	const tries = 5
 	for try := 1; ; try++ {
@@ -143,8 +145,8 @@ func (a *Accounts) changeCopy(ctx context.Context, m registry.Membership, hash, 
 
 // rehash replaces a hash that is weaker than today's, now that the password is at hand. It is best effort: a failure
 // must not fail the sign-in. The tenant's row goes first and each write is a compare-and-set from the old hash, so that
-// a password change that came meanwhile wins in both rows. It returns the hash that the tenant's row has after it, as far
-// as this sign-in knows.
+// a password change that came meanwhile wins in both rows. It returns the hash that the tenant's row has after it, as
+// far as this sign-in knows.
 func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, password string) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rehashTimeout)
 	defer cancel()

@@ -73,11 +73,12 @@ func (a *Accounts) issue(
 }
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
-// registry.ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has, and
-// after the password there was replaced in whatever way; the person has to sign in again. authn.ErrBusy means that too many tokens are being exchanged; this one is good still.
+// registry.ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has,
+// and after the password there was replaced in whatever way; the person has to sign in again. authn.ErrBusy means that
+// too many tokens are being exchanged; this one is good still.
 //
-// While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the token
-// no role: that database decides who may do what.
+// While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the
+// token no role: that database decides who may do what.
 func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) {
 	session, next, err := a.rotate(ctx, token)
 	if err != nil {
@@ -91,7 +92,8 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	profile, err := a.find(ctx, member)
 	switch {
 	case errors.Is(err, ErrProfileNotFound), err == nil && !session.OpenedWith(profile.PasswordHash):
-		// Removed from the tenant's database, which decides who an admin is, or signed in with a password that is none any more.
+		// Removed from the tenant's database, which decides who an admin is, or signed in with a password that is none any
+		// more.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout) // a client that has gone keeps no session
 		defer cancel()
 		if err := a.cfg.Registry.CloseSession(ctx, session.ID); err != nil {

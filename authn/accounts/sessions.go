@@ -13,9 +13,9 @@ type ActiveSession struct {
 	Current bool // the one that asks
 }
 
-// Sessions returns the sessions of id's admin, the one that was used last first, each with the address and the user agent
-// that were given when it began. It returns registry.ErrInvalidSession if id's own session has ended, as do the methods
-// below. ctx governs the queries.
+// Sessions returns the sessions of id's admin, the one that was used last first, each with the address and the user
+// agent that were given when it began. It returns registry.ErrInvalidSession if id's own session has ended, as do the
+// methods below. ctx governs the queries.
 func (a *Accounts) Sessions(ctx context.Context, id *authn.Identity) ([]ActiveSession, error) {
 	if err := a.cfg.Registry.CheckSession(ctx, id.Subject, id.Session); err != nil {
 		return nil, err
@@ -32,8 +32,8 @@ func (a *Accounts) Sessions(ctx context.Context, id *authn.Identity) ([]ActiveSe
 }
 
 // SignOutSession ends a session of id's admin, as [Accounts.SignOut] does id's own. One that is not there, or another
-// admin's, is no error. Ask for the password before, with [Accounts.CheckPassword]: who has stolen a session should not end
-// its owner's (OWASP ASVS 5.0, 7.5.2). ctx governs the whole of it.
+// admin's, is no error. Ask for the password before, with [Accounts.CheckPassword]: who has stolen a session should not
+// end its owner's (OWASP ASVS 5.0, 7.5.2). ctx governs the whole of it.
 func (a *Accounts) SignOutSession(ctx context.Context, id *authn.Identity, sessionID string) error {
 	if err := a.cfg.Registry.CheckSession(ctx, id.Subject, id.Session); err != nil {
 		return err
@@ -41,7 +41,8 @@ func (a *Accounts) SignOutSession(ctx context.Context, id *authn.Identity, sessi
 	return a.cfg.Registry.CloseSessionOf(ctx, id.Subject, sessionID)
 }
 
-// SignOutElsewhere ends every session of id's admin but id's own. What SignOutSession says of the password holds here too.
+// SignOutElsewhere ends every session of id's admin but id's own. What SignOutSession says of the password holds here
+// too.
 func (a *Accounts) SignOutElsewhere(ctx context.Context, id *authn.Identity) error {
 	return a.signOutAll(ctx, id, id.Session)
 }

@@ -38,10 +38,10 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 // SignIn checks an e-mail and a password and opens a session. ctx governs the whole of it.
 //
 // It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after one key derivation
-// and no sooner than Config.MinRefusal. After too many of them it returns [ErrThrottled], at once and for a known e-mail as
-// for an unknown one: see [Throttle]. Only who knows the password learns more: an error that matches tenancy.ErrNotActive
-// when the tenant is suspended or otherwise closed, or the reason why its database cannot be reached. authn.ErrBusy means
-// that too many passwords are being checked.
+// and no sooner than Config.MinRefusal. After too many of them it returns [ErrThrottled], at once and for a known
+// e-mail as for an unknown one: see [Throttle]. Only who knows the password learns more: an error that matches
+// tenancy.ErrNotActive when the tenant is suspended or otherwise closed, or the reason why its database cannot be
+// reached. authn.ErrBusy means that too many passwords are being checked.
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 	floor := time.NewTimer(max(a.cfg.MinRefusal, 0))
 	defer floor.Stop()

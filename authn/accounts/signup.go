@@ -26,8 +26,8 @@ type SignUp struct {
 	LastName     string
 	Organization string
 
-	// IdempotencyKey makes a repetition safe: the same key with the same fields, for a day, signs in to what the first made,
-	// if the tenant's database still knows that admin with that password. Of repetitions at once one does the work.
+	// IdempotencyKey makes a repetition safe: the same key with the same fields, for a day, signs in to what the first
+	// made, if the tenant's database still knows that admin with that password. Of repetitions at once one does the work.
 	// Empty: every call is a new sign-up.
 	IdempotencyKey string
 
@@ -48,11 +48,12 @@ func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 // SignUp makes an organization with a database of its own and its first admin, and signs that admin in. ctx governs the
 // whole sign-up; when it ends early, what was begun is undone in the background.
 //
-// It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrEmailBusy, registry.ErrKeyReused
-// when the idempotency key was used with other fields or with a password that the tenant's database would not take,
-// [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when too many passwords are being hashed, or the
-// error of [provision.Provisioner.Create], after which no account exists or will exist, or, if only the answer was lost, a
-// whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account is there, and the person can sign in.
+// It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrEmailBusy,
+// registry.ErrKeyReused when the idempotency key was used with other fields or with a password that the tenant's
+// database would not take, [ErrThrottled] after too many sign-ups (see [Throttle]), authn.ErrBusy when too many
+// passwords are being hashed, or the error of [provision.Provisioner.Create], after which no account exists or will
+// exist, or, if only the answer was lost, a whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account
+// is there, and the person can sign in.
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	email, err := s.check(a.cfg.Hasher)
 	if err != nil {
@@ -124,8 +125,8 @@ func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*s
 	return made, nil
 }
 
-// proveReplay is a sign-in, and counts as one: who knows an idempotency key and an e-mail is not yet who signed up, and who
-// did may be no admin any more, or have another role or password.
+// proveReplay is a sign-in, and counts as one: who knows an idempotency key and an e-mail is not yet who signed up, and
+// who did may be no admin any more, or have another role or password.
 func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp, email registry.Email) (Profile, error) {
 	if m.AdminID == "" {
 		return Profile{}, registry.ErrKeyReused

@@ -14,8 +14,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// Throttle is how fast passwords may be tried and accounts be made. The zero Throttle is fit for use, and so is a Pace with
-// fields that are zero: each has the default that is named here.
+// Throttle is how fast passwords may be tried and accounts be made. The zero Throttle is fit for use, and so is a Pace
+// with fields that are zero: each has the default that is named here.
 //
 // Attempts are counted in the registry, by all processes together and over their restarts, and before the password is
 // looked at, so that many at once are no more than one after the other. One that is refused, with [ErrThrottled], costs
@@ -23,8 +23,9 @@ import (
 //
 // Nobody is locked out. Whoever keeps trying an account from wherever they like makes its owner wait, for MaxDelay at
 // most, and may come first when that is over; but not where the owner has signed in within thirty days, from the same
-// address: there only attempts from that same address count. So what malice costs an owner is to be kept from signing in
-// at a new place, for as long as it goes on. Those at one address can find out in this way that an account was used there.
+// address: there only attempts from that same address count. So what malice costs an owner is to be kept from signing
+// in at a new place, for as long as it goes on. Those at one address can find out in this way that an account was used
+// there.
 type Throttle struct {
 	// Off turns all of this off, for those who do it in front of this program.
 	Off bool
@@ -39,8 +40,8 @@ type Throttle struct {
 	// was right do not count. Default: 100, 1 s, 1 min: an office or a provider's NAT has many people who mistype.
 	Address registry.Pace
 
-	// Tenant is for sign-ins that name a tenant, and counts as Address does. An e-mail's own tenant is not counted, as that
-	// would tell whose it is. Default: 200, 1 s, 5 s: it slows down who tries one password with every e-mail.
+	// Tenant is for sign-ins that name a tenant, and counts as Address does. An e-mail's own tenant is not counted, as
+	// that would tell whose it is. Default: 200, 1 s, 5 s: it slows down who tries one password with every e-mail.
 	Tenant registry.Pace
 
 	// SignUp is for sign-ups from one address, also those that fail: each makes a database, or tells that an e-mail has an
@@ -104,8 +105,8 @@ func (t *Throttle) forSignIn(s SignIn, email registry.Email) registry.Attempt {
 	return a
 }
 
-// forPassword is the count of a session whose admin is asked for the password: who has stolen another of the same admin's
-// holds this one up by nothing.
+// forPassword is the count of a session whose admin is asked for the password: who has stolen another of the same
+// admin's holds this one up by nothing.
 func (t *Throttle) forPassword(id *authn.Identity) registry.Attempt {
 	c := count("password of", id.Subject+" in "+id.Session, t.Account)
 	c.Resets = true

@@ -13,8 +13,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestChurchInABrowser signs a church up in Chromium, adds a member and a message, signs out and in again; then the same
-// with JavaScript switched off.
+// TestChurchInABrowser signs a church up in Chromium, adds a member and a message, signs out and in again; then the
+// same with JavaScript switched off.
 func TestChurchInABrowser(t *testing.T) {
 	r := start(t, setup{prefix: "browser_"})
 	t.Run("with JavaScript", func(t *testing.T) { walkChurch(t, r, "with") })

@@ -8,9 +8,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/middleware"
 )
 
-// clientAddr returns what tells a client's address behind proxies, a list of addresses and networks. Another peer on this
-// machine is no client, but a proxy that the operator has not named, whose clients must not hold each other up, or a
-// developer: it has no address.
+// clientAddr returns what tells a client's address behind proxies, a list of addresses and networks. Another peer on
+// this machine is no client, but a proxy that the operator has not named, whose clients must not hold each other up, or
+// a developer: it has no address.
 func clientAddr(proxies string) (func(*http.Request) netip.Addr, error) {
 	var prefixes []netip.Prefix
 	for item := range strings.SplitSeq(proxies, ",") {

@@ -80,8 +80,8 @@ func TestSessionsAreSeenAndEndedByWhoKnowsThePassword(t *testing.T) {
 	}
 }
 
-// TestAbortedRegistrationIsMadeByItsRepetition: it was answered with 503 for a day under its key, and without one with an
-// account that there was not.
+// TestAbortedRegistrationIsMadeByItsRepetition: it was answered with 503 for a day under its key, and without one with
+// an account that there was not.
 func TestAbortedRegistrationIsMadeByItsRepetition(t *testing.T) {
 	for _, key := range []http.Header{{}, {"Idempotency-Key": {"try-1"}}} {
 		begun := make(chan struct{}, 8)

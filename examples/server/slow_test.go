@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Eight of the attacker's churches send one body each, slowly, to a program that may open eight pools. Another church is
-// served all the while. What is refused at the door leaves a line with the request's id.
+// Eight of the attacker's churches send one body each, slowly, to a program that may open eight pools. Another church
+// is served all the while. What is refused at the door leaves a line with the request's id.
 func TestAttackerWithSlowBodiesKeepsNobodyOut(t *testing.T) {
 	const pools = 8
 	r := start(t, setup{prefix: "slw_", maxPools: pools})

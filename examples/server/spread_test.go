@@ -13,8 +13,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// Each client goes on to another church after a few requests, so that pools are opened and evicted all the time, and with
-// as many clients as pools there is no pool to spare: one that drains is waited for.
+// Each client goes on to another church after a few requests, so that pools are opened and evicted all the time, and
+// with as many clients as pools there is no pool to spare: one that drains is waited for.
 const (
 	spreadTenants  = 50
 	spreadPools    = 8

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// traced gives each request an id, which is in its answer and, with the client's address, in every line of the log that is
-// written for it.
+// traced gives each request an id, which is in its answer and, with the client's address, in every line of the log that
+// is written for it.
 func traced(addr func(*http.Request) netip.Addr, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := trace{id: rand.Text()}
@@ -47,9 +47,9 @@ func (h tracing) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (h tracing) WithGroup(name string) slog.Handler { return tracing{h.Handler.WithGroup(name)} }
 
-// unchunked has the connection of a request with Transfer-Encoding closed after the answer. If it had Content-Length too,
-// which net/http takes away without a word, a proxy in front may have read another request out of the same bytes (RFC
-// 9112, section 6.1).
+// unchunked has the connection of a request with Transfer-Encoding closed after the answer. If it had Content-Length
+// too, which net/http takes away without a word, a proxy in front may have read another request out of the same bytes
+// (RFC 9112, section 6.1).
 func unchunked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 {

@@ -14,7 +14,8 @@ type Config struct {
 	// variable DATABASE_URL; if that is empty too, Start starts a server. URL wins over every other field but Log.
 	URL string
 
-	// Own starts a server whatever DATABASE_URL names: a test may hurt it, and throws its data away. URL must be empty then.
+	// Own starts a server whatever DATABASE_URL names: a test may hurt it, and throws its data away. URL must be empty
+	// then.
 	Own bool
 
 	// Dir keeps the server's data between runs. It is made if needed, and one process at a time can have it.

@@ -69,12 +69,12 @@ func (s *Server) Config() *pgx.ConnConfig { return s.config.Copy() }
 // Started reports whether Start started the server, rather than found it by its URL.
 func (s *Server) Started() bool { return s.dir != nil }
 
-// Stop ends a server that was started, and waits until it has ended: up to 25 seconds if its sessions hang on.
-// It removes a temporary directory. A server that was found is left as it is. Further calls return the first one's result.
+// Stop ends a server that was started, and waits until it has ended: up to 25 seconds if its sessions hang on. It
+// removes a temporary directory. A server that was found is left as it is. Further calls return the first one's result.
 func (s *Server) Stop() error { return s.stop() }
 
-// Crash ends a server that was started at once, as pg_ctl stop -m immediate does, and then does what Stop does. A server
-// with Config.Dir can be started again: it recovers.
+// Crash ends a server that was started at once, as pg_ctl stop -m immediate does, and then does what Stop does. A
+// server with Config.Dir can be started again: it recovers.
 func (s *Server) Crash() error {
 	if s.proc != nil {
 		_ = s.proc.cmd.Process.Signal(syscall.SIGQUIT) // fails only if it has ended

@@ -1,5 +1,5 @@
-// Command mutants takes the mechanisms that the promises rest on out of a copy of this tree, one at a time, and shows that
-// a named test fails each time: a test that cannot fail proves nothing.
+// Command mutants takes the mechanisms that the promises rest on out of a copy of this tree, one at a time, and shows
+// that a named test fails each time: a test that cannot fail proves nothing.
 //
 //	go run ./internal/mutants [-only REGEXP]
 //

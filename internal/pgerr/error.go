@@ -14,8 +14,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Error is what may be known of an error of the driver's. It has no Unwrap: errors.As must not reach the driver's error.
-// errors.Is matches what the cause matches. errors.As finds a *pgconn.PgError that has what may be seen of the server's.
+// Error is what may be known of an error of the driver's. It has no Unwrap: errors.As must not reach the driver's
+// error. errors.Is matches what the cause matches. errors.As finds a *pgconn.PgError that has what may be seen of the
+// server's.
 type Error struct {
 	text  string
 	pg    *pgconn.PgError // what may be seen of it; nil if the server said nothing
@@ -23,7 +24,8 @@ type Error struct {
 }
 
 // Reduce returns what may be known of err, which must not be nil and comes from the driver. What was put around the
-// driver's error is left out, because it may quote it; what was put around an error that Reduce returned is left out too.
+// driver's error is left out, because it may quote it; what was put around an error that Reduce returned is left out
+// too.
 func Reduce(err error) *Error {
 	var (
 		done    *Error
@@ -124,7 +126,8 @@ func (e *Error) Is(target error) bool {
 	return errors.Is(e.cause, target) || e.End() == target && target != nil
 }
 
-// End returns the context's error, or the system call's, that the driver's error came from; nil if it came from neither.
+// End returns the context's error, or the system call's, that the driver's error came from; nil if it came from
+// neither.
 func (e *Error) End() error { return end(e.cause) }
 
 // SQLState returns PostgreSQL's error code, or nothing if the server said nothing.

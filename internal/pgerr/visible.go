@@ -55,8 +55,8 @@ func message(e *pgconn.PgError) string {
 // (58). Not in it are, above all, data (22), constraints (23), routines (38, 39, P0), and authorization (28), which
 // repeats the connection's user, host and database.
 //
-// Internal errors (XX) are what extensions use that name no SQLSTATE; PostGIS quotes the geometry it cannot parse. So only
-// those of damaged data (XX001, XX002) are in the list, and those of commands on databases.
+// Internal errors (XX) are what extensions use that name no SQLSTATE; PostGIS quotes the geometry it cannot parse. So
+// only those of damaged data (XX001, XX002) are in the list, and those of commands on databases.
 func isHarmless(e *pgconn.PgError) bool {
 	if e.Code == SyntaxError || len(e.Code) != 5 || raised(e) {
 		return false

@@ -70,11 +70,11 @@ func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
 	}
 }
 
-// Outwait waits for the lock and takes it, as Lock does, but not for a holder whose session has been idle for longer than
-// idle: that is disconnected, as by Seize. So a process that was stopped, or whose host is gone, keeps nobody waiting. One
-// that lives may be taken for such a one: what it does under the lock must be done on the session that holds it, or end
-// with it; and if it works elsewhere for long, it must use the session meanwhile. A statement that runs is waited for, as
-// long as ctx allows.
+// Outwait waits for the lock and takes it, as Lock does, but not for a holder whose session has been idle for longer
+// than idle: that is disconnected, as by Seize. So a process that was stopped, or whose host is gone, keeps nobody
+// waiting. One that lives may be taken for such a one: what it does under the lock must be done on the session that
+// holds it, or end with it; and if it works elsewhere for long, it must use the session meanwhile. A statement that
+// runs is waited for, as long as ctx allows.
 func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
 	ok, err := TryLock(ctx, conn, name)
 	for !ok && err == nil {

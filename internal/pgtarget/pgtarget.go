@@ -26,8 +26,8 @@ var (
 		"give it a host and an sslmode")
 )
 
-// Point makes c connect to host and port and, if host is not empty, to no other host. An empty host keeps those of c, and
-// port 0 keeps the ports.
+// Point makes c connect to host and port and, if host is not empty, to no other host. An empty host keeps those of c,
+// and port 0 keeps the ports.
 //
 // c may list several hosts, each with the TLS alternatives of its sslmode ("prefer" is two: with and without); the
 // first TCP host's are used for host, and the certificate is verified for host where it was for that one. A Unix socket

@@ -98,8 +98,8 @@ func TestHostsThatNoConfigurationDecidesAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzPoint: wherever it points, it is that host alone, and a server that the configuration does not name has to ask for
-// SCRAM.
+// FuzzPoint: wherever it points, it is that host alone, and a server that the configuration does not name has to ask
+// for SCRAM.
 func FuzzPoint(f *testing.F) {
 	for _, host := range []string{"", "t", "a", "/run", "@abstract", "::1", "a,b", "C:\\x", "\x00"} {
 		f.Add(host, uint16(0), "host=a,/tmp port=1,2 sslmode=prefer")

@@ -21,9 +21,9 @@ type ClusterConfig struct {
 	Settings map[string]string
 }
 
-// Cluster is a PostgreSQL server that one test has for itself, also where DATABASE_URL names another. It is for tests that
-// hold, hurt or fill what all sessions of a server share: a lock on a shared catalogue, a stopped backend, a crash, a
-// limit. Beside such a test, others on the same server fail or wait for ever.
+// Cluster is a PostgreSQL server that one test has for itself, also where DATABASE_URL names another. It is for tests
+// that hold, hurt or fill what all sessions of a server share: a lock on a shared catalogue, a stopped backend, a
+// crash, a limit. Beside such a test, others on the same server fail or wait for ever.
 type Cluster struct {
 	server *devpg.Server
 	config devpg.Config
@@ -54,8 +54,8 @@ func NewCluster(tb testing.TB, cfg ClusterConfig) *Cluster {
 	return c
 }
 
-// Admin returns the configuration of a superuser's connection to the database "postgres". It stays good after Crash. Each
-// call returns a copy of its own.
+// Admin returns the configuration of a superuser's connection to the database "postgres". It stays good after Crash.
+// Each call returns a copy of its own.
 func (c *Cluster) Admin() *pgx.ConnConfig { return c.admin.Copy() }
 
 // Dir is where a kept cluster is: its data are in the directory "data" there.

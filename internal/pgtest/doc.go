@@ -1,10 +1,10 @@
-// Package pgtest holds what the tests of all packages share. It gives a test package a PostgreSQL server, and fails it when
-// goroutines are left over.
+// Package pgtest holds what the tests of all packages share. It gives a test package a PostgreSQL server, and fails it
+// when goroutines are left over.
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
 //
-// The server starts with the first test that asks for it. If DATABASE_URL names a server, that one is used, and what the
-// tests of this package made there is dropped again.
+// The server starts with the first test that asks for it. If DATABASE_URL names a server, that one is used, and what
+// the tests of this package made there is dropped again.
 //
 //   - Main runs a package's tests and stops the server; Leaks does it for packages without PostgreSQL.
 //   - Admin is a superuser's connection; Database an empty database; Migrated one that holds the registry's tables.

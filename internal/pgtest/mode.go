@@ -11,8 +11,8 @@ import (
 
 const modeVar = "PGTENANCY_EXEC_MODE"
 
-// ExecMode returns how pgx runs the statements of the tests: as PGTENANCY_EXEC_MODE says, spelled as in a connection string,
-// or zero, which is pgx's default.
+// ExecMode returns how pgx runs the statements of the tests: as PGTENANCY_EXEC_MODE says, spelled as in a connection
+// string, or zero, which is pgx's default.
 func ExecMode(tb testing.TB) pgx.QueryExecMode {
 	tb.Helper()
 	name := os.Getenv(modeVar)

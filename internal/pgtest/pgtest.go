@@ -42,8 +42,8 @@ type template struct {
 	err   error
 }
 
-// Main runs the tests of a package that need PostgreSQL, stops the server and exits. It exits with an error if a
-// test failed, if the server could not be stopped, or if goroutines are left over. Call it from TestMain. A goroutine that
+// Main runs the tests of a package that need PostgreSQL, stops the server and exits. It exits with an error if a test
+// failed, if the server could not be stopped, or if goroutines are left over. Call it from TestMain. A goroutine that
 // has one of the functions never ends, by no fault of ours, and does not count.
 func Main(m *testing.M, endless ...string) {
 	code := m.Run()
@@ -155,8 +155,8 @@ func drop(ctx context.Context, admin *pgx.ConnConfig, name string) error {
 	return execute(ctx, admin, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
 }
 
-// Pooler starts a PgBouncer in transaction mode in front of the server, which takes every role and database, and returns
-// the superuser's configuration through it. It is stopped at the end of the test.
+// Pooler starts a PgBouncer in transaction mode in front of the server, which takes every role and database, and
+// returns the superuser's configuration through it. It is stopped at the end of the test.
 func Pooler(tb testing.TB) *pgx.ConnConfig {
 	tb.Helper()
 	p, err := devpg.StartPooler(context.WithoutCancel(tb.Context()), Admin(tb))

@@ -2,8 +2,8 @@ package pgtest
 
 import "unsafe"
 
-// Reused is memory that is used again and again for the strings of one request after another, as fasthttp does. What keeps
-// one of its strings finds another text in it later.
+// Reused is memory that is used again and again for the strings of one request after another, as fasthttp does. What
+// keeps one of its strings finds another text in it later.
 type Reused struct {
 	memory [4096]byte
 	used   int

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for one event at most. What takes longer has gone wrong, or waits for something that
-// waits for it.
+// Patience is how long a test waits for one event at most. What takes longer has gone wrong, or waits for something
+// that waits for it.
 const Patience = time.Minute
 
-// Eventually calls done every ten milliseconds until it is true, and ends the test if it still is not after Patience. what
-// completes the sentence "not in time: ".
+// Eventually calls done every ten milliseconds until it is true, and ends the test if it still is not after Patience.
+// what completes the sentence "not in time: ".
 func Eventually(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	retry := time.NewTicker(10 * time.Millisecond)
@@ -34,8 +34,8 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	return v
 }
 
-// Wait returns when wait does, as sync.WaitGroup's does, and ends the test if that is not after five minutes, or after half
-// an hour in the long form: a group has much to do before it ends.
+// Wait returns when wait does, as sync.WaitGroup's does, and ends the test if that is not after five minutes, or after
+// half an hour in the long form: a group has much to do before it ends.
 func Wait(tb testing.TB, what string, wait func()) {
 	tb.Helper()
 	ended := make(chan struct{})
@@ -45,8 +45,8 @@ func Wait(tb testing.TB, what string, wait func()) {
 	}
 }
 
-// Context returns the test's context with the deadline that Wait has. It ends after the test's cleanups, for which it lives
-// on.
+// Context returns the test's context with the deadline that Wait has. It ends after the test's cleanups, for which it
+// lives on.
 func Context(tb testing.TB) context.Context {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), limit())

@@ -25,8 +25,8 @@ var ErrPassword = errors.New("scram: password must be printable ASCII and not em
 // text holds no quote and no backslash. RFC 5803 names its fields, RFC 7677 the hash.
 func Verifier(password string) (string, error) { return salted(password, Iterations) }
 
-// VerifierOfRandom is Verifier for a password of 128 random bits or more, which no stretching makes harder to guess. With
-// it, a client logs in without the 4096 iterations.
+// VerifierOfRandom is Verifier for a password of 128 random bits or more, which no stretching makes harder to guess.
+// With it, a client logs in without the 4096 iterations.
 func VerifierOfRandom(password string) (string, error) { return salted(password, 1) }
 
 func salted(password string, iterations int) (string, error) {

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Create makes a database that nobody can connect to, not even for a moment. The owner "" is conn's role. ctx governs it;
-// the error is the driver's.
+// Create makes a database that nobody can connect to, not even for a moment. The owner "" is conn's role. ctx governs
+// it; the error is the driver's.
 func Create(ctx context.Context, conn *pgx.Conn, name, template, owner string) error {
 	sql := "CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template)
 	if owner != "" {

@@ -28,9 +28,9 @@ type CLIConfig struct {
 	Env map[string]string `json:"-"`
 }
 
-// CLI returns the schema that cfg describes, with upgrades made by the atlas command: for those who have one that sees more
-// than Atlas's open library does. An error names each field of cfg that is wrong; it is ErrNoBinary if there is no such
-// command. CLI never falls back on the library.
+// CLI returns the schema that cfg describes, with upgrades made by the atlas command: for those who have one that sees
+// more than Atlas's open library does. An error names each field of cfg that is wrong; it is ErrNoBinary if there is no
+// such command. CLI never falls back on the library.
 //
 // Build runs SQL files as SQL does. HCL files are applied by the command, with a scratch database that is made on the
 // same server and dropped again; what the command thinks of words it does not know is up to the command.
@@ -38,7 +38,8 @@ type CLIConfig struct {
 // Upgrade has the command compare the target with the model. Before it does, the library classifies what it sees of the
 // difference and refuses destructive changes as in SQL and HCL; drops that no policy allows are also skipped in the
 // command's own settings. The command works in a transaction of its own, so Verify comes after its commit: an upgrade
-// that fails there has changed the database. Config.Repeatable and Verify share a transaction. An advisory lock is held all the time.
+// that fails there has changed the database. Config.Repeatable and Verify share a transaction. An advisory lock is held
+// all the time.
 //
 // The command gets its URLs, which hold the password, in its environment and never as arguments, and a temporary
 // directory for its home.

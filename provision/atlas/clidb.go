@@ -61,8 +61,8 @@ func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
 	return err
 }
 
-// withScratch makes an empty database on the server of cfg that nobody else may enter, calls f, and drops it again. The atlas command wipes its
-// dev database, so it must never be one that holds anything.
+// withScratch makes an empty database on the server of cfg that nobody else may enter, calls f, and drops it again. The
+// atlas command wipes its dev database, so it must never be one that holds anything.
 func withScratch(ctx context.Context, cfg *pgx.ConnConfig, f func(*pgx.ConnConfig) error) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

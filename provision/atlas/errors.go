@@ -19,8 +19,8 @@ var ErrLocked = errors.New("atlas: another upgrade of the database is under way"
 // not known. Nothing was changed.
 var ErrNoRevisions = errors.New("atlas: the database has no revisions: set MigrationsConfig.Baseline to the version that it has")
 
-// errPeriod is what an inspection ends with that meets a foreign key with PERIOD. Atlas takes the one constraint of a key
-// WITHOUT OVERLAPS for an exclusion's, and finds those that refer to it, too: it is its only query that can end so.
+// errPeriod is what an inspection ends with that meets a foreign key with PERIOD. Atlas takes the one constraint of a
+// key WITHOUT OVERLAPS for an exclusion's, and finds those that refer to it, too: it is its only query that can end so.
 var errPeriod = errors.New("a foreign key has PERIOD, and Atlas's open library cannot read a database with one")
 
 // HistoryError says that the files of a directory are not those that were run in a database. Nothing was changed.

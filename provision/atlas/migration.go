@@ -56,7 +56,8 @@ func readDirectory(fsys fs.FS, dir string) (*migrate.MemDir, error) {
 	return local, nil
 }
 
-// readMigrations reads the files of dir in the order of their versions. Everything that is wrong with them is in the error.
+// readMigrations reads the files of dir in the order of their versions. Everything that is wrong with them is in the
+// error.
 func readMigrations(fsys fs.FS, dir string) ([]migration, error) {
 	local, err := readDirectory(fsys, dir)
 	if err != nil {
@@ -189,8 +190,8 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// compareHistory returns the files that a database has not had, of which the first may have been begun. have is sorted by
-// version, like list.
+// compareHistory returns the files that a database has not had, of which the first may have been begun. have is sorted
+// by version, like list.
 func compareHistory(list []migration, have []revision) ([]migration, error) {
 	var problems []string
 	byVersion := make(map[string]migration, len(list))

@@ -37,8 +37,8 @@ type session struct {
 	tx   *sql.Tx
 }
 
-// pin has bare names mean PostgreSQL's own objects alone, until the end of the transaction: others may have made some in
-// the schemas of the default path, of which a call could pick a better match. unpin gives the default path back, for
+// pin has bare names mean PostgreSQL's own objects alone, until the end of the transaction: others may have made some
+// in the schemas of the default path, of which a call could pick a better match. unpin gives the default path back, for
 // what was written for it.
 const (
 	pin   = "SET LOCAL search_path = pg_catalog, pg_temp"

@@ -12,8 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// Config is what the API works with. Every field but Progress is required. Middleware should have BodyFirst, MaxBody: what
-// is leased here reads bodies.
+// Config is what the API works with. Every field but Progress is required. Middleware should have BodyFirst, MaxBody:
+// what is leased here reads bodies.
 type Config struct {
 	Accounts    *accounts.Accounts
 	Profiles    accounts.Profiles

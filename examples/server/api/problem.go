@@ -20,8 +20,8 @@ var (
 	errCrossSite = errors.New("api: request of another site")
 )
 
-// problemOf returns the answer to an error of this service, and to a taken e-mail, whose wording its clients know. Every
-// other error of the library knows its answer.
+// problemOf returns the answer to an error of this service, and to a taken e-mail, whose wording its clients know.
+// Every other error of the library knows its answer.
 func problemOf(err error) (status int, title, detail string) {
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
