@@ -49,11 +49,12 @@ fmt: $(TOOLS) ## Format the code
 tidy: ## Check that each go.mod is tidy
 	@for m in $(MODULES); do echo "tidy $$m"; GOWORK=off go -C $$m mod tidy -diff || exit; done
 
+# provision takes longest, so it begins first.
 .PHONY: cover
 cover: postgres pgbouncer chromium compiler ## Run the tests, with the race detector and statement coverage
 	@mkdir -p .bin; rm -f .bin/coverage-*; for m in $(MODULES); do \
-		echo "test $$m"; profile=$(CURDIR)/.bin/coverage-$${m//[.\/]/_}; \
-		go -C $$m test $(PARALLEL) -race -shuffle=on -timeout=15m -covermode=atomic -coverprofile=$$profile ./... || exit; \
+		echo "test $$m"; profile=$(CURDIR)/.bin/coverage-$${m//[.\/]/_}; longest=; [[ $$m != . ]] || longest=./provision; \
+		go -C $$m test $(PARALLEL) -race -shuffle=on -timeout=25m -covermode=atomic -coverprofile=$$profile $$longest ./... || exit; \
 	done
 	@awk '!/^mode:/ {n += $$2; if ($$3 > 0) c += $$2} END {printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
 		.bin/coverage-* | tee .bin/coverage
