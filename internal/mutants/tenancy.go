@@ -89,7 +89,7 @@ func ofTenancy() []mutant {
 		name: "the copy of an id that is kept",
 		file: "tenancy/opening.go",
 		old:  "\tid = ID(strings.Clone(string(id)))",
-		new:  "\tid = ID(string(id))",
+		new:  "\t_ = strings.Clone(string(id))",
 		test: "./tenancy FuzzCallersReuseTheMemoryOfTheirStrings",
 	}, {
 		name: "the copy of a record",
