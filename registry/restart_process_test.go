@@ -88,6 +88,9 @@ func TestRestartedProcessServesWithin2SecondsAndWithinTheBudget(t *testing.T) {
 			rounds := pgtest.Size(3, 100)
 			var slowest time.Duration
 			for range rounds {
+				if how.spare > 0 {
+					told.inQueries(t, conns) // all of them outlive it
+				}
 				must(t, dead.Process.Kill())
 				_ = dead.Wait()
 				next, at := told.awaited(t, "ready", "served")
@@ -106,6 +109,20 @@ func TestRestartedProcessServesWithin2SecondsAndWithinTheBudget(t *testing.T) {
 				how.name, rounds, slowest.Round(time.Millisecond), over, samples, budget, peak)
 		})
 	}
+}
+
+// inQueries waits until n sessions in the tenants' databases are in a query.
+func (told router) inQueries(t *testing.T, n int) {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), pgtest.Admin(t))
+	must(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	eventually(t, "all in a query", func() bool {
+		var active int
+		must(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = ANY($1::text[])
+			AND state = 'active' AND query_start > now() - interval '3 s'`, told.Databases).Scan(&active))
+		return active >= n
+	})
 }
 
 // watch counts the sessions in the tenants' databases every 20 ms until ctx ends.
