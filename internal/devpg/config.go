@@ -19,7 +19,8 @@ type Config struct {
 	Own bool
 
 	// Dir keeps the server's data between runs. It is made if needed, and one process at a time can have it.
-	// Empty means a temporary directory, removed by Stop.
+	// Empty means a temporary directory, removed by Stop: below TMPDIR if that is set, else below /dev/shm on Linux with
+	// 8 GiB of memory to spare, else below /tmp.
 	Dir string
 
 	// Port is the TCP port on 127.0.0.1. Zero means one that is free.

@@ -71,8 +71,13 @@ func (d *directory) close() error {
 	return errors.Join(err, d.lock.Close())
 }
 
+// makeTemporary prefers memory: on ext4, CREATE DATABASE spends four times as long on its 300 files. TMPDIR decides
+// where it is set.
 func makeTemporary(acct *account) (string, error) {
 	base := os.TempDir()
+	if memory := memoryDirectory(); memory != "" && os.Getenv("TMPDIR") == "" {
+		base = memory
+	}
 	if acct.reaches(filepath.Join(base, "x")) != nil {
 		base = "/tmp" // TMPDIR is private to root
 	}

@@ -3,7 +3,8 @@
 // It looks for DATABASE_URL first. Without it, it takes the PostgreSQL programs of this machine and starts a server
 // of its own: on 127.0.0.1 and a free port, with a random password, in a directory that only its owner can enter.
 // A temporary server is built for speed and for many small databases (fsync and autovacuum are off, shared_buffers is
-// 16 MB); one with a directory to keep is as durable as PostgreSQL is.
+// 16 MB, and its files are in memory where there is plenty); a server with a directory to keep is as durable as
+// PostgreSQL is.
 //
 // The server ends with the process that started it. On Linux that holds for kill -9 as well: the kernel signals the
 // server when its parent dies. Other systems have no such signal: there, a process that is killed leaves its server
