@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,6 +82,9 @@ type fixture struct {
 	reg    *registry.Registry
 	prefix string
 	schema *sqlSchema
+
+	session *pgx.Conn // on the maintenance database, for list: a log-in costs more than most queries
+	using   sync.Mutex
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -100,6 +104,11 @@ func newFixtureOn(t *testing.T, admin *pgx.ConnConfig, regCfg *pgxpool.Config) *
 		prefix: "p" + strings.ToLower(rand.Text()[:8]) + "_",
 		schema: &sqlSchema{build: members},
 	}
+	t.Cleanup(func() {
+		if f.session != nil {
+			_ = f.session.Close(context.WithoutCancel(t.Context()))
+		}
+	})
 	f.pool = poolOf(t, f.regCfg)
 	f.reg = openRegistryOn(t, f.pool)
 	f.putServer(t, "one", f.admin.Host, f.admin.Port)
@@ -208,22 +217,41 @@ func (f *fixture) in(database string) *pgx.ConnConfig {
 	return cfg
 }
 
-// list returns the first column of a query on the maintenance database, in one string.
+// list returns the first column of a query, in one string. On the maintenance database it keeps its session.
 func (f *fixture) list(t *testing.T, cfg *pgx.ConnConfig, sql string, args ...any) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), pgtest.Patience)
 	defer cancel()
+	if cfg == f.admin {
+		f.using.Lock()
+		defer f.using.Unlock()
+		if f.session != nil {
+			if got, err := column(ctx, f.session, sql, args...); err == nil {
+				return got
+			}
+			_ = f.session.Close(ctx) // the test may have hurt the server meanwhile
+		}
+	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx)
-	rows, _ := conn.Query(ctx, sql, args...)
-	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if cfg == f.admin {
+		f.session = conn
+	} else {
+		defer conn.Close(ctx)
+	}
+	got, err := column(ctx, conn, sql, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Join(got, " ")
+	return got
+}
+
+func column(ctx context.Context, conn *pgx.Conn, sql string, args ...any) (string, error) {
+	rows, _ := conn.Query(ctx, sql, args...)
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return strings.Join(got, " "), err
 }
 
 // residue names every database, role and row that is there, but for what all tenants share.
