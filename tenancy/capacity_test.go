@@ -3,6 +3,7 @@ package tenancy_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,36 @@ func TestReleasedPoolGoesToWhoWaitedLongest(t *testing.T) {
 		}
 		for _, l := range give {
 			l.Release()
+		}
+	})
+}
+
+func TestTenantThatChangedInTheQueueKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := newTenants("a", "b", "c")
+		r := resolver(t, tenancy.Config{Directory: dir, MaxPools: 1})
+		defer closeNow(t, r)
+		held := acquire(t, r, "a")
+		var order []string
+		var callers sync.WaitGroup
+		for _, id := range []tenancy.ID{"b", "c"} {
+			callers.Go(func() {
+				lease, err := r.Acquire(t.Context(), id)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, string(id)) // one at a time: there is one pool
+				lease.Release()
+			})
+			synctest.Wait()
+		}
+		dir.put(tenant("b", 2))
+		r.Invalidate("b", 2)
+		held.Release()
+		callers.Wait()
+		if diff := cmp.Diff([]string{"b", "c"}, order); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

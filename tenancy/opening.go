@@ -98,6 +98,14 @@ func (r *Resolver) beginLocked(id ID) *opening {
 func (r *Resolver) run(o *opening) {
 	defer r.wg.Done()
 	defer r.fail(o, errExited) // does nothing if o is finished
+	slot := false              // that no pool has yet
+	defer func() {
+		if slot {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.slots.give()
+		}
+	}()
 	for n := range maxLoads {
 		if n > 0 && !o.pause(reloadPause<<(n-1)) {
 			return
@@ -110,16 +118,29 @@ func (r *Resolver) run(o *opening) {
 			r.bridge(o, rec.err)
 			return
 		case wanted:
-			if err := r.takeSlot(o); err != nil {
-				r.fail(o, err)
-				return
+			if !slot {
+				if err := r.takeSlot(o); err != nil {
+					r.fail(o, err)
+					return
+				}
+				slot = true
+				if r.changed(o, rec) {
+					continue // during the wait for the slot: ask again, and do not wait for another one
+				}
 			}
+			slot = false
 			if r.open(o, rec) {
 				return
 			}
 		}
 	}
 	r.bridge(o, errChanging)
+}
+
+func (r *Resolver) changed(o *opening, rec record) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return o.outdated(rec)
 }
 
 // pause returns false if o is finished before d is over.
