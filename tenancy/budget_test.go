@@ -19,7 +19,7 @@ import (
 // the budget.
 func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	tenantCount, budget := pgtest.Size(40, 200), pgtest.Size(16, 40)
-	workers, queries := pgtest.Size(12, 32), pgtest.Size[int64](1_000, 20_000)
+	workers, queries := pgtest.Size(12, 32), pgtest.Size[int64](400, 20_000)
 	dir, base, names := crowd(t, tenantCount)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: budget})
 	stop := watch(t, names, func() int { return budget })

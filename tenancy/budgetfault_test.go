@@ -92,7 +92,7 @@ func TestQueryWithoutConnectionMatchesErrAtCapacity(t *testing.T) {
 func TestCancelledQueriesLoseNoPermit(t *testing.T) {
 	t.Parallel()
 	const workers = 16
-	budget, queries := pgtest.Size(6, 24), pgtest.Size[int64](2_000, 100_000) // with 6, nearly every query dials
+	budget, queries := pgtest.Size(6, 24), pgtest.Size[int64](500, 100_000) // with 6, nearly every query dials
 	dir, base, names := crowd(t, 12)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: budget, BudgetWait: time.Minute})
 	stop := watch(t, names, func() int { return budget })

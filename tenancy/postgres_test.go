@@ -39,7 +39,7 @@ func databases(t testing.TB, n int) (*tenants, *pgxpool.Config) {
 // nor changes nor moves break it, and no sample shows more connections than the budget.
 func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 	tenantCount, maxPools := pgtest.Size(10, 500), pgtest.Size(4, 50)
-	workers, queries := pgtest.Size(8, 64), pgtest.Size[int64](2_000, 50_000)
+	workers, queries := pgtest.Size(8, 64), pgtest.Size[int64](1_000, 50_000)
 	budget := pgtest.Size(6, 80)
 	dir, base, homes := homes(t, tenantCount, pgtest.Size(2, 20))
 	r := resolver(t, tenancy.Config{
