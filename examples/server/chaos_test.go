@@ -19,10 +19,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
-const (
-	chaosSignUps = 200
-	chaosClients = 8
-)
+const chaosClients = 8
 
 // fate is what is in store for one sign-up.
 type fate struct {
@@ -35,7 +32,7 @@ type fate struct {
 // newFates makes half of the sign-ups fail or be cancelled, each in a way and at a step of its own.
 func newFates(r *rand.Rand) []*fate {
 	steps := []string{"database", "wall", "seed", "step:billing", "step:last", "activate"}
-	fates := make([]*fate, chaosSignUps)
+	fates := make([]*fate, pgtest.Size(100, 200))
 	for i := range fates {
 		fates[i] = &fate{kind: "done"}
 		if i%2 == 0 {
@@ -106,7 +103,7 @@ func TestHalfOfTheSignUpsFailAndNothingIsLeft(t *testing.T) {
 		}
 		r.where(t, a.session)
 	}
-	t.Logf("%d sign-ups, %d active; failed or cancelled: %v", chaosSignUps, len(active), fallen)
+	t.Logf("%d sign-ups, %d active; failed or cancelled: %v", len(fates), len(active), fallen)
 	r.signUpAgain(t, fates, answers)
 }
 

@@ -18,12 +18,12 @@ import (
 const (
 	spreadTenants  = 50
 	spreadPools    = 8
-	spreadRequests = 20_000
 	spreadClients  = spreadPools
 	spreadBurst    = 10
 )
 
 func TestEveryAnswerIsFromTheRightDatabase(t *testing.T) {
+	requests := pgtest.Size[int64](5_000, 20_000)
 	r := start(t, setup{prefix: "spread_", maxPools: spreadPools})
 	churches := make([]session, spreadTenants)
 	for i := range churches {
@@ -32,7 +32,7 @@ func TestEveryAnswerIsFromTheRightDatabase(t *testing.T) {
 			map[string]string{"firstName": "Member", "lastName": churches[i].Church.ID}, http.StatusCreated)
 	}
 	var left, wrong atomic.Int64
-	left.Store(spreadRequests)
+	left.Store(requests)
 	var clients sync.WaitGroup
 	for n := range spreadClients {
 		clients.Go(func() {
@@ -52,7 +52,7 @@ func TestEveryAnswerIsFromTheRightDatabase(t *testing.T) {
 	}
 	pgtest.Wait(t, "every client ends", clients.Wait)
 	if n := wrong.Load(); n > 0 {
-		t.Errorf("%d of %d requests failed or were answered from another database", n, spreadRequests)
+		t.Errorf("%d of %d requests failed or were answered from another database", n, requests)
 	}
 }
 
