@@ -44,6 +44,11 @@ if "has_$what"; then
   exit
 fi
 if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+  # internal/devpg has pinned builds for these.
+  if [[ $what == postgres && "$(uname -sm)" =~ ^(Linux\ (x86_64|aarch64)|Darwin\ (x86_64|arm64))$ ]]; then
+    echo "ensure: no PostgreSQL is installed: a prebuilt one is fetched into the cache when a server is first started"
+    exit
+  fi
   echo "ensure: $what is missing. Debian, Ubuntu: apt-get install $packages. Elsewhere: install $hint." >&2
   exit 1
 fi

@@ -3,6 +3,7 @@ package devpg
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,8 +25,15 @@ func usualPlaces() []string {
 	}
 }
 
-// Binaries returns the directory of the PostgreSQL that Start starts. ctx governs running pg_config.
-func Binaries(ctx context.Context) (string, error) { return findBinaries(ctx, usualPlaces()) }
+// Binaries returns the directory of the PostgreSQL that Start starts: an installed one, else a prebuilt one, which is
+// fetched into the user's cache the first time. ctx governs running pg_config and the download.
+func Binaries(ctx context.Context) (string, error) {
+	dir, err := findBinaries(ctx, usualPlaces())
+	if errors.Is(err, ErrNotFound) {
+		return prebuiltPrograms(ctx)
+	}
+	return dir, err
+}
 
 // findBinaries returns the directory that holds initdb and postgres: PATH first, then what pg_config says, then the
 // newest version in places. ctx governs running pg_config.

@@ -7,8 +7,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// ErrNotFound is returned by Start when DATABASE_URL is empty and this machine has no PostgreSQL programs. Its text
-// is one line that says what to install.
+// ErrNotFound is returned by Start when DATABASE_URL is empty, this machine has no PostgreSQL programs, and there is no
+// prebuilt one or it could not be fetched. Its text is one line that says what to install.
 var ErrNotFound = errors.New("devpg: no PostgreSQL found: install it (Debian, Ubuntu: apt-get install postgresql; " +
 	"macOS: brew install postgresql) or set DATABASE_URL to an administrator's URL of a running server")
 

@@ -42,7 +42,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	if config.URL != "" {
 		return found(ctx, config.URL)
 	}
-	bin, err := findBinaries(ctx, usualPlaces())
+	bin, err := Binaries(ctx)
 	if err != nil {
 		return nil, err
 	}
