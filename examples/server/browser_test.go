@@ -17,9 +17,9 @@ import (
 // same with JavaScript switched off.
 func TestChurchInABrowser(t *testing.T) {
 	r := start(t, setup{prefix: "browser_"})
-	t.Run("with JavaScript", func(t *testing.T) { walkChurch(t, r, "with") })
+	t.Run("with JavaScript", func(t *testing.T) { walkChurch(t, r, "Anne") })
 	t.Run("without JavaScript", func(t *testing.T) {
-		walkChurch(t, r, "without", noScript())
+		walkChurch(t, r, "Mary", noScript())
 	})
 }
 
@@ -109,7 +109,7 @@ type page struct {
 	name string
 }
 
-// do acts, and takes a picture if the environment names a directory for pictures.
+// do acts, and writes a PNG of the page to the directory that PGTENANCY_PICTURES names. The README's picture is one.
 func (p *page) do(what string, actions ...action) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
