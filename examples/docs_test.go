@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,12 +19,8 @@ var named = regexp.MustCompile("`(?:([a-z][a-z0-9/]*)\\.)?((?:Test|Fuzz|Example)
 func TestTestsThatThePagesNameExist(t *testing.T) {
 	t.Parallel()
 	sources := testSources(t)
-	pages, err := filepath.Glob("../docs/*.md")
-	if err != nil || len(pages) < 5 {
-		t.Fatalf("pages %q, %v", pages, err)
-	}
 	found := 0
-	for _, page := range append(pages, "../README.md", "../SECURITY.md") {
+	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -42,6 +39,57 @@ func TestTestsThatThePagesNameExist(t *testing.T) {
 	if found < 50 {
 		t.Errorf("only %d tests are named", found)
 	}
+}
+
+// link is a Markdown link or picture to a file of this repository; its label may be a test.
+var link = regexp.MustCompile("(?:\\[(?:`(Test\\w+)`)?[^]]*\\]\\(|src=\")([a-zA-Z.][^):# \"]*)[#)\"]")
+
+// TestFilesThatThePagesLinkToExist follows every link inside the repository. A link whose text is a test leads to the
+// file that has it.
+func TestFilesThatThePagesLinkToExist(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			found++
+			target := filepath.Join(filepath.Dir(page), m[2])
+			info, err := os.Stat(target)
+			if err != nil || info.IsDir() {
+				if err != nil {
+					t.Errorf("%s links to %s, which is not there", page, m[2])
+				}
+				continue
+			}
+			source, err := os.ReadFile(target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m[1] != "" && !strings.Contains(string(source), "\nfunc "+m[1]+"(") {
+				t.Errorf("%s links to %s for %s, which is not in that file", page, m[2], m[1])
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d links were found", found)
+	}
+}
+
+// pages returns the paths of all pages.
+func pages(t *testing.T) []string {
+	t.Helper()
+	docs, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(docs) < 5 {
+		t.Fatalf("pages %q, %v", docs, err)
+	}
+	decisions, err := filepath.Glob("../docs/decisions/*.md")
+	if err != nil || len(decisions) < 5 {
+		t.Fatalf("decisions %q, %v", decisions, err)
+	}
+	return slices.Concat(docs, decisions, []string{"../README.md", "../SECURITY.md", "../CONTRIBUTING.md"})
 }
 
 // testSources returns the text of all test files, by directory.

@@ -1,3 +1,4 @@
+// Command quickstart serves two tenants, each from a database of its own. The README shows main and hello.
 package main
 
 import (
@@ -16,18 +17,9 @@ import (
 )
 
 func main() {
-	// A map is directory enough; package registry keeps one in PostgreSQL.
-	databases := map[tenancy.ID]string{"acme": "acme_db", "globex": "globex_db"}
-	directory := tenancy.DirectoryFunc(func(_ context.Context, id tenancy.ID) (tenancy.Tenant, error) {
-		name, ok := databases[id]
-		if !ok {
-			return tenancy.Tenant{}, tenancy.ErrNotFound
-		}
-		return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: name}}, nil
-	})
 	base, err := pgxpool.ParseConfig(os.Getenv("DATABASE_URL"))
 	check(err)
-	resolver, err := tenancy.New(tenancy.Config{Directory: directory, Base: base})
+	resolver, err := tenancy.New(tenancy.Config{Directory: tenancy.DirectoryFunc(find), Base: base})
 	check(err)
 	tenants, err := middleware.New(middleware.Config{
 		Resolver: resolver, Identify: middleware.FromPathValue("tenant"), Public: true,
@@ -39,14 +31,22 @@ func main() {
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
-	lease := tenancy.MustFromContext(r.Context()) // there is one: the middleware has refused all else
-	var name string
-	err := lease.Pool().QueryRow(r.Context(), "SELECT current_database()").Scan(&name)
-	if err != nil {
+	lease := tenancy.MustFromContext(r.Context()) // the middleware acquired it, and releases it
+	var database string
+	if err := lease.Pool().QueryRow(r.Context(), "SELECT current_database()").Scan(&database); err != nil {
 		http.Error(w, "no answer", http.StatusServiceUnavailable)
 		return
 	}
-	fmt.Fprintln(w, "hello from", name)
+	fmt.Fprintln(w, "hello from", database)
+}
+
+// find is the directory: a map is enough here. Package registry keeps a directory in PostgreSQL.
+func find(_ context.Context, id tenancy.ID) (tenancy.Tenant, error) {
+	name, ok := map[tenancy.ID]string{"acme": "acme_db", "globex": "globex_db"}[id]
+	if !ok {
+		return tenancy.Tenant{}, tenancy.ErrNotFound
+	}
+	return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: name}}, nil
 }
 
 func check(err error) {
