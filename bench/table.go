@@ -11,7 +11,7 @@ import (
 // table is the report in Markdown.
 func (r *report) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s.\n", r.Machine)
+	fmt.Fprintf(&b, "%s.\n", lines(r.Machine))
 	if r.Short {
 		b.WriteString("\nA short run: it shows that the benchmarks work, and no figure is worth quoting.\n")
 	}
@@ -24,6 +24,9 @@ func (r *report) table() string {
 	return b.String()
 }
 
+// lines breaks the machine's line for a page of 120 columns.
+func lines(m machine) string { return strings.Replace(m.String(), ", load", ",\nload", 1) }
+
 func (r *report) section(b *strings.Builder, name string) {
 	first := true
 	for _, f := range r.Figures {
@@ -33,7 +36,7 @@ func (r *report) section(b *strings.Builder, name string) {
 		if first {
 			fmt.Fprintf(b, "\n### %s\n", name)
 			if m, ok := r.Renewed[name]; ok {
-				fmt.Fprintf(b, "\nMeasured again: %s.\n", m)
+				fmt.Fprintf(b, "\nMeasured again: %s.\n", lines(m))
 			}
 			fmt.Fprintf(b, "\n| | subject | metric | median | of all runs | goal |\n|---|---|---|---:|---|---|\n")
 			first = false
