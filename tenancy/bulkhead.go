@@ -77,7 +77,7 @@ func (b *bulkhead) ended(began time.Duration, err error) {
 func (b *bulkhead) stat(s *ServerStat) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s.down, s.downs, s.turnedAway = b.breaker.open(), b.opened, b.refused
+	s.name, s.down, s.downs, s.turnedAway = b.name, b.breaker.open(), b.opened, b.refused
 }
 
 // culprit is who an attempt to connect failed for.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
 
 // Config configures a [Resolver]. Directory and Base are required; any other field left zero has the default that its
@@ -109,7 +111,7 @@ const (
 	defaultMaxPools          = 1024
 	defaultMaxConnsPerTenant = 4
 	defaultMaxConns          = 80
-	defaultBudgetWait        = 5 * time.Second
+	defaultBudgetWait        = connbudget.DefaultWait
 	defaultCapacityWait      = 5 * time.Second
 	defaultOpenTimeout       = 10 * time.Second
 	defaultTTL               = time.Minute

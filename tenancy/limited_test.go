@@ -52,7 +52,7 @@ func TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait(t *testing.T) 
 	}
 	_, err := l.Pool().Exec(ctx, "SELECT 1")
 	wantErr(t, err, tenancy.ErrAtCapacity)
-	const text = `tenancy: at capacity: all 4 connections of tenant "t0" are in use: is each given back?`
+	const text = `tenancy: at capacity: all 4 connections of tenant "t0" are in use: is each one released?`
 	if err.Error() != text {
 		t.Errorf("error %q, want %q", err, text)
 	}

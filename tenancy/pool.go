@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
@@ -49,7 +50,8 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	account := &account{server: r.server(serverName(ep, cc)), id: t.ID, weight: weight}
+	server := r.server(serverName(ep, cc))
+	account := server.budget.NewAccount(string(t.ID), weight)
 	socks := &sockets{
 		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
@@ -61,7 +63,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, id: t.ID, bulkhead: &account.server.bulkhead}
+	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead}
 	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
@@ -69,7 +71,8 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if err != nil {
 		return nil, pgerr.Redact(err)
 	}
-	account.pool, g.pool = pool, pool
+	account.SetPool(pool)
+	g.pool = pool
 	return &opened{pool: pool, guard: g, sockets: socks}, nil
 }
 
@@ -90,7 +93,7 @@ func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, e
 	}
 	return func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		switch {
-		case ctx.Value(stealing{}) != nil:
+		case connbudget.IsReclaim(ctx):
 			return true, nil
 		case hook != nil:
 			return hook(ctx, conn)

@@ -28,7 +28,7 @@ type Resolver struct {
 	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
-	// Directory, opening or closing of a pool happens while it is held, and no lock but server.mu is taken.
+	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is taken.
 	mu       sync.Mutex
 	closed   bool
 	entries  *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle

@@ -4,7 +4,15 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
+
+// server is one PostgreSQL server: its connection budget, and what is known of its health.
+type server struct {
+	budget   *connbudget.Budget
+	bulkhead bulkhead
+}
 
 // server returns the budget of the server with the given name.
 func (r *Resolver) server(name string) *server {
@@ -13,7 +21,9 @@ func (r *Resolver) server(name string) *server {
 	s, ok := r.servers[name]
 	if !ok {
 		name = strings.Clone(name) // kept; the caller may reuse its bytes
-		s = newServer(name, r.cfg.MaxConns, r.cfg.MaxDialsPerServer)
+		s = &server{budget: connbudget.New(connbudget.Config{
+			Name: name, Limit: r.cfg.MaxConns, MaxDials: r.cfg.MaxDialsPerServer, Full: ErrAtCapacity,
+		})}
 		s.bulkhead.name, s.bulkhead.r = name, r
 		s.bulkhead.breaker.threshold = max(r.cfg.BreakerThreshold, 0)
 		r.servers[name] = s
@@ -30,11 +40,11 @@ func (r *Resolver) server(name string) *server {
 // opened until there are fewer than n. [ServerStat.OpenConns] tells when that is so, and so does the next call.
 func (r *Resolver) SetMaxConns(server string, n int) (open int) {
 	s := r.server(server)
-	open = s.setLimit(n)
+	open = s.budget.SetLimit(n)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed { // else every pool is being closed
-		r.wg.Go(func() { s.shrink(&r.wg) })
+		r.wg.Go(func() { s.budget.Shrink(&r.wg) })
 	}
 	return open
 }
@@ -56,9 +66,7 @@ func (r *Resolver) serverStats() []ServerStat {
 }
 
 func (s *server) stat() ServerStat {
-	s.mu.Lock()
-	stat := ServerStat{name: s.name, limit: s.limit, open: s.held, waiting: len(s.queue), count: s.count}
-	s.mu.Unlock()
+	stat := ServerStat{budget: s.budget.Stat()}
 	s.bulkhead.stat(&stat)
 	return stat
 }

@@ -24,12 +24,7 @@ func (o *opened) renew() {
 }
 
 // empty reports whether the pool has no connection, and none is being made.
-func (o *opened) empty() bool {
-	a := o.sockets.account
-	a.server.mu.Lock()
-	defer a.server.mu.Unlock()
-	return a.held == 0 && a.waiting == 0
-}
+func (o *opened) empty() bool { return o.sockets.account.Unused() }
 
 // wake gives e, on which the caller has a lease, a pool if it sleeps. It returns false if e was evicted before it had
 // one; then, and after an error, it has taken the lease back. ctx bounds the wait for another caller that wakes e.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
 
 // cancelWindow is how long a socket lives that is dialled after the cut. A query whose socket was closed under it sends
@@ -18,7 +20,7 @@ const cancelWindow = time.Second
 // do not, and so that each connection holds a permit of its server's budget.
 type sockets struct {
 	base    pgconn.DialFunc
-	account *account
+	account *connbudget.Account
 	timeout time.Duration // for a connect once it has its permit
 	wait    time.Duration // for the permit
 	isCut   chan struct{} // closed by cut
@@ -39,16 +41,12 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 			return nil, err
 		}
 	}
-	user, ok := ctx.Value(acquirerKey{}).(context.Context)
-	if !ok {
-		user = ctx
-	}
-	if err := a.take(ctx, user, s.wait); err != nil {
+	if err := a.permit.Take(ctx, s.wait); err != nil {
 		return nil, err
 	}
 	if trying {
 		if err := t.guard.bulkhead.check(t.began); err != nil {
-			a.giveBack()
+			a.permit.GiveBack()
 			return nil, err
 		}
 	}
@@ -56,27 +54,24 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	defer cancel()
 	conn, err := s.base(bounded, network, addr)
 	if err != nil {
-		a.giveBack()
+		a.permit.GiveBack()
 		return nil, err
 	}
 	deadline, _ := bounded.Deadline()
 	_ = conn.SetDeadline(deadline) // until the connect ends
 	a.socket = conn
-	return s.own(&socket{Conn: conn, set: s, attempt: a}), nil
+	return s.own(&socket{Conn: conn, set: s, permit: a.permit}), nil
 }
 
 // dialCancel dials for a cancel request. It needs no permit, because PostgreSQL does not count it as a connection, and
 // could not wait for one: the connection whose query it cancels holds it.
 func (s *sockets) dialCancel(ctx context.Context, network, addr string) (net.Conn, error) {
-	slots := s.account.server.cancels
-	select {
-	case slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := s.account.TakeCancelSlot(ctx); err != nil {
+		return nil, err
 	}
 	conn, err := s.base(ctx, network, addr)
 	if err != nil {
-		<-slots
+		s.account.GiveCancelSlot()
 		return nil, err
 	}
 	return s.own(&socket{Conn: conn, set: s}), nil
@@ -118,8 +113,8 @@ func (s *sockets) cut() {
 type socket struct {
 	net.Conn
 	set     *sockets
-	attempt *attempt    // whose permit it holds; nil for a cancel request, which holds a slot for those
-	expiry  *time.Timer // set only if dialled after the cut
+	permit *connbudget.Permit // nil for a cancel request, which holds a slot for those
+	expiry *time.Timer        // set only if dialled after the cut
 	once    sync.Once
 }
 
@@ -131,8 +126,8 @@ func (c *socket) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		c.leave()
-		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.attempt != nil {
-			_ = c.SetDeadline(time.Now().Add(closeTimeout))
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.permit != nil {
+			_ = c.SetDeadline(time.Now().Add(connbudget.CloseTimeout))
 			if half.CloseWrite() == nil {
 				_, _ = io.Copy(io.Discard, c.Conn)
 			}
@@ -164,9 +159,9 @@ func (c *socket) leave() {
 }
 
 func (c *socket) giveBack() {
-	if c.attempt != nil {
-		c.attempt.giveBack()
+	if c.permit != nil {
+		c.permit.GiveBack()
 		return
 	}
-	<-c.set.account.server.cancels
+	c.set.account.GiveCancelSlot()
 }

@@ -26,10 +26,7 @@ func (t *tracer) with(other pgx.QueryTracer) pgx.QueryTracer {
 // TraceConnectStart marks the context of a connect. Who acquires waits for that from here on, with time-outs of its
 // own.
 func (t *tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	if l, ok := ctx.Value(acquirerKey{}).(*limited); ok {
-		l.timer.Stop()
-	}
-	return context.WithValue(ctx, attemptKey{}, &attempt{account: t.sockets.account})
+	return context.WithValue(ctx, attemptKey{}, &attempt{permit: t.sockets.account.NewPermit(ctx)})
 }
 
 // TraceConnectEnd lifts the deadline of the connect from the socket, and lets others dial.
@@ -41,46 +38,25 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	if data.Err == nil && a.socket != nil {
 		_ = a.socket.SetDeadline(time.Time{})
 	}
-	a.end()
+	a.permit.ConnectEnded()
 }
 
 // TraceAcquireStart bounds the wait for a connection if the tenant may have none more. If the server is full, it waits
 // for a connection of the tenant's own before pgxpool decides to dial. It lets the dial know for whom it is: pgxpool
 // dials on for a caller that has left.
 func (t *tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	a := t.sockets.account
-	a.asks.Add(1)
-	if a.exhausted() {
-		ctx = a.limit(ctx, t.sockets.wait)
-	}
-	a.pass(ctx, t.sockets.wait)
-	return context.WithValue(ctx, acquirerKey{}, ctx)
+	return t.sockets.account.AcquireStarted(ctx, t.sockets.wait)
 }
 
 // TraceAcquireEnd ends what TraceAcquireStart began.
 func (t *tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireEndData) {
-	t.sockets.account.asks.Add(-1)
-	if l, ok := ctx.Value(acquirerKey{}).(*limited); ok {
-		l.end()
-	}
+	t.sockets.account.AcquireEnded(ctx)
 }
 
 // TraceRelease closes a connection that is due to somebody else; the pool then throws it away. That makes this release
 // last about a millisecond.
 func (t *tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) {
-	conn := data.Conn
-	a := t.sockets.account
-	if conn.IsClosed() || conn.PgConn().IsBusy() || conn.PgConn().TxStatus() != 'I' {
-		return
-	}
-	if !a.mustYield() {
-		a.admit()
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = conn.Close(ctx)
-	a.yielded()
+	t.sockets.account.Released(data.Conn)
 }
 
 // TraceConnectStart and the like need a tracer of queries; this one does not look at them.
