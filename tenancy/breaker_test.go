@@ -244,7 +244,7 @@ func TestConfigOfAPoolIsNotTouchedByItsConnections(t *testing.T) {
 		defer closeNow(t, r)
 		err := r.AcquireFunc(t.Context(), "s0", func(ctx context.Context, pool *pgxpool.Pool) error {
 			_ = pool.Ping(ctx)
-			if tracer := fmt.Sprintf("%T", pool.Config().ConnConfig.Tracer); strings.Contains(tracer, "trial") {
+			if tracer := fmt.Sprintf("%T", pool.Config().ConnConfig.Tracer); strings.Contains(tracer, "connectAttempt") {
 				t.Error("the tracer of one connection was left in the configuration")
 			}
 			return nil

@@ -20,6 +20,7 @@ type guard struct {
 	id       ID
 	tenant   atomic.Pointer[Tenant] // what is known of it; replaced while the pool is in use
 	bulkhead *bulkhead              // of the server that the pool connects to
+	sockets  *sockets               // the pool's
 	timeout  time.Duration          // bounds each thing that a new connection waits for
 	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
 
@@ -49,7 +50,9 @@ func (g *guard) install(pc *pgxpool.Config) {
 			return err
 		}
 		g.noticeAbandoned(cc)
-		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g, known: known}}
+		cc.Tracer = &connectAttempt{
+			sockets: g.sockets, guard: g, tracer: cc.Tracer, began: g.r.now(), retry: passwordRetry{guard: g, known: known},
+		}
 		cc.OnPgError = g.watch(cc.OnPgError)
 		return nil
 	}

@@ -59,11 +59,11 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if ep.Pooled {
 		unprepared(cc)
 	}
-	tracer := &tracer{sockets: socks}
+	tracer := &poolTracer{sockets: socks}
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead}
+	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, sockets: socks}
 	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
@@ -115,7 +115,7 @@ func unprepared(cc *pgx.ConnConfig) {
 // pinTarget lets a BeforeConnect hook change what it likes (a short-lived password, say) but neither the database nor
 // who owns and counts the socket.
 func pinTarget(
-	hook func(context.Context, *pgx.ConnConfig) error, pinned *pgx.ConnConfig, tracer *tracer,
+	hook func(context.Context, *pgx.ConnConfig) error, pinned *pgx.ConnConfig, tracer *poolTracer,
 ) func(context.Context, *pgx.ConnConfig) error {
 	if hook == nil {
 		return nil

@@ -31,36 +31,10 @@ type sockets struct {
 
 // dial is the DialFunc of the pool. Every byte to the tenant's server goes through a connection made here.
 func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	a, ok := ctx.Value(attemptKey{}).(*attempt)
-	if !ok {
-		return s.dialCancel(ctx, network, addr)
+	if a, ok := attemptOf(ctx); ok {
+		return a.dial(ctx, network, addr)
 	}
-	t, trying := ctx.Value(trialKey{}).(*trial)
-	if trying {
-		if err := t.login.dialling(ctx, addr); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.permit.Take(ctx, s.wait); err != nil {
-		return nil, err
-	}
-	if trying {
-		if err := t.guard.bulkhead.check(t.began); err != nil {
-			a.permit.GiveBack()
-			return nil, err
-		}
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	conn, err := s.base(bounded, network, addr)
-	if err != nil {
-		a.permit.GiveBack()
-		return nil, err
-	}
-	deadline, _ := bounded.Deadline()
-	_ = conn.SetDeadline(deadline) // until the connect ends
-	a.socket = conn
-	return s.own(&socket{Conn: conn, set: s, permit: a.permit}), nil
+	return s.dialCancel(ctx, network, addr)
 }
 
 // dialCancel dials for a cancel request. It needs no permit, because PostgreSQL does not count it as a connection, and
@@ -74,10 +48,12 @@ func (s *sockets) dialCancel(ctx context.Context, network, addr string) (net.Con
 		s.account.GiveCancelSlot()
 		return nil, err
 	}
-	return s.own(&socket{Conn: conn, set: s}), nil
+	return s.own(conn, nil), nil
 }
 
-func (s *sockets) own(c *socket) *socket {
+// own adds conn to the set. Its permit is nil for a cancel request.
+func (s *sockets) own(conn net.Conn, permit *connbudget.Permit) *socket {
+	c := &socket{Conn: conn, set: s, permit: permit}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[c] = struct{}{}
@@ -112,10 +88,10 @@ func (s *sockets) cut() {
 // socket is a net.Conn that leaves its set, and gives its permit back, when it is closed.
 type socket struct {
 	net.Conn
-	set     *sockets
+	set    *sockets
 	permit *connbudget.Permit // nil for a cancel request, which holds a slot for those
 	expiry *time.Timer        // set only if dialled after the cut
-	once    sync.Once
+	once   sync.Once
 }
 
 // Close closes the connection. What must happen once for each connection happens in the first call: pgx closes twice.

@@ -93,14 +93,14 @@ func ofSecrets() []mutant {
 		test: "./provision TestRoleOfATenantReachesNothingOfAnother",
 	}, {
 		name: "another try after a refused password",
-		file: "tenancy/login.go",
+		file: "tenancy/passwordretry.go",
 		old:  "again := err.Code == pgerr.InvalidPassword &&",
 		new:  "again := false && err.Code == pgerr.InvalidPassword &&",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery|TestPasswordThatIsNotGoodYetFailsNoQuery",
 	}, {
 		name: "the directory is asked before that",
-		file: "tenancy/login.go",
-		old:  "\tl.config.Password = rec.tenant.Endpoint.Password.Reveal()\n",
+		file: "tenancy/passwordretry.go",
+		old:  "\tp.config.Password = rec.tenant.Endpoint.Password.Reveal()\n",
 		new:  "",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery",
 	}, {
