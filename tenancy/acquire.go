@@ -4,7 +4,37 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
+// for other callers when ctx ends.
+//
+// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
+// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
+// Endpoint. The caller must Release the lease.
+//
+// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has
+// returned. So it is with every argument of a Resolver's methods, and with what the directory returns.
+func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
+	e, err := r.acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Lease{e: e, pool: e.opened.pool}, nil
+}
+
+// AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or
+// panics. It returns the error of f, unchanged, or one of Acquire's.
+func (r *Resolver) AcquireFunc(ctx context.Context, id ID, f func(context.Context, *pgxpool.Pool) error) error {
+	e, err := r.acquire(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer r.release(e)
+	return f(ctx, e.opened.pool)
+}
 
 // acquire returns id's entry, leased once and awake.
 func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {

@@ -17,9 +17,10 @@ import (
 
 // bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
 type bulkhead struct {
-	name  string // the server's
-	r     *Resolver
-	plain atomic.Bool // it refuses the settings of noticeAbandoned
+	name     string // the server's
+	now      func() time.Duration
+	observer *Observer
+	plain    atomic.Bool // it refuses the settings of noticeAbandoned
 
 	mu      sync.Mutex // guards what follows; nothing else happens under it
 	breaker breaker
@@ -32,7 +33,7 @@ type bulkhead struct {
 func (b *bulkhead) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.breaker.allow(b.r.now()) {
+	if !b.breaker.allow(b.now()) {
 		b.refused++
 		return fmt.Errorf("%w: %q", ErrServerDown, b.name)
 	}
@@ -52,7 +53,7 @@ func (b *bulkhead) check(began time.Duration) error {
 
 // ended records how an attempt ended that had begun at the given time.
 func (b *bulkhead) ended(began time.Duration, err error) {
-	now, changed, failed := b.r.now(), false, false
+	now, changed, failed := b.now(), false, false
 	b.mu.Lock()
 	switch blame(err) {
 	case onServer:
@@ -67,17 +68,22 @@ func (b *bulkhead) ended(began time.Duration, err error) {
 	b.mu.Unlock()
 	switch {
 	case changed && failed:
-		b.r.cfg.Observer.serverDown(b.name, pgerr.Redact(err))
+		b.observer.serverDown(b.name, pgerr.Redact(err))
 	case changed:
-		b.r.cfg.Observer.serverUp(b.name)
+		b.observer.serverUp(b.name)
 	}
 }
 
-// stat fills in what s says of the server's health.
-func (b *bulkhead) stat(s *ServerStat) {
+// health is a snapshot of a server's health.
+type health struct {
+	down            bool
+	opened, refused int64
+}
+
+func (b *bulkhead) stat() health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s.name, s.down, s.downs, s.turnedAway = b.name, b.breaker.open(), b.opened, b.refused
+	return health{down: b.breaker.open(), opened: b.opened, refused: b.refused}
 }
 
 // culprit is who an attempt to connect failed for.

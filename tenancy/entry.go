@@ -155,6 +155,27 @@ func (r *Resolver) drainedLocked(e *entry) {
 	close(e.drained)
 }
 
+// makeRoomLocked evicts the pools that have been without a lease longest, one for each waiter that no closing pool
+// makes room for. It must be called whenever somebody begins to wait, and whenever a pool loses its last lease. Caller
+// holds r.mu.
+func (r *Resolver) makeRoomLocked() {
+	for r.slots.short() && r.unleased > 0 {
+		r.evictLocked(r.oldestUnleasedLocked(), CauseCapacity, ErrEvicted)
+	}
+}
+
+// oldestUnleasedLocked returns the least recently used entry without leases; there must be one. A leased entry that it
+// meets is in use at this moment, and moves to the young end where it belongs. Caller holds r.mu.
+func (r *Resolver) oldestUnleasedLocked() *entry {
+	for {
+		id, e, _ := r.entries.GetOldest()
+		if e.leases == 0 {
+			return e
+		}
+		r.entries.Get(id)
+	}
+}
+
 // retire closes e's pool when its last lease is back.
 func (r *Resolver) retire(e *entry) {
 	defer r.wg.Done()

@@ -1,6 +1,8 @@
 package tenancy
 
-import "time"
+import (
+	"time"
+)
 
 // Observer is told what happens to pools. Any of its functions may be nil. They are called from the resolver's own
 // goroutines and those of connections that are being made, several at once, and never under its lock; a slow one delays the opening or closing of that one pool. Do
@@ -79,4 +81,26 @@ func (o *Observer) closed(id ID, cause Cause, took time.Duration) {
 	if o.PoolClosed != nil {
 		o.PoolClosed(id, cause, took)
 	}
+}
+
+// Cause says why a pool was evicted.
+type Cause int
+
+// The causes.
+const (
+	CauseIdle     Cause = iota // nobody leased it for IdleTimeout
+	CauseCapacity              // another tenant needed its room
+	CauseExplicit              // Evict was called
+	CauseChanged               // the tenant's record changed, or Invalidate was called
+	CauseClosed                // the resolver was closed
+
+	causes = iota
+)
+
+// String returns the cause in lower case: idle, capacity, explicit, changed or closed.
+func (c Cause) String() string {
+	if c < 0 || c >= causes {
+		return "unknown"
+	}
+	return [causes]string{"idle", "capacity", "explicit", "changed", "closed"}[c]
 }

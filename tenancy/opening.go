@@ -214,6 +214,48 @@ func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
 	r.finishLocked(o, nil, err)
 }
 
+// takeSlot gets o a slot, waiting up to CapacityWait. It returns an error if there is none, or if o is finished.
+func (r *Resolver) takeSlot(o *opening) error {
+	full := fmt.Errorf("%w: open pool for tenant %q", ErrAtCapacity, o.id)
+	r.mu.Lock()
+	if o.finished || r.slots.take() {
+		defer r.mu.Unlock()
+		return o.err
+	}
+	if o.waiters == 0 { // nobody to evict another tenant for; who comes now begins anew
+		defer r.mu.Unlock()
+		r.finishLocked(o, nil, full)
+		return full
+	}
+	given := r.slots.wait()
+	o.queued = true
+	r.makeRoomLocked()
+	wait := r.cfg.CapacityWait
+	if wait < 0 && !r.slots.short() {
+		wait = defaultCapacityWait // not for a lease to end, only for an idle pool to close
+	}
+	r.mu.Unlock()
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-given:
+	case <-timer.C:
+	case <-o.done:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.queued = false
+	switch left := r.slots.leave(given); {
+	case left:
+		return full
+	case o.finished:
+		r.slots.give()
+		return o.err
+	}
+	return nil
+}
+
 // open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
 // meantime. A pool that must not be published goes the way of every other one: evicted, closed.
 func (r *Resolver) open(o *opening, rec record) bool {

@@ -28,6 +28,24 @@ const (
 	maxNameLength = 63
 )
 
+// opened is a pool and what belongs to it.
+type opened struct {
+	pool    *pgxpool.Pool
+	guard   *guard
+	sockets *sockets
+}
+
+// renew has the pool's connections closed: the idle ones now, the others when they are given back. o may be nil.
+func (o *opened) renew() {
+	if o != nil {
+		o.guard.generation.Add(1)
+		o.pool.Reset()
+	}
+}
+
+// empty reports whether the pool has no connection, and none is being made.
+func (o *opened) empty() bool { return o.sockets.account.Unused() }
+
 // newPool makes the pool of t's database, and dials nothing.
 func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	cfg, ep := &r.cfg, t.Endpoint

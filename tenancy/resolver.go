@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
@@ -44,6 +43,12 @@ type Resolver struct {
 	count    counters
 }
 
+// counters are the cumulative figures; Resolver.mu guards them.
+type counters struct {
+	hits, misses, notFound, lookups, opened, woken, failed, stale int64
+	evicted                                                       [causes]int64
+}
+
 // New returns a resolver that is ready to use. It dials nothing. If cfg is wrong, the error names every field that is.
 func New(cfg Config) (*Resolver, error) {
 	cfg = cfg.withDefaults()
@@ -75,34 +80,6 @@ func New(cfg Config) (*Resolver, error) {
 	r.wg.Add(1)
 	go r.sweep()
 	return r, nil
-}
-
-// Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
-// for other callers when ctx ends.
-//
-// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
-// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
-// Endpoint. The caller must Release the lease.
-//
-// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has
-// returned. So it is with every argument of a Resolver's methods, and with what the directory returns.
-func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
-	e, err := r.acquire(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return &Lease{e: e, pool: e.opened.pool}, nil
-}
-
-// AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or
-// panics. It returns the error of f, unchanged, or one of Acquire's.
-func (r *Resolver) AcquireFunc(ctx context.Context, id ID, f func(context.Context, *pgxpool.Pool) error) error {
-	e, err := r.acquire(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer r.release(e)
-	return f(ctx, e.opened.pool)
 }
 
 // Evict closes the pool of tenant id as soon as its leases are released. The next Acquire opens a new one. It does

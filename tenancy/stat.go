@@ -2,12 +2,6 @@ package tenancy
 
 import "time"
 
-// counters are the cumulative figures; Resolver.mu guards them.
-type counters struct {
-	hits, misses, notFound, lookups, opened, woken, failed, stale int64
-	evicted                                                       [causes]int64
-}
-
 // Stat is a snapshot of a resolver's figures.
 type Stat struct {
 	count          counters

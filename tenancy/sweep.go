@@ -1,6 +1,11 @@
 package tenancy
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
 
 // sweep is the resolver's one permanent goroutine. It moves the coarse clock, evicts idle pools, and puts pools
 // without connections to sleep.
@@ -35,4 +40,94 @@ func (r *Resolver) evictIdle() {
 		}
 		r.evictLocked(e, CauseIdle, ErrEvicted)
 	}
+}
+
+// wake gives e, on which the caller has a lease, a pool if it sleeps. It returns false if e was evicted before it had
+// one; then, and after an error, it has taken the lease back. ctx bounds the wait for another caller that wakes e.
+func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
+	for {
+		r.mu.Lock()
+		switch {
+		case e.opened != nil:
+			r.mu.Unlock()
+			return true, nil
+		case e.state != active:
+			r.releaseLocked(e)
+			r.mu.Unlock()
+			return false, nil
+		case e.waking == nil:
+			done := make(chan struct{})
+			e.waking = done
+			r.mu.Unlock()
+			if err := r.reopen(e, done); err != nil {
+				r.release(e)
+				return false, err
+			}
+			continue
+		}
+		others := e.waking
+		r.mu.Unlock()
+		select {
+		case <-others:
+		case <-ctx.Done():
+			r.release(e)
+			return false, fmt.Errorf("tenancy: acquire tenant %q: %w", e.id, ctx.Err())
+		}
+	}
+}
+
+// reopen makes a pool for e, unless e is evicted meanwhile, and tells those who wait on done, whatever happens.
+func (r *Resolver) reopen(e *entry, done chan struct{}) error {
+	defer func() {
+		r.mu.Lock()
+		e.waking = nil
+		r.mu.Unlock()
+		close(done)
+	}()
+	o, err := r.newPool(*e.tenant.Load(), e.weight)
+	if err != nil {
+		return fmt.Errorf("tenancy: open pool for tenant %q: %w", e.id, err)
+	}
+	r.mu.Lock()
+	unwanted := e.state != active
+	if !unwanted {
+		e.opened = o
+		o.guard.adopt(e.tenant.Load()) // it may be newer than what the pool was made from
+		r.asleep--
+		r.count.woken++
+	}
+	r.mu.Unlock()
+	if unwanted {
+		o.pool.Close()
+	}
+	return nil
+}
+
+// rest puts the pools to sleep that have had no lease for a tick and have no connection: with thousands of tenants
+// those are nearly all, and each takes a goroutine and several KB. What is known of the tenant stays.
+func (r *Resolver) rest() {
+	var sleepers []*opened
+	r.mu.Lock()
+	r.resting = slices.DeleteFunc(r.resting, func(e *entry) bool {
+		switch {
+		case e.state != active || e.opened == nil || e.leases > 0:
+		case r.clock()-e.used < r.tick || !e.opened.empty():
+			return false
+		default:
+			sleepers = append(sleepers, e.opened)
+			e.opened = nil
+			r.asleep++
+		}
+		e.resting = false
+		return true
+	})
+	r.mu.Unlock()
+	if len(sleepers) == 0 {
+		return
+	}
+	r.wg.Go(func() {
+		for _, o := range sleepers {
+			o.pool.Close()
+		}
+	})
 }

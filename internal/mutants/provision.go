@@ -33,7 +33,7 @@ func ofProvision() []mutant {
 		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
 	}, {
 		name: "qualified names in the fence",
-		file: "tenancy/fence.go",
+		file: "tenancy/guard.go",
 		old:  "pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name)",
 		new:  "shobj_description(oid, 'pg_database')",
 		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",

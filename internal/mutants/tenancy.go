@@ -75,13 +75,13 @@ func ofTenancy() []mutant {
 		test: "./tenancy TestEvictWaitsForLastLease",
 	}, {
 		name: "no sleep under a lease",
-		file: "tenancy/sleep.go",
+		file: "tenancy/sweep.go",
 		old:  "e.opened == nil || e.leases > 0:",
 		new:  "e.opened == nil:",
 		test: "./tenancy TestLeasedPoolDoesNotSleep",
 	}, {
 		name: "the pool of one who is evicted while it wakes",
-		file: "tenancy/sleep.go",
+		file: "tenancy/sweep.go",
 		old:  "unwanted := e.state != active",
 		new:  "unwanted := false",
 		test: "./tenancy TestEvictionOfOneThatWakesLeavesNoPool",
@@ -123,13 +123,13 @@ func ofTenancy() []mutant {
 		test: "./tenancy TestLeaseIsOverWhenItsTenantIsNoLongerServedThere",
 	}, {
 		name: "the renewal of connections",
-		file: "tenancy/sleep.go",
+		file: "tenancy/pool.go",
 		old:  "\t\to.pool.Reset()",
 		new:  "",
 		test: "./tenancy TestRenewedConnectionsRememberNothing",
 	}, {
 		name: "the renewal at the first statement that is out of date",
-		file: "tenancy/generation.go",
+		file: "tenancy/guard.go",
 		old:  "|| isOutOfDate(err)",
 		new:  "",
 		test: "./tenancy TestFirstStatementThatIsOutOfDateRenewsAllConnections",
