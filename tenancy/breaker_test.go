@@ -137,8 +137,8 @@ func TestBreakerOpensForOneServerAndTriesAgain(t *testing.T) {
 		}
 		for _, s := range r.Stat().Servers() {
 			down := s.Name() == sick
-			if s.Down() != down || down && (s.DownCount() != 1 || s.TurnedAwayCount() != 20) || !down && s.TurnedAwayCount() != 0 {
-				t.Errorf("%s: down %v, %d times, %d turned away", s.Name(), s.Down(), s.DownCount(), s.TurnedAwayCount())
+			if s.Down() != down || down && (s.DownCount() != 1 || s.BreakerRejectCount() != 20) || !down && s.BreakerRejectCount() != 0 {
+				t.Errorf("%s: down %v, %d times, %d turned away", s.Name(), s.Down(), s.DownCount(), s.BreakerRejectCount())
 			}
 		}
 		for range 10 { // one try after each pause

@@ -82,7 +82,7 @@ func TestQueryWithoutConnectionMatchesErrAtCapacity(t *testing.T) {
 	if err := query(t, r, "t1"); err != nil { // the connection of t0 is idle now
 		t.Error(err)
 	}
-	if s := pgStat(t, r); s.OpenConns() != 1 || s.RefuseCount() != 1 || s.StealCount() != 1 {
+	if s := pgStat(t, r); s.OpenConns() != 1 || s.BudgetTimeoutCount() != 1 || s.StealCount() != 1 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -15,21 +15,21 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
+// bulkhead confines the failure of one PostgreSQL server to the tenants on it.
 type bulkhead struct {
-	name     string // the server's
-	now      func() time.Duration
-	observer *Observer
-	plain    atomic.Bool // it refuses the settings of noticeAbandoned
+	name       string // the server's
+	now        func() time.Duration
+	observer   *Observer
+	noSettings atomic.Bool // the server refuses keepaliveSettings
 
-	mu      sync.Mutex // guards what follows; nothing else happens under it
+	mu      sync.Mutex // guards what follows
 	breaker breaker
 	opened  int64 // how many times the breaker opened
 	refused int64 // how many attempts it refused
 }
 
-// admit gives the right to begin an attempt to connect; ended must be called after it. Otherwise it returns an error
-// that matches ErrServerDown.
+// admit returns nil if an attempt to connect may begin; record must be called when it has ended. Otherwise its error
+// matches ErrServerDown.
 func (b *bulkhead) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -40,8 +40,8 @@ func (b *bulkhead) admit() error {
 	return nil
 }
 
-// check refuses an attempt that waited to dial while the breaker opened.
-func (b *bulkhead) check(began time.Duration) error {
+// recheck refuses an attempt that waited for its permit while the breaker opened.
+func (b *bulkhead) recheck(began time.Duration) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.breaker.overtook(began) {
@@ -51,8 +51,8 @@ func (b *bulkhead) check(began time.Duration) error {
 	return nil
 }
 
-// ended records how an attempt ended that had begun at the given time.
-func (b *bulkhead) ended(began time.Duration, err error) {
+// record records the result of an attempt that began at the given time.
+func (b *bulkhead) record(began time.Duration, err error) {
 	now, changed, failed := b.now(), false, false
 	b.mu.Lock()
 	switch blame(err) {
@@ -86,17 +86,17 @@ func (b *bulkhead) stat() health {
 	return health{down: b.breaker.open(), opened: b.opened, refused: b.refused}
 }
 
-// culprit is who an attempt to connect failed for.
+// culprit is the party to which the result of an attempt to connect is attributed.
 type culprit int
 
 const (
-	onServer culprit = iota // it did not answer, or said that it cannot
+	onServer culprit = iota // it did not answer, or answered that it is not available
 	onTenant                // the server is well: it let the tenant in, or refused it alone
 	onUs                    // the attempt was given up, and says nothing of the server
 )
 
-// blame says whose fault err is. SQLSTATE 53300, too many connections, is not the server's: one role's own limit has it
-// too, and the server that says so works.
+// blame attributes err. SQLSTATE 53300, too many connections, is not the server's fault: one role's own limit has it too,
+// and the server that answers so works.
 func blame(err error) culprit {
 	var pg *pgconn.PgError
 	switch {
@@ -114,13 +114,13 @@ func blame(err error) culprit {
 	return onServer
 }
 
-// isOutage reports whether an SQLSTATE says that the server goes down or comes up: admin_shutdown, crash_shutdown,
-// cannot_connect_now, and the connection exceptions.
+// isOutage reports whether an SQLSTATE says that the server is shutting down or starting up: admin_shutdown,
+// crash_shutdown, cannot_connect_now, and the connection exceptions.
 func isOutage(code string) bool {
 	return code == pgerr.AdminShutdown || code == pgerr.CrashShutdown || code == pgerr.CannotConnectNow ||
 		strings.HasPrefix(code, pgerr.ConnectionException) && code != poolerError
 }
 
-// poolerError is protocol_violation, which PgBouncer says of everything: that a server is down, and that one role or
-// database is not there.
+// poolerError is protocol_violation, which PgBouncer uses for every failure: a server that is down as well as a role or
+// database that does not exist.
 const poolerError = pgerr.ProtocolViolation

@@ -62,14 +62,14 @@ func (a *connectAttempt) dial(ctx context.Context, network, addr string) (net.Co
 		return nil, err
 	}
 	if a.guard != nil {
-		if err := a.guard.bulkhead.check(a.began); err != nil {
+		if err := a.guard.bulkhead.recheck(a.began); err != nil {
 			a.permit.GiveBack()
 			return nil, err
 		}
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	conn, err := s.base(bounded, network, addr)
+	conn, err := s.baseDial(bounded, network, addr)
 	if err != nil {
 		a.permit.GiveBack()
 		return nil, err
@@ -77,13 +77,13 @@ func (a *connectAttempt) dial(ctx context.Context, network, addr string) (net.Co
 	deadline, _ := bounded.Deadline()
 	_ = conn.SetDeadline(deadline) // until the connect ends
 	a.socket = conn
-	return s.own(conn, a.permit), nil
+	return s.add(conn, a.permit), nil
 }
 
 // TraceConnectEnd reports the result to the guard and to the pool's tracer.
 func (a *connectAttempt) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
 	a.retry.end(data.Err)
-	a.guard.connected(a.began, data.Err)
+	a.guard.connectEnded(a.began, data.Err)
 	if next, ok := a.tracer.(pgx.ConnectTracer); ok {
 		next.TraceConnectEnd(ctx, data)
 	}

@@ -1,4 +1,4 @@
 package tenancy
 
-// AbandonedSettings are what a connection gets that Base does not say.
-func AbandonedSettings() map[string]string { return abandonedSettings() }
+// KeepaliveSettings are the settings that a connection gets if Base has no others.
+func KeepaliveSettings() map[string]string { return keepaliveSettings() }

@@ -56,7 +56,7 @@ func TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait(t *testing.T) 
 	if err.Error() != text {
 		t.Errorf("error %q, want %q", err, text)
 	}
-	if n := r.Stat().Servers()[0].RefuseCount(); n != rivals-most+1 {
+	if n := r.Stat().Servers()[0].BudgetTimeoutCount(); n != rivals-most+1 {
 		t.Errorf("%d refused by the figures", n)
 	}
 	if err := other.Pool().Ping(ctx); err != nil {

@@ -59,7 +59,7 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 	var queries int
 	for i := range runs {
 		seed := seed + uint64(i)
-		w := &fenced{admin: admin, marks: map[string]tenancy.Mark{}}
+		w := &fenced{admin: admin, marks: map[string]tenancy.OwnerTag{}}
 		m := newModel(t, seed, tenancy.Config{
 			Base: base, MaxPools: 3, CapacityWait: -1, TTL: 50 * time.Millisecond, StaleGrace: 10 * time.Second,
 			NotFoundTTL: 20 * time.Millisecond, IdleTimeout: 100 * time.Millisecond, DrainTimeout: -1, Fence: true,
@@ -70,7 +70,7 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 		m.query = func(h *holding, _ time.Time) { queries++; w.query(m, h) }
 		for id, own := range homes {
 			for _, database := range own {
-				w.mark(t, database, tenancy.Mark{Tenant: id})
+				w.mark(t, database, tenancy.OwnerTag{Tenant: id})
 			}
 		}
 		for range steps {
@@ -87,10 +87,10 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 // fenced keeps the marks of the databases in step with the model's versions.
 type fenced struct {
 	admin *pgx.Conn
-	marks map[string]tenancy.Mark
+	marks map[string]tenancy.OwnerTag
 }
 
-func (w *fenced) mark(t testing.TB, database string, m tenancy.Mark) {
+func (w *fenced) mark(t testing.TB, database string, m tenancy.OwnerTag) {
 	t.Helper()
 	w.marks[database] = m
 	comment(t, w.admin, database, m)
@@ -100,7 +100,7 @@ func (w *fenced) mark(t testing.TB, database string, m tenancy.Mark) {
 func (w *fenced) follow(t testing.TB, was, next version) {
 	t.Helper()
 	if stays := !next.gone && next.State == tenancy.Active && next.Endpoint == was.Endpoint; !stays {
-		w.mark(t, was.Endpoint.Database, tenancy.Mark{Tenant: next.ID, Epoch: next.Epoch, Fenced: true})
+		w.mark(t, was.Endpoint.Database, tenancy.OwnerTag{Tenant: next.ID, Epoch: next.Epoch, Fenced: true})
 		_, err := w.admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1",
 			was.Endpoint.Database)
 		if err != nil {
@@ -108,7 +108,7 @@ func (w *fenced) follow(t testing.TB, was, next version) {
 		}
 	}
 	if !next.gone && next.State == tenancy.Active {
-		w.mark(t, next.Endpoint.Database, tenancy.Mark{Tenant: next.ID, Epoch: next.Epoch})
+		w.mark(t, next.Endpoint.Database, tenancy.OwnerTag{Tenant: next.ID, Epoch: next.Epoch})
 	}
 }
 

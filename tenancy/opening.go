@@ -15,15 +15,15 @@ import (
 const (
 	// maxLoads bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
 	// (a replica, perhaps) is behind what was announced.
-	maxLoads = 4
+	maxLookups = 4
 
 	// reloadPause is the wait before the first repetition; each further one waits twice as long.
-	reloadPause = 10 * time.Millisecond
+	lookupPause = 10 * time.Millisecond
 
 	// stalePatience is how long an Acquire waits for the directory if the tenant could be served from a record past
 	// its TTL, and staleRetry how long the directory is then left alone for that tenant.
-	stalePatience = 250 * time.Millisecond
-	staleRetry    = 5 * time.Second
+	staleLookupWait    = 250 * time.Millisecond
+	staleRetryInterval = 5 * time.Second
 )
 
 var (
@@ -35,10 +35,10 @@ var (
 // opening is one look-up in flight, and the opening of a pool that may follow. There is at most one for each ID. The
 // resolver's mutex guards it, except that entry and err may be read once done is closed.
 type opening struct {
-	id      ID
-	waiters int  // Acquires that wait for done
-	queued  bool // it waits for a slot
-	unasked bool // no Acquire began it or has joined it: it only finds out what an announced change means for the pool
+	id         ID
+	waiters    int  // Acquires that wait for done
+	queued     bool // it waits for a slot
+	background bool // no Acquire began it or has joined it: it only finds out what an announced change means for the pool
 
 	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
 	minEpoch int64
@@ -78,7 +78,7 @@ func (r *Resolver) joinLocked(id ID) *opening {
 	if !ok {
 		o = r.beginLocked(id)
 	}
-	o.unasked = false
+	o.background = false
 	o.waiters++
 	return o
 }
@@ -86,7 +86,7 @@ func (r *Resolver) joinLocked(id ID) *opening {
 // beginLocked starts id's opening. Caller holds r.mu; r is not closed, and there is no opening of id.
 func (r *Resolver) beginLocked(id ID) *opening {
 	id = ID(strings.Clone(string(id))) // kept as a key, by entries and notFound too; the caller may reuse its bytes
-	o := &opening{id: id, unasked: true, done: make(chan struct{})}
+	o := &opening{id: id, background: true, done: make(chan struct{})}
 	r.openings[id] = o
 	r.wg.Add(1)
 	go r.run(o)
@@ -98,28 +98,28 @@ func (r *Resolver) beginLocked(id ID) *opening {
 func (r *Resolver) run(o *opening) {
 	defer r.wg.Done()
 	defer r.fail(o, errExited) // does nothing if o is finished
-	for n := range maxLoads {
-		if n > 0 && !o.pause(reloadPause<<(n-1)) {
+	for n := range maxLookups {
+		if n > 0 && !o.pause(lookupPause<<(n-1)) {
 			return
 		}
-		rec := r.load(r.ctx, o, r.cfg.OpenTimeout)
+		rec := r.lookUp(r.ctx, o, r.cfg.OpenTimeout)
 		switch r.judge(o, rec) {
-		case settled:
+		case finished:
 			return
 		case unknown:
-			r.bridge(o, rec.err)
+			r.finishStale(o, rec.err)
 			return
-		case wanted:
+		case needsPool:
 			if err := r.takeSlot(o); err != nil {
 				r.fail(o, err)
 				return
 			}
-			if r.open(o, rec) {
+			if r.openPool(o, rec) {
 				return
 			}
 		}
 	}
-	r.bridge(o, errChanging)
+	r.finishStale(o, errChanging)
 }
 
 // pause returns false if o is finished before d is over.
@@ -136,7 +136,7 @@ func (o *opening) pause(d time.Duration) bool {
 
 // load asks the directory, for as long as patience lasts. A panic there is an error for those who wait, and not the end
 // of the process.
-func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration) (rec record) {
+func (r *Resolver) lookUp(ctx context.Context, o *opening, patience time.Duration) (rec record) {
 	r.mu.Lock()
 	o.changed, o.all = false, false
 	r.count.lookups++
@@ -162,23 +162,23 @@ func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration)
 type verdict int
 
 const (
-	settled verdict = iota // the opening is finished
-	again                  // the record is out of date: ask again
-	unknown                // the directory could not say
-	wanted                 // the tenant needs a new pool
+	finished  verdict = iota // the opening is finished
+	retry                    // the record is out of date: ask again
+	unknown                  // the directory could not say
+	needsPool                // the tenant needs a new pool
 )
 
 // judge decides what a look-up means for o and for the entry that is there, if one is.
 func (r *Resolver) judge(o *opening, rec record) verdict {
-	var stale *opened
+	var stale *tenantPool
 	defer func() { stale.renew() }() // without the lock
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.finished {
-		return settled
+		return finished
 	}
 	if o.outdated(rec) {
-		return again
+		return retry
 	}
 	e, known := r.entries.Peek(o.id)
 	switch {
@@ -187,8 +187,8 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 		r.refuseLocked(o, e, notFoundError(o.id))
 	case rec.err != nil:
 		return unknown
-	case known && rec.tenant.Epoch < e.tenant.Load().Epoch && !e.anew:
-		return again // the directory is behind what it said itself
+	case known && rec.tenant.Epoch < e.tenant.Load().Epoch && !e.mustRenew:
+		return retry // the directory is behind what it said itself
 	case rec.tenant.State != Active:
 		r.refuseLocked(o, e, &StateError{ID: o.id, State: rec.tenant.State})
 	case known && rec.tenant.sameTarget(e.tenant.Load()):
@@ -198,12 +198,12 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 		if known {
 			r.evictLocked(e, CauseChanged, evictedError(o.id))
 		}
-		if !o.unasked {
-			return wanted
+		if !o.background {
+			return needsPool
 		}
 		r.finishLocked(o, nil, nil)
 	}
-	return settled
+	return finished
 }
 
 // refuseLocked finishes o for a tenant that must not be leased. Caller holds r.mu.
@@ -229,7 +229,7 @@ func (r *Resolver) takeSlot(o *opening) error {
 	}
 	given := r.slots.wait()
 	o.queued = true
-	r.makeRoomLocked()
+	r.evictForWaitersLocked()
 	wait := r.cfg.CapacityWait
 	if wait < 0 && !r.slots.short() {
 		wait = defaultCapacityWait // not for a lease to end, only for an idle pool to close
@@ -258,7 +258,7 @@ func (r *Resolver) takeSlot(o *opening) error {
 
 // open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
 // meantime. A pool that must not be published goes the way of every other one: evicted, closed.
-func (r *Resolver) open(o *opening, rec record) bool {
+func (r *Resolver) openPool(o *opening, rec record) bool {
 	weight := max(1, r.cfg.Weight(o.id))
 	opened, err := r.newPool(rec.tenant, weight)
 	if err != nil {
@@ -286,18 +286,18 @@ func (r *Resolver) open(o *opening, rec record) bool {
 		return false
 	default:
 		r.finishLocked(o, e, nil)
-		r.makeRoomLocked()
+		r.evictForWaitersLocked()
 	}
 	return true
 }
 
 // bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err. An
 // entry whose tenant is known to have changed goes.
-func (r *Resolver) bridge(o *opening, err error) {
+func (r *Resolver) finishStale(o *opening, err error) {
 	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
-	if o.finished || !known || !r.bridgeLocked(e) {
+	if o.finished || !known || !r.extendStaleLocked(e) {
 		if known && !o.finished && e.announced {
 			r.evictLocked(e, CauseChanged, evictedError(o.id))
 		}

@@ -123,7 +123,7 @@ func (p *passwordRetry) refreshPassword(ctx context.Context) error {
 		return ctx.Err()
 	}
 	asked := time.Now()
-	rec := p.guard.r.load(ctx, &opening{id: p.guard.id}, p.patience)
+	rec := p.guard.r.lookUp(ctx, &opening{id: p.guard.id}, p.patience)
 	p.patience -= time.Since(asked)
 	if rec.err != nil {
 		return nil //nolint:nilerr // see above

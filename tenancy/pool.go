@@ -29,25 +29,25 @@ const (
 )
 
 // opened is a pool and what belongs to it.
-type opened struct {
-	pool    *pgxpool.Pool
+type tenantPool struct {
+	pgxPool *pgxpool.Pool
 	guard   *guard
 	sockets *sockets
 }
 
 // renew has the pool's connections closed: the idle ones now, the others when they are given back. o may be nil.
-func (o *opened) renew() {
+func (o *tenantPool) renew() {
 	if o != nil {
 		o.guard.generation.Add(1)
-		o.pool.Reset()
+		o.pgxPool.Reset()
 	}
 }
 
 // empty reports whether the pool has no connection, and none is being made.
-func (o *opened) empty() bool { return o.sockets.account.Unused() }
+func (o *tenantPool) unused() bool { return o.sockets.account.Unused() }
 
 // newPool makes the pool of t's database, and dials nothing.
-func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
+func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	cfg, ep := &r.cfg, t.Endpoint
 	if err := ep.validate(); err != nil {
 		return nil, err
@@ -71,16 +71,16 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	server := r.server(serverName(ep, cc))
 	account := server.budget.NewAccount(string(t.ID), weight)
 	socks := &sockets{
-		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
+		baseDial: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
 	}
 	if ep.Pooled {
-		unprepared(cc)
+		disablePreparing(cc)
 	}
 	tracer := &poolTracer{sockets: socks}
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
-	pc.PrepareConn = prepareForUse(pc)
+	pc.PrepareConn = prepareHook(pc)
 	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, sockets: socks}
 	g.tenant.Store(&t)
 	g.install(pc)
@@ -91,7 +91,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	}
 	account.SetPool(pool)
 	g.pool = pool
-	return &opened{pool: pool, guard: g, sockets: socks}, nil
+	return &tenantPool{pgxPool: pool, guard: g, sockets: socks}, nil
 }
 
 // serverName returns the name under which ep's tenants share a budget.
@@ -104,7 +104,7 @@ func serverName(ep Endpoint, cc *pgx.ConnConfig) string {
 
 // prepareForUse returns the caller's hook for a connection that is acquired, but not for one that is acquired to be
 // closed.
-func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, error) {
+func prepareHook(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, error) {
 	hook, older := pc.PrepareConn, pc.BeforeAcquire //nolint:staticcheck // deprecated, but in use
 	if hook == nil && older == nil {
 		return nil
@@ -122,7 +122,7 @@ func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, e
 
 // unprepared keeps pgx from preparing statements by name, or describing them in one round trip and running them in
 // another: a transaction pooler may take another connection to the server for each.
-func unprepared(cc *pgx.ConnConfig) {
+func disablePreparing(cc *pgx.ConnConfig) {
 	switch cc.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
 		cc.DefaultQueryExecMode = pgx.QueryExecModeExec

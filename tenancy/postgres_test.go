@@ -99,7 +99,7 @@ func whereAmI(ctx context.Context, pool *pgxpool.Pool) (database string, whose t
 	var comment string
 	err = pool.QueryRow(ctx, `select datname, coalesce(shobj_description(oid, 'pg_database'), '')
 		from pg_database where datname = current_database()`).Scan(&database, &comment)
-	mark, _ := tenancy.ParseMark(comment)
+	mark, _ := tenancy.ParseOwnerTag(comment)
 	return database, mark.Tenant, err
 }
 
@@ -114,7 +114,7 @@ func homes(t testing.TB, n, movable int) (*tenants, *pgxpool.Config, estates) {
 	dir, all := newTenants(), make(estates)
 	for i := range n + movable {
 		id, ep := tenancy.ID(fmt.Sprintf("t%d", i%n)), own.records[tenancy.ID(fmt.Sprintf("t%d", i))].Endpoint
-		comment(t, admin, ep.Database, tenancy.Mark{Tenant: id})
+		comment(t, admin, ep.Database, tenancy.OwnerTag{Tenant: id})
 		if all[id] = append(all[id], ep.Database); i < n {
 			dir.put(tenancy.Tenant{ID: id, State: tenancy.Active, Epoch: 1, Endpoint: ep})
 		}
@@ -156,7 +156,7 @@ func (e estates) meddle(r *tenancy.Resolver, dir *tenants, stop <-chan struct{})
 }
 
 // comment puts a mark on a database.
-func comment(t testing.TB, admin *pgx.Conn, database string, m tenancy.Mark) {
+func comment(t testing.TB, admin *pgx.Conn, database string, m tenancy.OwnerTag) {
 	t.Helper()
 	_, err := admin.Exec(t.Context(), "COMMENT ON DATABASE "+pgx.Identifier{database}.Sanitize()+" IS '"+m.String()+"'")
 	if err != nil {

@@ -28,19 +28,19 @@ type Resolver struct {
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
 	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is taken.
-	mu       sync.Mutex
-	closed   bool
-	entries  *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
-	unleased int                        // how many of them have no lease
-	asleep   int                        // how many have no pool, because it had no connection
-	resting  []*entry                   // those that had no lease and were awake at some time since the last sweep
-	retiring map[*entry]struct{}        // evicted but not closed
-	openings map[ID]*opening
-	notFound *notFound
-	slots    slots
-	servers  map[string]*server // never fewer: a server's budget and what is known of its health outlive its pools
-	leases   int
-	count    counters
+	mu              sync.Mutex
+	closed          bool
+	entries         *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
+	unleased        int                        // how many of them have no lease
+	asleep          int                        // how many have no pool, because it had no connection
+	sleepCandidates []*entry                   // those that had no lease and were awake at some time since the last sweep
+	retiring        map[*entry]struct{}        // evicted but not closed
+	openings        map[ID]*opening
+	notFound        *notFound
+	slots           slots
+	servers         map[string]*server // never fewer: a server's budget and what is known of its health outlive its pools
+	leases          int
+	count           counters
 }
 
 // counters are the cumulative figures; Resolver.mu guards them.
@@ -111,7 +111,7 @@ func (r *Resolver) Invalidate(id ID, epoch int64) {
 	e, ok := r.entries.Peek(id)
 	switch {
 	case !ok || epoch != 0 && e.tenant.Load().Epoch >= epoch:
-	case e.opened == nil && e.leases == 0: // asleep: nothing is lost
+	case e.pool == nil && e.leases == 0: // asleep: nothing is lost
 		r.evictLocked(e, CauseChanged, evictedError(id))
 	default:
 		e.announceLocked(epoch)
@@ -130,22 +130,22 @@ func (r *Resolver) Invalidate(id ID, epoch int64) {
 // registry. A process that is not told finds out by the first query that fails with a statement that is out of date
 // (SQLSTATE 0A000), or with a type that is gone (XX000), and renews that pool's connections then.
 func (r *Resolver) Renew(id ID) {
-	for _, o := range r.openedPools(id) {
+	for _, o := range r.poolsOf(id) {
 		o.renew()
 	}
 }
 
 // openedPools returns the pools of tenant id that are open, those that drain included.
-func (r *Resolver) openedPools(id ID) []*opened {
+func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var pools []*opened
-	if e, ok := r.entries.Peek(id); ok && e.opened != nil {
-		pools = append(pools, e.opened)
+	var pools []*tenantPool
+	if e, ok := r.entries.Peek(id); ok && e.pool != nil {
+		pools = append(pools, e.pool)
 	}
 	for e := range r.retiring {
-		if e.id == id && e.opened != nil {
-			pools = append(pools, e.opened)
+		if e.id == id && e.pool != nil {
+			pools = append(pools, e.pool)
 		}
 	}
 	return pools

@@ -54,7 +54,7 @@ func TestHostileRowReachesNoOtherAddressAndSetsNothing(t *testing.T) {
 	base.ConnConfig.DialFunc, base.ConnConfig.LookupFunc = w.dial, w.lookup
 	params := make(map[string]string)
 	maps.Copy(params, base.ConnConfig.RuntimeParams)
-	maps.Copy(params, tenancy.AbandonedSettings())
+	maps.Copy(params, tenancy.KeepaliveSettings())
 
 	values := hostile()
 	for i, v := range values {

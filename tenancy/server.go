@@ -96,17 +96,17 @@ func (s ServerStat) DialCount() int64 { return s.budget.Dials }
 // WaitCount returns the cumulative count of dials that found no place free.
 func (s ServerStat) WaitCount() int64 { return s.budget.Waits }
 
-// RefuseCount returns the cumulative count of dials that found none within BudgetWait, and of queries that found all
+// BudgetTimeoutCount returns the cumulative count of dials that found none within BudgetWait, and of queries that found all
 // connections of their tenant in use for as long. If it grows while OpenConns is below MaxConns, it is the latter: a
 // tenant has too much to do, or a handler does not give its connections back.
-func (s ServerStat) RefuseCount() int64 { return s.budget.Timeouts }
+func (s ServerStat) BudgetTimeoutCount() int64 { return s.budget.Timeouts }
 
 // StealCount returns the cumulative count of idle connections that were closed to make room for another.
 func (s ServerStat) StealCount() int64 { return s.budget.Steals }
 
-// YieldCount returns the cumulative count of connections that were closed when they were given back, because somebody
+// PreemptCount returns the cumulative count of connections that were closed when they were given back, because somebody
 // else waited who had less, or because MaxConns shrank.
-func (s ServerStat) YieldCount() int64 { return s.budget.Preempts }
+func (s ServerStat) PreemptCount() int64 { return s.budget.Preempts }
 
 // Down reports whether the server's breaker is open: the last Config.BreakerThreshold attempts to connect or more have
 // failed, and one is let through after each pause until one succeeds.
@@ -115,5 +115,5 @@ func (s ServerStat) Down() bool { return s.health.down }
 // DownCount returns the cumulative count of times that the breaker opened.
 func (s ServerStat) DownCount() int64 { return s.health.opened }
 
-// TurnedAwayCount returns the cumulative count of connects that got [ErrServerDown] without a dial.
-func (s ServerStat) TurnedAwayCount() int64 { return s.health.refused }
+// BreakerRejectCount returns the cumulative count of connects that got [ErrServerDown] without a dial.
+func (s ServerStat) BreakerRejectCount() int64 { return s.health.refused }

@@ -7,10 +7,10 @@ import (
 // slots counts the pools that exist or are about to, against MaxPools. Those who find none free wait in FIFO order. The
 // resolver's mutex guards it.
 type slots struct {
-	limit  int
-	taken  int             // pools that are open, being opened, draining or closing: never more than limit
-	coming int             // pools without leases that are being closed: their slots come free soon
-	queue  []chan struct{} // one channel for each who waits, closed when it is given a slot
+	limit   int
+	taken   int             // pools that are open, being opened, draining or closing: never more than limit
+	closing int             // pools without leases that are being closed: their slots come free soon
+	queue   []chan struct{} // one channel for each who waits, closed when it is given a slot
 }
 
 // take takes a free slot. It overtakes nobody: while somebody waits, give leaves no slot free.
@@ -49,4 +49,4 @@ func (s *slots) give() {
 }
 
 // short reports whether more wait than will soon be given a slot.
-func (s *slots) short() bool { return len(s.queue) > s.coming }
+func (s *slots) short() bool { return len(s.queue) > s.closing }

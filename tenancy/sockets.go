@@ -13,17 +13,17 @@ import (
 )
 
 // cancelWindow is how long a socket lives that is dialled after the cut. A query whose socket was closed under it sends
-// PostgreSQL a cancel request, or the server would work on for nobody; it needs a new socket, for one round trip.
+// PostgreSQL a cancel request, so that the server does not go on working; it needs a new socket, for one round trip.
 const cancelWindow = time.Second
 
-// sockets owns every network connection of one pool, from dial to Close, so that the resolver can end a pool whose users
-// do not, and so that each connection holds a permit of its server's budget.
+// sockets owns every network connection of one pool, from dial to Close. So the resolver can end a pool whose users do not,
+// and each connection holds a permit of its server's budget.
 type sockets struct {
-	base    pgconn.DialFunc
-	account *connbudget.Account
-	timeout time.Duration // for a connect once it has its permit
-	wait    time.Duration // for the permit
-	isCut   chan struct{} // closed by cut
+	baseDial pgconn.DialFunc
+	account  *connbudget.Account
+	timeout  time.Duration // for a connect once it has its permit
+	wait     time.Duration // for the permit
+	isCut    chan struct{} // closed by cut
 
 	mu   sync.Mutex // guards open, and the closing of isCut; nothing is dialled or closed under it
 	open map[*socket]struct{}
@@ -37,22 +37,21 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	return s.dialCancel(ctx, network, addr)
 }
 
-// dialCancel dials for a cancel request. It needs no permit, because PostgreSQL does not count it as a connection, and
-// could not wait for one: the connection whose query it cancels holds it.
+// dialCancel dials for a cancel request, which needs no permit.
 func (s *sockets) dialCancel(ctx context.Context, network, addr string) (net.Conn, error) {
 	if err := s.account.TakeCancelSlot(ctx); err != nil {
 		return nil, err
 	}
-	conn, err := s.base(ctx, network, addr)
+	conn, err := s.baseDial(ctx, network, addr)
 	if err != nil {
 		s.account.GiveCancelSlot()
 		return nil, err
 	}
-	return s.own(conn, nil), nil
+	return s.add(conn, nil), nil
 }
 
-// own adds conn to the set. Its permit is nil for a cancel request.
-func (s *sockets) own(conn net.Conn, permit *connbudget.Permit) *socket {
+// add adds conn to the set. permit is nil for a cancel request.
+func (s *sockets) add(conn net.Conn, permit *connbudget.Permit) *socket {
 	c := &socket{Conn: conn, set: s, permit: permit}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +84,7 @@ func (s *sockets) cut() {
 	}
 }
 
-// socket is a net.Conn that leaves its set, and gives its permit back, when it is closed.
+// socket is a net.Conn that leaves its set and gives its permit back when it is closed.
 type socket struct {
 	net.Conn
 	set    *sockets

@@ -18,7 +18,7 @@ func (r *Resolver) sweep() {
 		case <-ticker.C:
 			r.coarse.Store(int64(r.now()))
 			r.evictIdle()
-			r.rest()
+			r.closeEmptyPools()
 		case <-r.ctx.Done():
 			return
 		}
@@ -48,7 +48,7 @@ func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
 	for {
 		r.mu.Lock()
 		switch {
-		case e.opened != nil:
+		case e.pool != nil:
 			r.mu.Unlock()
 			return true, nil
 		case e.state != active:
@@ -91,34 +91,34 @@ func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	r.mu.Lock()
 	unwanted := e.state != active
 	if !unwanted {
-		e.opened = o
-		o.guard.adopt(e.tenant.Load()) // it may be newer than what the pool was made from
+		e.pool = o
+		o.guard.setTenant(e.tenant.Load()) // it may be newer than what the pool was made from
 		r.asleep--
 		r.count.woken++
 	}
 	r.mu.Unlock()
 	if unwanted {
-		o.pool.Close()
+		o.pgxPool.Close()
 	}
 	return nil
 }
 
 // rest puts the pools to sleep that have had no lease for a tick and have no connection: with thousands of tenants
 // those are nearly all, and each takes a goroutine and several KB. What is known of the tenant stays.
-func (r *Resolver) rest() {
-	var sleepers []*opened
+func (r *Resolver) closeEmptyPools() {
+	var sleepers []*tenantPool
 	r.mu.Lock()
-	r.resting = slices.DeleteFunc(r.resting, func(e *entry) bool {
+	r.sleepCandidates = slices.DeleteFunc(r.sleepCandidates, func(e *entry) bool {
 		switch {
-		case e.state != active || e.opened == nil || e.leases > 0:
-		case r.clock()-e.used < r.tick || !e.opened.empty():
+		case e.state != active || e.pool == nil || e.leases > 0:
+		case r.clock()-e.used < r.tick || !e.pool.unused():
 			return false
 		default:
-			sleepers = append(sleepers, e.opened)
-			e.opened = nil
+			sleepers = append(sleepers, e.pool)
+			e.pool = nil
 			r.asleep++
 		}
-		e.resting = false
+		e.sleepCandidate = false
 		return true
 	})
 	r.mu.Unlock()
@@ -127,7 +127,7 @@ func (r *Resolver) rest() {
 	}
 	r.wg.Go(func() {
 		for _, o := range sleepers {
-			o.pool.Close()
+			o.pgxPool.Close()
 		}
 	})
 }

@@ -94,7 +94,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "the proof that a role is ours",
 		file: "provision/database.go",
-		old:  "\tm, ok := tenancy.ParseMark(f.roleNote)\n\treturn ok && m.Tenant == id\n",
+		old:  "\tm, ok := tenancy.ParseOwnerTag(f.roleNote)\n\treturn ok && m.Tenant == id\n",
 		new:  "\treturn f.role || id == \"\"\n",
 		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
 	}, {

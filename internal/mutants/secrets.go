@@ -56,8 +56,8 @@ func ofSecrets() []mutant {
 		new:  "e.identity()",
 		test: "./registry TestDictionaryFindsNobodyInTheDump",
 	}, {
-		name: "the mark of another tenant is refused",
-		file: "tenancy/mark.go",
+		name: "the owner tag of another tenant is refused",
+		file: "tenancy/ownertag.go",
 		old:  "case m.Tenant != t.ID:",
 		new:  "case m.Tenant != t.ID && false:",
 		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",

@@ -76,8 +76,8 @@ func ofTenancy() []mutant {
 	}, {
 		name: "no sleep under a lease",
 		file: "tenancy/sweep.go",
-		old:  "e.opened == nil || e.leases > 0:",
-		new:  "e.opened == nil:",
+		old:  "e.pool == nil || e.leases > 0:",
+		new:  "e.pool == nil:",
 		test: "./tenancy TestLeasedPoolDoesNotSleep",
 	}, {
 		name: "the pool of one who is evicted while it wakes",
@@ -124,7 +124,7 @@ func ofTenancy() []mutant {
 	}, {
 		name: "the renewal of connections",
 		file: "tenancy/pool.go",
-		old:  "\t\to.pool.Reset()",
+		old:  "\t\to.pgxPool.Reset()",
 		new:  "",
 		test: "./tenancy TestRenewedConnectionsRememberNothing",
 	}, {
@@ -142,7 +142,7 @@ func ofTenancy() []mutant {
 	}, {
 		name: "the settings by which a server notices that a client is gone",
 		file: "tenancy/guard.go",
-		old:  "\t\tg.noticeAbandoned(cc)\n",
+		old:  "\t\tg.addKeepalives(cc)\n",
 		new:  "",
 		test: "./tenancy TestQueryOfAClientThatIsGoneEnds",
 	}}
