@@ -196,8 +196,8 @@ func TestMillionsOfHostsNameTheTenantThatTheySayOrNone(t *testing.T) {
 	pgtest.Figure(t, "S3", "%d hosts: %d named a tenant, the one that they say", all, named)
 }
 
-// checkHost reports whether host names a tenant. If so it must be the one label in front of base, and spellings that mean the
-// same must name it too.
+// checkHost reports whether host names a tenant. If so it must be the one label in front of base, and spellings that
+// mean the same must name it too.
 func checkHost(t *testing.T, identify middleware.Identifier, host, base string) bool {
 	t.Helper()
 	r := &http.Request{Host: host}

@@ -57,7 +57,8 @@ func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {
 	}
 }
 
-// acquireMiss waits for the directory, unless the tenant's entry is there and fresh. The entry that it returns may sleep.
+// acquireMiss waits for the directory, unless the tenant's entry is there and fresh. The entry that it returns may
+// sleep.
 func (r *Resolver) acquireMiss(ctx context.Context, id ID) (*entry, error) {
 	if !id.Valid() {
 		return nil, invalidIDError(string(id))
@@ -103,8 +104,8 @@ func (r *Resolver) wait(ctx context.Context, o *opening) (*entry, error) {
 	return nil, fmt.Errorf("tenancy: acquire tenant %q: %w", o.id, ctx.Err())
 }
 
-// waitBriefly waits for o, a look-up of a known tenant whose record is past its TTL. If the directory takes long, the old
-// record is used: a directory that hangs must not make every request hang.
+// waitBriefly waits for o, a look-up of a known tenant whose record is past its TTL. If the directory takes long, the
+// old record is used: a directory that hangs must not make every request hang.
 func (r *Resolver) waitBriefly(ctx context.Context, o *opening) (*entry, error) {
 	timer := time.NewTimer(staleLookupWait)
 	defer timer.Stop()
@@ -128,9 +129,9 @@ func (r *Resolver) waitBriefly(ctx context.Context, o *opening) (*entry, error) 
 	return e, nil
 }
 
-// leaveLocked takes one waiter from o. If o was finished in the same instant, the waiter has a lease, and it is released.
-// An opening that waits for a slot and has lost its last waiter gives up: no other tenant is evicted for it. Caller holds
-// r.mu.
+// leaveLocked takes one waiter from o. If o was finished in the same instant, the waiter has a lease, and it is
+// released. An opening that waits for a slot and has lost its last waiter gives up: no other tenant is evicted for it.
+// Caller holds r.mu.
 func (r *Resolver) leaveLocked(o *opening) {
 	if o.finished {
 		if o.entry != nil {

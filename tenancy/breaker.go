@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// An open breaker lets no attempt through for a pause: firstPause, then twice as long after each attempt, up to lastPause.
-// Jitter shortens each pause by up to a half, so that processes do not all try at once. A server that has recovered is in
-// use again after lastPause at the latest.
+// An open breaker lets no attempt through for a pause: firstPause, then twice as long after each attempt, up to
+// lastPause. Jitter shortens each pause by up to a half, so that processes do not all try at once. A server that has
+// recovered is in use again after lastPause at the latest.
 const (
 	firstPause = 500 * time.Millisecond
 	lastPause  = 2 * time.Second

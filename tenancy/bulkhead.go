@@ -95,8 +95,8 @@ const (
 	onUs                    // the attempt was given up, and says nothing of the server
 )
 
-// blame attributes err. SQLSTATE 53300, too many connections, is not the server's fault: one role's own limit has it too,
-// and the server that answers so works.
+// blame attributes err. SQLSTATE 53300, too many connections, is not the server's fault: one role's own limit has it
+// too, and the server that answers so works.
 func blame(err error) culprit {
 	var pg *pgconn.PgError
 	switch {

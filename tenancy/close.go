@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// closeGrace is how long Close, once its context has ended and it has closed the sockets, waits for holders to notice and
-// release their connections.
+// closeGrace is how long Close, once its context has ended and it has closed the sockets, waits for holders to notice
+// and release their connections.
 const closeGrace = 2 * time.Second
 
 // Close closes the resolver and every pool. Acquire returns [ErrClosed] from now on, also to callers that are waiting.
 // Close waits for the leases until ctx ends; then it closes the sockets of pools that are still in use, and returns an
 // error that matches ctx's. It returns nil if every pool drained by itself. When it returns, all goroutines of the
-// resolver have ended, except where a holder does not release a connection even then, or a Directory ignores its context.
-// Close may be called several times and by several callers: each waits on its own ctx.
+// resolver have ended, except where a holder does not release a connection even then, or a Directory ignores its
+// context. Close may be called several times and by several callers: each waits on its own ctx.
 func (r *Resolver) Close(ctx context.Context) error {
 	if r.beginClose() {
 		r.cancel()

@@ -118,9 +118,9 @@ func (t *poolTracer) with(other pgx.QueryTracer) pgx.QueryTracer {
 	return multitracer.New(other, t)
 }
 
-// TraceConnectStart gives a connect its permit. The attempt in the context tells its dials from those of cancel requests:
-// both call the same DialFunc. A connect made with a copy of the pool's configuration, by Pool().Config(), gets an attempt
-// here, even if its context comes from a connect of the pool's.
+// TraceConnectStart gives a connect its permit. The attempt in the context tells its dials from those of cancel
+// requests: both call the same DialFunc. A connect made with a copy of the pool's configuration, by Pool().Config(),
+// gets an attempt here, even if its context comes from a connect of the pool's.
 func (t *poolTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
 	a, ok := attemptOf(ctx)
 	if !ok || a.permit != nil {

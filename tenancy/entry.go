@@ -53,9 +53,9 @@ func (r *Resolver) newEntry(o *tenantPool, t Tenant, weight int) *entry {
 }
 
 // confirmLocked trusts t, which was looked up at the given time and has e's target, for TTL. The coarse clock may be
-// one tick behind, so that tick is subtracted. It returns the pool if its connections must be renewed, else nil: after a
-// change that the record does not show, what they cached about the schema may be out of date. A new password is no such
-// change: connections that were made with the old one stay good. Caller holds r.mu.
+// one tick behind, so that tick is subtracted. It returns the pool if its connections must be renewed, else nil: after
+// a change that the record does not show, what they cached about the schema may be out of date. A new password is no
+// such change: connections that were made with the old one stay good. Caller holds r.mu.
 func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) (stale *tenantPool) {
 	was := e.tenant.Swap(&t)
 	if e.pool != nil {
@@ -155,9 +155,9 @@ func (r *Resolver) drainedLocked(e *entry) {
 	close(e.drained)
 }
 
-// evictForWaitersLocked evicts the pools that have been without a lease longest, one for each waiter to which no closing
-// pool will give its slot. It must be called whenever an opening begins to wait, and whenever a pool loses its last lease.
-// Caller holds r.mu.
+// evictForWaitersLocked evicts the pools that have been without a lease longest, one for each waiter to which no
+// closing pool will give its slot. It must be called whenever an opening begins to wait, and whenever a pool loses its
+// last lease. Caller holds r.mu.
 func (r *Resolver) evictForWaitersLocked() {
 	for r.slots.short() && r.unleased > 0 {
 		r.evictLocked(r.oldestUnleasedLocked(), CauseCapacity, ErrEvicted)
@@ -197,8 +197,8 @@ func (r *Resolver) retire(e *entry) {
 	r.cfg.Observer.closed(e.id, e.cause, took)
 }
 
-// drain closes the pool of e when its last lease is released, or when its sockets are cut. After the last release, Close
-// may still wait for a connection that its holder kept: the cut ends that too.
+// drain closes the pool of e when its last lease is released, or when its sockets are cut. After the last release,
+// Close may still wait for a connection that its holder kept: the cut ends that too.
 func (r *Resolver) drain(e *entry) {
 	o := e.pool
 	if r.cfg.DrainTimeout >= 0 {

@@ -15,24 +15,24 @@ var (
 	ErrNotFound = errors.New("tenancy: tenant not found")
 
 	// ErrAtCapacity is returned by Acquire when every pool is leased and none became free within CapacityWait. It is
-	// returned by a query that needs a connection while its server has MaxConns or its tenant MaxConnsPerTenant, if none
-	// became free within BudgetWait.
+	// returned by a query that needs a connection while its server has MaxConns or its tenant MaxConnsPerTenant, if
+	// none became free within BudgetWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
-	// ErrServerDown is returned, without a dial, by a query that needs a new connection to a server whose breaker is open.
-	// Attempts to reach the server are at most two seconds apart.
+	// ErrServerDown is returned, without a dial, by a query that needs a new connection to a server whose breaker is
+	// open. Attempts to reach the server are at most two seconds apart.
 	ErrServerDown = errors.New("tenancy: server down")
 
-	// ErrFenced is returned by a query, with Config.Fence, whose new connection reached a database that belongs to another
-	// tenant, is fenced, or has a newer epoch than the tenant's record. The query did not run. The next Acquire asks the
-	// directory again.
+	// ErrFenced is returned by a query, with Config.Fence, whose new connection reached a database that belongs to
+	// another tenant, is fenced, or has a newer epoch than the tenant's record. The query did not run. The next Acquire
+	// asks the directory again.
 	ErrFenced = errors.New("tenancy: fenced")
 
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 
-	// ErrEvicted is returned by [Lease.Err] if the pool was evicted: because the tenant's database has moved, because the
-	// directory did not answer after a change, or by Evict. The holder may acquire another lease.
+	// ErrEvicted is returned by [Lease.Err] if the pool was evicted: because the tenant's database has moved, because
+	// the directory did not answer after a change, or by Evict. The holder may acquire another lease.
 	ErrEvicted = errors.New("tenancy: pool evicted")
 
 	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the

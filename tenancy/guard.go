@@ -160,23 +160,24 @@ func (g *guard) watchErrors(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
 	}
 }
 
-// isOutOfDate reports whether err says that a prepared statement, or a type that the connection knows by its number, has
-// changed. 0A000 means that only in RevalidateCachedQuery: elsewhere it is a statement that PostgreSQL does not support.
-// XX000, an internal error, is what PostgreSQL answers for a type or table that is gone.
+// isOutOfDate reports whether err says that a prepared statement, or a type that the connection knows by its number,
+// has changed. 0A000 means that only in RevalidateCachedQuery: elsewhere it is a statement that PostgreSQL does not
+// support. XX000, an internal error, is what PostgreSQL answers for a type or table that is gone.
 func isOutOfDate(err *pgconn.PgError) bool {
 	return err.Code == "0A000" && err.Routine == "RevalidateCachedQuery" || err.Code == "XX000"
 }
 
-// isWritable reports whether the server says, as it does from version 14 on, that it accepts writes. Then the caller's own
-// transaction was read only. The report may be older than the statement that failed, so it counts only in a transaction.
+// isWritable reports whether the server says, as it does from version 14 on, that it accepts writes. Then the caller's
+// own transaction was read only. The report may be older than the statement that failed, so it counts only in a
+// transaction.
 func isWritable(conn *pgconn.PgConn) bool {
 	return conn.TxStatus() != 'I' && conn.ParameterStatus("in_hot_standby") == "off" &&
 		conn.ParameterStatus("default_transaction_read_only") == "off"
 }
 
-// keepaliveSettings make PostgreSQL notice within a minute that a client's host no longer answers, and within two seconds
-// that the client closed its socket while a query runs. By default it takes two hours, or until the query ends. For that
-// time the old backend counts at the server beside those that a restarted process opens in its place.
+// keepaliveSettings make PostgreSQL notice within a minute that a client's host no longer answers, and within two
+// seconds that the client closed its socket while a query runs. By default it takes two hours, or until the query ends.
+// For that time the old backend counts at the server beside those that a restarted process opens in its place.
 func keepaliveSettings() map[string]string {
 	return map[string]string{
 		"tcp_keepalives_idle":              "30",
@@ -187,8 +188,8 @@ func keepaliveSettings() map[string]string {
 	}
 }
 
-// addKeepalives adds the keepaliveSettings that cc does not set itself. It adds none behind a pooler, which refuses them
-// or would keep them for the next client.
+// addKeepalives adds the keepaliveSettings that cc does not set itself. It adds none behind a pooler, which refuses
+// them or would keep them for the next client.
 func (g *guard) addKeepalives(cc *pgx.ConnConfig) {
 	if g.tenant.Load().Endpoint.Pooled || g.bulkhead.noSettings.Load() {
 		return
@@ -204,8 +205,8 @@ func (g *guard) addKeepalives(cc *pgx.ConnConfig) {
 	}
 }
 
-// refusesSettings reports whether a server may have refused a connection for its settings: a pooler whose Endpoint is not
-// marked as Pooled, or a system that cannot check whether a socket is closed.
+// refusesSettings reports whether a server may have refused a connection for its settings: a pooler whose Endpoint is
+// not marked as Pooled, or a system that cannot check whether a socket is closed.
 func refusesSettings(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {

@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// The way that nearly every request takes. Beside it, for scale, what the bare pool does next: give out an idle connection
-// and take it back.
+// The way that nearly every request takes. Beside it, for scale, what the bare pool does next: give out an idle
+// connection and take it back.
 func TestHitAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	dir, base := databases(t, 1)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, TTL: -1})

@@ -19,8 +19,8 @@ type Lease struct {
 // have another pool of the same database.
 //
 // A library that makes connections by itself (a migration tool, database/sql) can use Pool().Config().ConnConfig, with
-// stdlib.OpenDB or pgx.ConnectConfig. Such connections count against MaxConns, but the fence does not check them, they are
-// never closed to make room for another tenant, and the resolver does not close them when the lease ends, except by
+// stdlib.OpenDB or pgx.ConnectConfig. Such connections count against MaxConns, but the fence does not check them, they
+// are never closed to make room for another tenant, and the resolver does not close them when the lease ends, except by
 // cutting the pool. There is no connection string: ConnString returns one that leads nowhere.
 func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
 
@@ -63,8 +63,8 @@ func NewContext(ctx context.Context, l *Lease) context.Context {
 	return context.WithValue(ctx, contextKey{}, l)
 }
 
-// MustFromContext returns the lease that ctx carries, and panics if there is none. It is meant for handlers behind package
-// middleware, which passes no request on without a lease.
+// MustFromContext returns the lease that ctx carries, and panics if there is none. It is meant for handlers behind
+// package middleware, which passes no request on without a lease.
 func MustFromContext(ctx context.Context) *Lease {
 	l, ok := FromContext(ctx)
 	if !ok {

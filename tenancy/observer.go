@@ -5,9 +5,9 @@ import (
 )
 
 // Observer has functions that are called when something happens to a pool or a server. Any of them may be nil. They are
-// called by the resolver's goroutines and by those that make connections, several at once, and never under the resolver's
-// lock. A slow function delays the opening or closing of that one pool. Do not put tenant IDs into metric labels: their
-// number has no bound.
+// called by the resolver's goroutines and by those that make connections, several at once, and never under the
+// resolver's lock. A slow function delays the opening or closing of that one pool. Do not put tenant IDs into metric
+// labels: their number has no bound.
 type Observer struct {
 	// PoolOpened is called when a pool was made, before it is leased. Every call is followed by one of PoolEvicted and
 	// one of PoolClosed. Pools that sleep and wake ([Stat.SleepingPools]) do not call again.
@@ -20,12 +20,12 @@ type Observer struct {
 	// ServedStale is called when the directory failed and an old record is used under StaleGrace.
 	ServedStale func(id ID, err error)
 
-	// Fenced is called when the fence refused a connection. err matches ErrFenced and says why. Right after a change of the
-	// tenant that is expected; at any other time it is an alarm: the directory and the database disagree.
+	// Fenced is called when the fence refused a connection. err matches ErrFenced and says why. Right after a change of
+	// the tenant that is expected; at any other time it is an alarm: the directory and the database disagree.
 	Fenced func(id ID, err error)
 
-	// ServerDown is called when BreakerThreshold attempts in a row to connect to a server have failed, with the error of
-	// the last, and ServerUp when one succeeded again. The name is Endpoint.Server, or host:port.
+	// ServerDown is called when BreakerThreshold attempts in a row to connect to a server have failed, with the error
+	// of the last, and ServerUp when one succeeded again. The name is Endpoint.Server, or host:port.
 	ServerDown func(server string, err error)
 	ServerUp   func(server string)
 

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// maxLoads bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
+	// maxLookups bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
 	// (a replica, perhaps) is behind what was announced.
 	maxLookups = 4
 
-	// reloadPause is the wait before the first repetition; each further one waits twice as long.
+	// lookupPause is the wait before the first repetition; each further one waits twice as long.
 	lookupPause = 10 * time.Millisecond
 
-	// stalePatience is how long an Acquire waits for the directory if the tenant could be served from a record past
-	// its TTL, and staleRetry how long the directory is then left alone for that tenant.
+	// staleLookupWait is how long an Acquire waits for the directory if it could use a record past its TTL instead, and
+	// staleRetryInterval how long the directory is then not asked again for that tenant.
 	staleLookupWait    = 250 * time.Millisecond
 	staleRetryInterval = 5 * time.Second
 )
@@ -32,18 +32,18 @@ var (
 	errOtherTenant = errors.New("the directory answered for another tenant")
 )
 
-// opening is one look-up in flight, and the opening of a pool that may follow. There is at most one for each ID. The
+// opening is one look-up in flight, and the opening of a pool that may follow. There is at most one per ID. The
 // resolver's mutex guards it, except that entry and err may be read once done is closed.
 type opening struct {
 	id         ID
 	waiters    int  // Acquires that wait for done
 	queued     bool // it waits for a slot
-	background bool // no Acquire began it or has joined it: it only finds out what an announced change means for the pool
+	background bool // no Acquire waits or has waited for it: Invalidate began it
 
 	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
 	minEpoch int64
 	changed  bool // there was an announcement
-	all      bool // it made every earlier record out of date, whatever its epoch
+	all      bool // every earlier record is out of date, whatever its epoch
 
 	finished bool
 	done     chan struct{} // closed when finished
@@ -93,8 +93,8 @@ func (r *Resolver) beginLocked(id ID) *opening {
 	return o
 }
 
-// run belongs to the resolver, not to the Acquire that started it: a client that disconnects must not fail the others
-// who wait.
+// run looks o's tenant up and opens a pool if needed. It belongs to the resolver, not to the Acquire that started it: a
+// client that disconnects must not fail the other waiters.
 func (r *Resolver) run(o *opening) {
 	defer r.wg.Done()
 	defer r.fail(o, errExited) // does nothing if o is finished
@@ -134,8 +134,7 @@ func (o *opening) pause(d time.Duration) bool {
 	}
 }
 
-// load asks the directory, for as long as patience lasts. A panic there is an error for those who wait, and not the end
-// of the process.
+// lookUp asks the directory, for at most patience. A panic of the directory becomes an error.
 func (r *Resolver) lookUp(ctx context.Context, o *opening, patience time.Duration) (rec record) {
 	r.mu.Lock()
 	o.changed, o.all = false, false
@@ -164,11 +163,11 @@ type verdict int
 const (
 	finished  verdict = iota // the opening is finished
 	retry                    // the record is out of date: ask again
-	unknown                  // the directory could not say
+	unknown                  // the directory has no answer
 	needsPool                // the tenant needs a new pool
 )
 
-// judge decides what a look-up means for o and for the entry that is there, if one is.
+// judge applies the result of a look-up to o and to the tenant's entry, if there is one.
 func (r *Resolver) judge(o *opening, rec record) verdict {
 	var stale *tenantPool
 	defer func() { stale.renew() }() // without the lock
@@ -188,7 +187,7 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 	case rec.err != nil:
 		return unknown
 	case known && rec.tenant.Epoch < e.tenant.Load().Epoch && !e.mustRenew:
-		return retry // the directory is behind what it said itself
+		return retry // older than the directory's own last answer
 	case rec.tenant.State != Active:
 		r.refuseLocked(o, e, &StateError{ID: o.id, State: rec.tenant.State})
 	case known && rec.tenant.sameTarget(e.tenant.Load()):
@@ -214,7 +213,7 @@ func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
 	r.finishLocked(o, nil, err)
 }
 
-// takeSlot gets o a slot, waiting up to CapacityWait. It returns an error if there is none, or if o is finished.
+// takeSlot takes a slot for o, waiting up to CapacityWait. It returns an error if there is none, or if o is finished.
 func (r *Resolver) takeSlot(o *opening) error {
 	full := fmt.Errorf("%w: open pool for tenant %q", ErrAtCapacity, o.id)
 	r.mu.Lock()
@@ -222,7 +221,7 @@ func (r *Resolver) takeSlot(o *opening) error {
 		defer r.mu.Unlock()
 		return o.err
 	}
-	if o.waiters == 0 { // nobody to evict another tenant for; who comes now begins anew
+	if o.waiters == 0 { // no tenant is evicted for it; the next Acquire begins again
 		defer r.mu.Unlock()
 		r.finishLocked(o, nil, full)
 		return full
@@ -256,8 +255,8 @@ func (r *Resolver) takeSlot(o *opening) error {
 	return nil
 }
 
-// open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
-// meantime. A pool that must not be published goes the way of every other one: evicted, closed.
+// openPool makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in
+// the meantime. A pool that must not be published is evicted and closed like any other.
 func (r *Resolver) openPool(o *opening, rec record) bool {
 	weight := max(1, r.cfg.Weight(o.id))
 	opened, err := r.newPool(rec.tenant, weight)
@@ -291,8 +290,8 @@ func (r *Resolver) openPool(o *opening, rec record) bool {
 	return true
 }
 
-// bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err. An
-// entry whose tenant is known to have changed goes.
+// finishStale ends an opening whose look-up failed: with the tenant's entry, if StaleGrace allows it, else with err. An
+// entry whose tenant is known to have changed is evicted.
 func (r *Resolver) finishStale(o *opening, err error) {
 	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
@@ -324,8 +323,8 @@ func (r *Resolver) fail(o *opening, err error) {
 	r.cfg.Observer.openFailed(o.id, err)
 }
 
-// finishLocked ends o. It leases e once for each waiter before anybody can evict it; a waiter that left in the same
-// instant gives its lease back. Caller holds r.mu.
+// finishLocked ends o. It leases e once for each waiter before e can be evicted; a waiter that left in the same instant
+// releases its lease. Caller holds r.mu.
 func (r *Resolver) finishLocked(o *opening, e *entry, err error) {
 	if r.openings[o.id] == o {
 		delete(r.openings, o.id)

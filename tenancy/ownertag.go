@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// OwnerTag is the comment on a tenant's database, in JSON. It names the tenant and tells a resolver whose record is out of
-// date to stay away. The database's owner may set it, and every role may read it:
+// OwnerTag is the comment on a tenant's database, in JSON. It names the tenant and tells a resolver whose record is out
+// of date to stay away. The database's owner may set it, and every role may read it:
 //
 //	COMMENT ON DATABASE tenant_acme IS '{"pgtenancy":1,"tenant":"acme","epoch":7}'
 //
@@ -36,8 +36,8 @@ func ParseOwnerTag(comment string) (OwnerTag, bool) {
 	return OwnerTag{Tenant: m.Tenant, Epoch: m.Epoch, Fenced: m.Fenced}, true
 }
 
-// String returns the comment. If the Tenant is valid, it contains no single quote and no backslash, so that it can be put
-// between the quotes of an SQL literal as it is.
+// String returns the comment. If the Tenant is valid, it contains no single quote and no backslash, so that it can be
+// put between the quotes of an SQL literal as it is.
 func (m OwnerTag) String() string {
 	text, err := json.Marshal(tagJSON{Version: tagVersion, Tenant: m.Tenant, Epoch: m.Epoch, Fenced: m.Fenced})
 	if err != nil { // numbers, a string and a bool always marshal

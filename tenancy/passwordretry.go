@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxRetries is how often a connect whose password was refused tries again. With the pauses (20 + 160 + 1280 ms) that
-	// takes about a second and a half.
+	// maxRetries is how often a connect whose password was refused tries again. With the pauses (20 + 160 + 1280 ms)
+	// that takes about a second and a half.
 	maxRetries      = 3
 	firstRetryPause = 20 * time.Millisecond
 	pauseFactor     = 8
@@ -30,8 +30,8 @@ var errNotRepeated = errors.New("tenancy: this address was tried already")
 // it yet. The retry asks the directory for the current password, so that no query fails because of a rotation.
 //
 // pgx has no hook for that, but it tries a list of addresses. So each address is listed several times. At 28P01 pgx
-// gives up, so OnPgError changes the code to 28000, at which pgx goes on to the next address. pgx reads the password from
-// the configuration when the server asks for it.
+// gives up, so OnPgError changes the code to 28000, at which pgx goes on to the next address. pgx reads the password
+// from the configuration when the server asks for it.
 type passwordRetry struct {
 	guard     *guard
 	known     *Tenant         // the record whose password is tried first
@@ -135,8 +135,8 @@ func (p *passwordRetry) refreshPassword(ctx context.Context) error {
 	return nil
 }
 
-// end restores what begin and OnPgError changed. It also has the next Acquire ask the directory, so that the pool gets a
-// new password.
+// end restores what begin and OnPgError changed. It also has the next Acquire ask the directory, so that the pool gets
+// a new password.
 func (p *passwordRetry) end(err error) {
 	p.ended = true
 	if err == nil {

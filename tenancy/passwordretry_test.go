@@ -151,8 +151,9 @@ func TestAddressThatDoesNotAnswerIsLookedUpAndDialledOnce(t *testing.T) {
 	}
 }
 
-// Guards: a connect that was refused for its password waited for a directory that hangs until OpenTimeout, three times, and
-// kept its place among the dials. As many of them as there are places had the server's other tenants get ErrAtCapacity.
+// Guards: a connect that was refused for its password waited for a directory that hangs until OpenTimeout, three times,
+// and kept its place among the dials. As many of them as there are places had the server's other tenants get
+// ErrAtCapacity.
 func TestDirectoryThatHangsKeepsNoOtherTenantFromDialling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 4

@@ -18,24 +18,24 @@ import (
 )
 
 const (
-	// connectTimeout is used if Base has none. A connect goes on after its caller has left, so pgxpool's own default,
-	// 2 min, would hold a connection slot for as long.
+	// connectTimeout is used if Base has none. A connect goes on after its caller has left, so with pgxpool's own
+	// default, 2 min, it could hold a permit for that long.
 	connectTimeout     = 5 * time.Second
 	pgxpoolConnectTime = 2 * time.Minute
 
-	// maxNameLength is NAMEDATALEN - 1. PostgreSQL cuts longer names off without a word, and two of them could mean
-	// one database.
+	// maxNameLength is NAMEDATALEN - 1. PostgreSQL silently truncates longer names, so that two of them could mean one
+	// database.
 	maxNameLength = 63
 )
 
-// opened is a pool and what belongs to it.
+// tenantPool is a pgxpool.Pool with its guard and its sockets.
 type tenantPool struct {
 	pgxPool *pgxpool.Pool
 	guard   *guard
 	sockets *sockets
 }
 
-// renew has the pool's connections closed: the idle ones now, the others when they are given back. o may be nil.
+// renew closes the pool's connections: the idle ones now, the others when they are released. o may be nil.
 func (o *tenantPool) renew() {
 	if o != nil {
 		o.guard.generation.Add(1)
@@ -43,7 +43,7 @@ func (o *tenantPool) renew() {
 	}
 }
 
-// empty reports whether the pool has no connection, and none is being made.
+// unused reports whether the pool has no connection, and none is being made.
 func (o *tenantPool) unused() bool { return o.sockets.account.Unused() }
 
 // newPool makes the pool of t's database, and dials nothing.
@@ -102,8 +102,8 @@ func serverName(ep Endpoint, cc *pgx.ConnConfig) string {
 	return net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port)))
 }
 
-// prepareForUse returns the caller's hook for a connection that is acquired, but not for one that is acquired to be
-// closed.
+// prepareHook returns a hook that calls the caller's PrepareConn or BeforeAcquire, except for a connection that the
+// budget acquires to close it.
 func prepareHook(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, error) {
 	hook, older := pc.PrepareConn, pc.BeforeAcquire //nolint:staticcheck // deprecated, but in use
 	if hook == nil && older == nil {
@@ -120,8 +120,8 @@ func prepareHook(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, err
 	}
 }
 
-// unprepared keeps pgx from preparing statements by name, or describing them in one round trip and running them in
-// another: a transaction pooler may take another connection to the server for each.
+// disablePreparing keeps pgx from preparing statements by name, and from describing a statement in one round trip and
+// running it in the next: a transaction pooler may use another connection to the server for each.
 func disablePreparing(cc *pgx.ConnConfig) {
 	switch cc.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
@@ -130,8 +130,8 @@ func disablePreparing(cc *pgx.ConnConfig) {
 	cc.StatementCacheCapacity = 0
 }
 
-// pinTarget lets a BeforeConnect hook change what it likes (a short-lived password, say) but neither the database nor
-// who owns and counts the socket.
+// pinTarget lets a BeforeConnect hook change anything (a short-lived password, say) except the database, the DialFunc
+// and the pool's tracer.
 func pinTarget(
 	hook func(context.Context, *pgx.ConnConfig) error, pinned *pgx.ConnConfig, tracer *poolTracer,
 ) func(context.Context, *pgx.ConnConfig) error {

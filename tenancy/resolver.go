@@ -27,18 +27,19 @@ type Resolver struct {
 	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
-	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is taken.
+	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is
+	// taken.
 	mu              sync.Mutex
 	closed          bool
 	entries         *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
 	unleased        int                        // how many of them have no lease
 	asleep          int                        // how many have no pool, because it had no connection
-	sleepCandidates []*entry                   // those that had no lease and were awake at some time since the last sweep
+	sleepCandidates []*entry                   // had a pool and no lease at some time since the last sweep
 	retiring        map[*entry]struct{}        // evicted but not closed
 	openings        map[ID]*opening
 	notFound        *notFound
 	slots           slots
-	servers         map[string]*server // never fewer: a server's budget and what is known of its health outlive its pools
+	servers         map[string]*server // never removed: budget and health outlive a server's pools
 	leases          int
 	count           counters
 }
@@ -92,14 +93,15 @@ func (r *Resolver) Evict(id ID) {
 	}
 }
 
-// Invalidate announces that tenant id changed and that its record now has the given epoch. What was looked up before
-// and is older is not leased again: a look-up in flight is repeated, and a remembered "no such tenant" is forgotten.
-// Epoch 0 says only that there was a change; then everything looked up before counts as older. It does not wait.
+// Invalidate announces that tenant id changed and that its record now has the given epoch. A record with a smaller
+// epoch that was looked up before is not used by any later Acquire: a look-up in flight is repeated, and a remembered
+// "no such tenant" is forgotten. Epoch 0 means that there was a change; then every record looked up before counts as
+// older. Invalidate does not wait.
 //
-// The directory is asked what the change is, at once. If the tenant is no longer active, or its Endpoint leads
-// elsewhere, or the directory does not answer, the pool drains, and the leases that are held are over: see
-// [Lease.Done]. Otherwise the pool stays. If its tenant has a new password and nothing else, so do its connections; and
-// if the record shows no change but that of its epoch, they are renewed, as by [Resolver.Renew].
+// The directory is asked at once. If the tenant is no longer active, or its Endpoint leads elsewhere, or the directory
+// does not answer, the pool drains, and the channel of [Lease.Done] is closed. Otherwise the pool stays. If only the
+// password changed, its connections stay too; if the record shows no change but that of its epoch, they are renewed, as
+// by [Resolver.Renew].
 func (r *Resolver) Invalidate(id ID, epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,21 +123,21 @@ func (r *Resolver) Invalidate(id ID, epoch int64) {
 	}
 }
 
-// Renew has the connections of tenant id made anew, because what they remember of its database is no longer so: the
+// Renew replaces the connections of tenant id, because what they have cached about its schema is out of date: the
 // statements that pgx prepares and keeps by default have the columns and types of the schema at that time. Idle ones
-// are closed at once, and those in use when they are given back, so that nothing that runs is cut. The pool and its
-// leases stay. It does nothing if no pool is open. It does not wait.
+// are closed at once, and those in use when they are released, so that no query is cut. The pool and its leases stay.
+// It does nothing if no pool is open. It does not wait.
 //
-// It is for whoever changes a schema without package provision, whose Upgrade tells every process that follows the
-// registry. A process that is not told finds out by the first query that fails with a statement that is out of date
-// (SQLSTATE 0A000), or with a type that is gone (XX000), and renews that pool's connections then.
+// Call it after a schema change that was not made by package provision; provision's Upgrade renews the connections of
+// every process that follows the registry. Without a call, the first query that fails with an outdated statement
+// (SQLSTATE 0A000) or a type that is gone (XX000) renews that pool's connections.
 func (r *Resolver) Renew(id ID) {
 	for _, o := range r.poolsOf(id) {
 		o.renew()
 	}
 }
 
-// openedPools returns the pools of tenant id that are open, those that drain included.
+// poolsOf returns the open pools of tenant id, including those that drain.
 func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,13 +8,13 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
 
-// server is one PostgreSQL server: its connection budget, and what is known of its health.
+// server is one PostgreSQL server: its connection budget and its health.
 type server struct {
 	budget   *connbudget.Budget
 	bulkhead bulkhead
 }
 
-// server returns the budget of the server with the given name.
+// server returns the server with the given name, which is made if it is new.
 func (r *Resolver) server(name string) *server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,13 +31,13 @@ func (r *Resolver) server(name string) *server {
 	return s
 }
 
-// SetMaxConns changes the connection budget of one server from Config.MaxConns to n, from now on, and returns how many
-// connections to it are open. Zero allows none, a negative n any number. server is the name in the tenants' Endpoints,
-// or host:port. It need not have been used yet.
+// SetMaxConns changes the connection budget of one server, initially Config.MaxConns, to n, and returns how many
+// connections to it are open. Zero allows none; a negative n means no limit. server is the name in the tenants'
+// Endpoints, or host:port. It need not have been used yet.
 //
 // It does not wait. If more than n are open, idle ones are closed in the background, which takes a moment, or a second
-// if the server does not answer; a connection that is in use is closed when its user gives it back, and no new one is
-// opened until there are fewer than n. [ServerStat.OpenConns] tells when that is so, and so does the next call.
+// if the server does not answer. A connection that is in use is closed when it is released, and no new one is opened
+// until there are fewer than n. [ServerStat.OpenConns] shows when that is so, and so does the next call.
 func (r *Resolver) SetMaxConns(server string, n int) (open int) {
 	s := r.server(server)
 	open = s.budget.SetLimit(n)
@@ -79,7 +79,7 @@ type ServerStat struct {
 // Name returns the server's name as in the tenants' Endpoints, or its host:port.
 func (s ServerStat) Name() string { return s.name }
 
-// MaxConns returns the current budget: Config.MaxConns or what [Resolver.SetMaxConns] made of it; -1 for no limit.
+// MaxConns returns the current budget: that of the last [Resolver.SetMaxConns], or Config.MaxConns; -1 for no limit.
 func (s ServerStat) MaxConns() int { return s.budget.Limit }
 
 // OpenConns returns the current number of connections: those in use, idle, being dialled and being closed. It is more
@@ -89,23 +89,23 @@ func (s ServerStat) OpenConns() int { return s.budget.Held }
 // WaitingDials returns the current number of connections that wait for a place among MaxConns.
 func (s ServerStat) WaitingDials() int { return s.budget.Waiting }
 
-// DialCount returns the cumulative count of dials. Next to the requests served it tells whether MaxConns is enough: a
-// dial costs as much as two hundred round trips.
+// DialCount returns the cumulative count of dials. Compare it with the number of requests to see whether MaxConns is
+// large enough: a dial costs as much as two hundred round trips.
 func (s ServerStat) DialCount() int64 { return s.budget.Dials }
 
 // WaitCount returns the cumulative count of dials that found no place free.
 func (s ServerStat) WaitCount() int64 { return s.budget.Waits }
 
-// BudgetTimeoutCount returns the cumulative count of dials that found none within BudgetWait, and of queries that found all
-// connections of their tenant in use for as long. If it grows while OpenConns is below MaxConns, it is the latter: a
-// tenant has too much to do, or a handler does not give its connections back.
+// BudgetTimeoutCount returns the cumulative count of dials that got no place within BudgetWait, and of queries that
+// found all connections of their tenant in use for that long. If it grows while OpenConns is below MaxConns, it is the
+// latter: a tenant has too much to do, or a handler does not release its connections.
 func (s ServerStat) BudgetTimeoutCount() int64 { return s.budget.Timeouts }
 
 // StealCount returns the cumulative count of idle connections that were closed to make room for another.
 func (s ServerStat) StealCount() int64 { return s.budget.Steals }
 
-// PreemptCount returns the cumulative count of connections that were closed when they were given back, because somebody
-// else waited who had less, or because MaxConns shrank.
+// PreemptCount returns the cumulative count of connections that were closed when they were released, because a tenant
+// with fewer connections was waiting, or because MaxConns shrank.
 func (s ServerStat) PreemptCount() int64 { return s.budget.Preempts }
 
 // Down reports whether the server's breaker is open: the last Config.BreakerThreshold attempts to connect or more have

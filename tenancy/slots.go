@@ -4,16 +4,16 @@ import (
 	"slices"
 )
 
-// slots counts the pools that exist or are about to, against MaxPools. Those who find none free wait in FIFO order. The
-// resolver's mutex guards it.
+// slots counts the pools that exist or are about to, against MaxPools. Openings that find no free slot wait in FIFO
+// order. The resolver's mutex guards it.
 type slots struct {
 	limit   int
 	taken   int             // pools that are open, being opened, draining or closing: never more than limit
 	closing int             // pools without leases that are being closed: their slots come free soon
-	queue   []chan struct{} // one channel for each who waits, closed when it is given a slot
+	queue   []chan struct{} // one channel for each waiter, closed when it is given a slot
 }
 
-// take takes a free slot. It overtakes nobody: while somebody waits, give leaves no slot free.
+// take takes a slot if one is free. It overtakes no waiter: while one waits, give leaves no slot free.
 func (s *slots) take() bool {
 	if s.taken >= s.limit {
 		return false
@@ -22,6 +22,7 @@ func (s *slots) take() bool {
 	return true
 }
 
+// wait adds a waiter to the queue.
 func (s *slots) wait() chan struct{} {
 	given := make(chan struct{})
 	s.queue = append(s.queue, given)
@@ -38,7 +39,7 @@ func (s *slots) leave(given chan struct{}) bool {
 	return true
 }
 
-// give passes a slot on to whoever has waited longest, or sets it free.
+// give passes a slot on to the first waiter, or frees it.
 func (s *slots) give() {
 	if len(s.queue) == 0 {
 		s.taken--
@@ -48,5 +49,5 @@ func (s *slots) give() {
 	s.queue = slices.Delete(s.queue, 0, 1)
 }
 
-// short reports whether more wait than will soon be given a slot.
+// short reports whether there are more waiters than slots about to become free.
 func (s *slots) short() bool { return len(s.queue) > s.closing }

@@ -16,8 +16,8 @@ import (
 // PostgreSQL a cancel request, so that the server does not go on working; it needs a new socket, for one round trip.
 const cancelWindow = time.Second
 
-// sockets owns every network connection of one pool, from dial to Close. So the resolver can end a pool whose users do not,
-// and each connection holds a permit of its server's budget.
+// sockets owns every network connection of one pool, from dial to Close. So the resolver can end a pool whose users do
+// not, and each connection holds a permit of its server's budget.
 type sockets struct {
 	baseDial pgconn.DialFunc
 	account  *connbudget.Account

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// sweep is the resolver's one permanent goroutine. It moves the coarse clock, evicts idle pools, and puts pools
-// without connections to sleep.
+// sweep is the resolver's one permanent goroutine. It moves the coarse clock, evicts idle pools, and closes pools that
+// have no connections.
 func (r *Resolver) sweep() {
 	defer r.wg.Done()
 	ticker := time.NewTicker(r.tick)
@@ -43,7 +43,7 @@ func (r *Resolver) evictIdle() {
 }
 
 // wake gives e, on which the caller has a lease, a pool if it sleeps. It returns false if e was evicted before it had
-// one; then, and after an error, it has taken the lease back. ctx bounds the wait for another caller that wakes e.
+// one; then, and after an error, it has released the lease. ctx bounds the wait for another caller that wakes e.
 func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
 	for {
 		r.mu.Lock()
@@ -76,7 +76,7 @@ func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
 	}
 }
 
-// reopen makes a pool for e, unless e is evicted meanwhile, and tells those who wait on done, whatever happens.
+// reopen makes a pool for e, unless e is evicted meanwhile. It always closes done, for the other callers of wake.
 func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	defer func() {
 		r.mu.Lock()
@@ -103,8 +103,9 @@ func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	return nil
 }
 
-// rest puts the pools to sleep that have had no lease for a tick and have no connection: with thousands of tenants
-// those are nearly all, and each takes a goroutine and several KB. What is known of the tenant stays.
+// closeEmptyPools closes the pools that have had no lease for a tick and have no connection, so that their entries
+// sleep: with thousands of tenants those are nearly all, and each takes a goroutine and several KB. The tenant's record
+// stays.
 func (r *Resolver) closeEmptyPools() {
 	var sleepers []*tenantPool
 	r.mu.Lock()

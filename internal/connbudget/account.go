@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// turnTime is how long a tenant keeps a connection that is within its share, although others without one wait. A dial
-	// costs about 4 ms, so that taking turns costs at most a seventh of the time.
+	// turnTime is how long a tenant keeps a connection that is within its share, although others without one wait. A
+	// dial costs about 4 ms, so that taking turns costs at most a seventh of the time.
 	turnTime = 25 * time.Millisecond
 
 	// swapInterval is the least time between two connections of one tenant that are closed for another dial of the same

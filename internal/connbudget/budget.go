@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// DefaultWait is how long a caller with a negative wait waits where it must: for an idle connection to be closed, or for
-// one of its tenant's own.
+// DefaultWait is how long a caller with a negative wait waits where it must: for an idle connection to be closed, or
+// for one of its tenant's own.
 const DefaultWait = 5 * time.Second
 
 // cancelSlots bounds the cancel requests to one server that are in flight at once. Each takes one round trip, needs
@@ -135,8 +135,8 @@ func (b *Budget) connectEndedLocked() {
 	}
 }
 
-// maxDials bounds how many connects to the server are in progress at once. More of them only make each slower, and every
-// one holds a permit that could be a connection in use. Caller holds b.mu.
+// maxDials bounds how many connects to the server are in progress at once. More of them only make each slower, and
+// every one holds a permit that could be a connection in use. Caller holds b.mu.
 func (b *Budget) maxDials() int {
 	switch {
 	case b.cfg.MaxDials < 0:

@@ -26,8 +26,8 @@ type Permit struct {
 	ended   bool // the connect has ended
 }
 
-// NewPermit returns the permit of a connect that begins, which is not given yet. ctx is the one that pgxpool dials with:
-// the time-outs of the acquire that it carries, if any, stop here, since Take has its own.
+// NewPermit returns the permit of a connect that begins, which is not given yet. ctx is the one that pgxpool dials
+// with: the time-outs of the acquire that it carries, if any, stop here, since Take has its own.
 func (a *Account) NewPermit(ctx context.Context) *Permit {
 	if o, ok := ctx.Value(acquirerKey{}).(*ownWait); ok {
 		o.timer.Stop()
@@ -69,8 +69,8 @@ func (p *Permit) Take(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// GiveBack takes the permit back from a socket that is closed, or was not made: for the next address if the connect goes
-// on, else for the next connect.
+// GiveBack takes the permit back from a socket that is closed, or was not made: for the next address if the connect
+// goes on, else for the next connect.
 func (p *Permit) GiveBack() {
 	b := p.account.budget
 	b.mu.Lock()

@@ -8,8 +8,8 @@ import (
 )
 
 // Released is called when conn goes back to a's pool, before the pool has it. It closes a connection that is due to
-// another tenant, and the pool then throws it away: that makes this release last about a millisecond. Otherwise the next
-// acquire that waits for one of the tenant's own connections goes on.
+// another tenant, and the pool then throws it away: that makes this release last about a millisecond. Otherwise the
+// next acquire that waits for one of the tenant's own connections goes on.
 func (a *Account) Released(conn *pgx.Conn) {
 	if conn.IsClosed() || conn.PgConn().IsBusy() || conn.PgConn().TxStatus() != 'I' {
 		return
@@ -24,8 +24,8 @@ func (a *Account) Released(conn *pgx.Conn) {
 	a.preempted()
 }
 
-// mustPreempt reports whether a connection that is released must be closed, so that its permit goes to another dial. The
-// caller closes it, and calls preempted.
+// mustPreempt reports whether a connection that is released must be closed, so that its permit goes to another dial.
+// The caller closes it, and calls preempted.
 func (a *Account) mustPreempt() bool {
 	now := time.Now()
 	if lent := a.lent.Load(); lent > 0 && a.lent.CompareAndSwap(lent, lent-1) {
@@ -63,8 +63,8 @@ func (b *Budget) unservedLocked() *waiter {
 	return b.queue[b.nextLocked(b.closing)]
 }
 
-// owesLocked reports whether a owes w a connection. A tenant beyond its share owes one to a tenant that has less than its
-// own; a tenant within its share, only when it has had its turn: with more tenants than connections, each gets one
+// owesLocked reports whether a owes w a connection. A tenant beyond its share owes one to a tenant that has less than
+// its own; a tenant within its share, only when it has had its turn: with more tenants than connections, each gets one
 // in turn. Caller holds b.mu.
 func (b *Budget) owesLocked(a *Account, w *waiter, now time.Time) bool {
 	waited := now.Sub(w.since)

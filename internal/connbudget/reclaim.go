@@ -72,9 +72,9 @@ func (b *Budget) Shrink(wg *sync.WaitGroup) {
 	}
 }
 
-// victimLocked returns an account with an idle connection that can be closed for w, or nil. A tenant over its share takes
-// no connection that another tenant uses within its share, unless w is overdue. The waiter's own tenant is chosen only
-// after turnTime, and only if no other tenant has an idle connection to give. Caller holds b.mu.
+// victimLocked returns an account with an idle connection that can be closed for w, or nil. A tenant over its share
+// takes no connection that another tenant uses within its share, unless w is overdue. The waiter's own tenant is chosen
+// only after turnTime, and only if no other tenant has an idle connection to give. Caller holds b.mu.
 func (b *Budget) victimLocked(w *waiter) *Account {
 	now := time.Now()
 	priority := b.hasPriorityLocked(w, now)
