@@ -137,7 +137,8 @@ func TestBreakerOpensForOneServerAndTriesAgain(t *testing.T) {
 		}
 		for _, s := range r.Stat().Servers() {
 			down := s.Name() == sick
-			if s.Down() != down || down && (s.DownCount() != 1 || s.BreakerRejectCount() != 20) || !down && s.BreakerRejectCount() != 0 {
+			if s.Down() != down || down && (s.DownCount() != 1 || s.BreakerRejectCount() != 20) ||
+				!down && s.BreakerRejectCount() != 0 {
 				t.Errorf("%s: down %v, %d times, %d turned away", s.Name(), s.Down(), s.DownCount(), s.BreakerRejectCount())
 			}
 		}

@@ -139,7 +139,9 @@ func (t *poolTracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectE
 }
 
 // TraceAcquireStart may wait: see [connbudget.Account.AcquireStarted].
-func (t *poolTracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
+func (t *poolTracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool,
+	_ pgxpool.TraceAcquireStartData,
+) context.Context {
 	return t.sockets.account.AcquireStarted(ctx, t.sockets.wait)
 }
 

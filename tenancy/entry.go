@@ -25,7 +25,7 @@ type entry struct {
 	done    chan struct{}          // closed when the entry is evicted
 	doneErr error                  // set before done is closed: what Lease.Err returns then
 
-	pool           *tenantPool   // nil: the entry sleeps. A holder of a lease that has seen one may read it without the mutex
+	pool           *tenantPool   // nil: the entry sleeps. A lease on an entry with a pool may read it unlocked
 	waking         chan struct{} // not nil: a goroutine makes a pool; closed then
 	sleepCandidate bool          // it is in Resolver.sleepCandidates
 	drained        chan struct{} // made when it is evicted, closed when it is then without leases

@@ -51,7 +51,8 @@ func TestFenceLetsOnlyTheTenantOfTheMarkIn(t *testing.T) {
 		})
 		err := query(t, r, "t0")
 		switch refused := c.want != ""; {
-		case refused != errors.Is(err, tenancy.ErrFenced), !refused && err != nil, refused && !strings.Contains(err.Error(), c.want):
+		case refused != errors.Is(err, tenancy.ErrFenced), !refused && err != nil,
+			refused && !strings.Contains(err.Error(), c.want):
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		case refused != (alarms.Load() == 1), refused != (hooked.Load() == 0):
 			t.Errorf("%s: %d alarms, the user's hook saw %d connections", c.name, alarms.Load(), hooked.Load())
@@ -122,7 +123,10 @@ func TestTracerOfTheUserSeesEverything(t *testing.T) {
 	var tracer countingTracer
 	base.ConnConfig.Tracer = &tracer
 	dir := newTenants()
-	dir.put(tenancy.Tenant{ID: "t0", State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: base.ConnConfig.Database}})
+	dir.put(tenancy.Tenant{
+		ID: "t0", State: tenancy.Active,
+		Endpoint: tenancy.Endpoint{Database: base.ConnConfig.Database},
+	})
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
 	defer closeNow(t, r)
 	err := r.AcquireFunc(t.Context(), "t0", func(ctx context.Context, pool *pgxpool.Pool) error {

@@ -55,6 +55,7 @@ func TestHitAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts 
 	if allocs["AcquireFunc"] != 0 || allocs["Acquire"] > 1 {
 		t.Errorf("AcquireFunc allocates %v times, Acquire %v times", allocs["AcquireFunc"], allocs["Acquire"])
 	}
-	pgtest.Figure(t, "R4", "hit: AcquireFunc %v and %v allocations, Acquire with Release %v and %v; pgxpool's Acquire with Release %v and %v",
+	pgtest.Figure(t, "R4", "hit: AcquireFunc %v and %v allocations, Acquire with Release %v and %v; pgxpool's Acquire "+
+		"with Release %v and %v",
 		took["AcquireFunc"], allocs["AcquireFunc"], took["Acquire"], allocs["Acquire"], took["pgxpool"], allocs["pgxpool"])
 }

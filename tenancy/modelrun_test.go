@@ -81,7 +81,8 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 			t.Fatalf("run %d, seed %d", i, seed)
 		}
 	}
-	pgtest.Figure(t, "R16", "%d random histories of %d steps on PostgreSQL, with fences, %d queries: 0 violations", runs, steps, queries)
+	pgtest.Figure(t, "R16", "%d random histories of %d steps on PostgreSQL, with fences, %d queries: 0 violations", runs,
+		steps, queries)
 }
 
 // fenced keeps the marks of the databases in step with the model's versions.
@@ -101,7 +102,8 @@ func (w *fenced) follow(t testing.TB, was, next version) {
 	t.Helper()
 	if stays := !next.gone && next.State == tenancy.Active && next.Endpoint == was.Endpoint; !stays {
 		w.mark(t, was.Endpoint.Database, tenancy.OwnerTag{Tenant: next.ID, Epoch: next.Epoch, Fenced: true})
-		_, err := w.admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1",
+		_, err := w.admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = "+
+			"$1",
 			was.Endpoint.Database)
 		if err != nil {
 			t.Fatal(err)

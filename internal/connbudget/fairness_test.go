@@ -73,6 +73,7 @@ func TestTenantWithoutConnectionWaitsForFewGrants(t *testing.T) {
 	if worst > 2*light {
 		t.Errorf("a tenant without a connection was overtaken by %d grants", worst)
 	}
-	pgtest.Figure(t, "promise 4", "%d requests of each of %d light tenants, %d permits, a busy tenant asking %d times at once: at most %d grants to others while one waits",
+	pgtest.Figure(t, "promise 4", "%d requests of each of %d light tenants, %d permits, a busy tenant asking %d times at "+
+		"once: at most %d grants to others while one waits",
 		requests, light, limit, hungry, worst)
 }
