@@ -12,7 +12,7 @@ import (
 )
 
 // Pools are made, used and evicted over and over: nothing of them stays, neither here nor on the server.
-func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:paralleltest // counts goroutines, measures the heap
+func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:paralleltest // it counts goroutines
 	const workers = 4
 	cycles, soak := pgtest.Size(40, 10_000), pgtest.Size(time.Duration(0), 5*time.Minute)
 	dir, base, names := crowd(t, 2*workers)
