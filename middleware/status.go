@@ -18,7 +18,7 @@ const StatusClientGone = 499
 //	400  a body that is incomplete
 //	401  a token that is missing, expired or invalid; a wrong password, a session that has ended
 //	403  a suspended tenant
-//	404  no tenant, an unknown one, a tenant other than the token's, one that is being deleted or whose sign-up failed
+//	404  no tenant, an unknown one, a tenant other than the token's, a tenant being deleted, a failed sign-up
 //	409  an e-mail or id that is taken, a password or row that was changed meanwhile
 //	413  a body larger than Config.BodyFirst
 //	422  a password that the rules do not allow, other wrong input, an idempotency key of another request

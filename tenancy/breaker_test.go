@@ -24,7 +24,7 @@ import (
 // network is what the dials of a test meet.
 type network struct {
 	mu    sync.Mutex
-	mode  map[string]string // by address: "refuse", "hang", or the SQLSTATE that whoever comes is refused with
+	mode  map[string]string // by address: "refuse", "hang", or the SQLSTATE of the refusal
 	dials map[string]int
 	now   int // under way
 	most  int

@@ -22,7 +22,7 @@ type Config struct {
 	// pgxpool.ParseConfig. New copies it. Host, port, database, user and password of a pool come from the tenant's
 	// Endpoint; MaxConns is MaxConnsPerTenant, and MinConns and MinIdleConns are 0. An Endpoint with a host is reached
 	// with the TLS settings of Base's first TCP host, and at no other host. Where Base does not name that host and port
-	// itself, and no require_auth, the server must ask for SCRAM: one that asks for the password itself gets none.
+	// itself, and no require_auth, the server must ask for SCRAM; it gets no password in clear text.
 	// Without a connect time-out it is 5 s.
 	//
 	// Unless its RuntimeParams have them, or the Endpoint is Pooled, a connection gets the settings
@@ -49,7 +49,7 @@ type Config struct {
 	// BudgetWait bounds how long a connection waits for its place among MaxConns, and a query for a connection if all
 	// MaxConnsPerTenant are in use. Then the query fails with an error that matches ErrAtCapacity. The connect time-out
 	// of Base begins when the wait is over. Default: 5 s. Negative: a connection waits for no other tenant's in use,
-	// only for an idle one to be closed, and 25 ms at most for one that its own tenant uses; if all MaxConnsPerTenant
+	// only for an idle one to be closed, and 25 ms at most for one of its own tenant's; if all MaxConnsPerTenant
 	// are in use, a query waits 5 s for one.
 	BudgetWait time.Duration
 
@@ -164,7 +164,7 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// parsed reports whether base comes from ParseConfig. pgxpool panics at one that does not, and it would do so in a
+// parsed reports whether base comes from ParseConfig. pgxpool panics otherwise, and it would do so in a
 // goroutine of the resolver, at the first tenant.
 func parsed(base *pgxpool.Config) (ok bool) {
 	if base.ConnConfig == nil {

@@ -19,7 +19,7 @@ import (
 // configuration of this one connection, and restores it when the connect begins: queries never see it.
 type connectAttempt struct {
 	sockets *sockets
-	guard   *guard // nil for a connect that somebody makes with a copy of the pool's configuration
+	guard   *guard // nil for a connect made with a copy of the pool's configuration
 	tracer  pgx.QueryTracer
 	began   time.Duration
 	retry   passwordRetry

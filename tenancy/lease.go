@@ -21,7 +21,7 @@ type Lease struct {
 // A library that makes connections by itself (a migration tool, database/sql) can use Pool().Config().ConnConfig, with
 // stdlib.OpenDB or pgx.ConnectConfig. Such connections count against MaxConns, but the fence does not check them, they
 // are never closed to make room for another tenant, and the resolver does not close them when the lease ends, except by
-// cutting the pool. There is no connection string: ConnString returns one that leads nowhere.
+// cutting the pool. There is no connection string: the string that ConnString returns leads nowhere.
 func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
 
 // Tenant returns the tenant's record, as the directory last returned it.

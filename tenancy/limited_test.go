@@ -12,7 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// A handler that never gives its connections back makes nobody wait for ever, whether the queries come one after the
+// A handler that never gives its connections back makes no query wait for ever, whether the queries come one after the
 // other or all at once.
 func TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ func TestRandomHistoriesAreExplained(t *testing.T) {
 	pgtest.Figure(t, "R16", "%d random histories of %d steps on pools that are not dialled: 0 violations", runs, steps)
 }
 
-// The same on PostgreSQL, with the databases' own marks: what is fenced serves nobody, whatever the resolver knows.
+// The same on PostgreSQL, with the databases' own tags: a fenced database serves no query, whatever the resolver knows.
 func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 	t.Parallel()
 	runs, steps := pgtest.Size(4, 200), 30
@@ -97,7 +97,7 @@ func (w *fenced) mark(t testing.TB, database string, m tenancy.OwnerTag) {
 	comment(t, w.admin, database, m)
 }
 
-// follow closes the database that the tenant leaves, and ends who is in there, before anybody is sent to the next.
+// follow closes the database that the tenant leaves, and ends its sessions, before the directory names the next.
 func (w *fenced) follow(t testing.TB, was, next version) {
 	t.Helper()
 	if stays := !next.gone && next.State == tenancy.Active && next.Endpoint == was.Endpoint; !stays {

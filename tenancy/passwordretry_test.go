@@ -74,7 +74,7 @@ func TestPasswordThatWasReplacedFailsNoQuery(t *testing.T) {
 	}
 }
 
-// Whoever rotates tells the directory first, so that its password is early for a moment.
+// A rotation changes the directory first, so that its password is early for a moment.
 func TestPasswordThatIsNotGoodYetFailsNoQuery(t *testing.T) {
 	t.Parallel()
 	dir, base, admin, role := tenantWithRole(t)

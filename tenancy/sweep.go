@@ -26,7 +26,7 @@ func (r *Resolver) sweep() {
 }
 
 // evictIdle evicts the pools that have had no lease for IdleTimeout. They are at the old end of the recency list, in
-// order, so that the first one that is not idle for long enough ends the walk.
+// order, so the first pool that has not been idle long enough ends the walk.
 func (r *Resolver) evictIdle() {
 	if r.cfg.IdleTimeout < 0 {
 		return
