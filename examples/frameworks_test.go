@@ -42,7 +42,7 @@ func newFleet(t *testing.T, n int) *fleet {
 			t.Fatal(err)
 		}
 		_, err = conn.Exec(t.Context(), "COMMENT ON DATABASE "+pgx.Identifier{f.databases[id]}.Sanitize()+
-			" IS '"+tenancy.Mark{Tenant: id, Epoch: 1}.String()+"'")
+			" IS '"+tenancy.OwnerTag{Tenant: id, Epoch: 1}.String()+"'")
 		if err != nil {
 			t.Fatal(err)
 		}

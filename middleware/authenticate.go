@@ -11,9 +11,9 @@ import (
 )
 
 // Authenticate verifies the request's token and puts its identity into the context, for [authn.FromContext]. It refuses
-// the request if there is no token, if it is no good, or if the request addresses another tenant than the token is for.
-// It does not look the tenant up: use it alone for what a suspended tenant may still do, such as paying. A public
-// Middleware refuses everything here.
+// the request if there is no token, if the token is not valid, or if the request addresses another tenant than the
+// token's. It does not look the tenant up: use it alone for what a suspended tenant may still do, such as paying. A
+// public Middleware refuses every request here.
 func (m *Middleware) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := m.verify(r)
@@ -59,8 +59,8 @@ func (m *Middleware) token(r *http.Request) (string, error) {
 	return raw, nil
 }
 
-// bearer returns the token of an Authorization header (RFC 6750 section 2.1). Another scheme is no token. Two headers
-// are refused, because a proxy may have looked at the other one.
+// bearer returns the token of an Authorization header (RFC 6750 section 2.1). A header with another scheme counts as no
+// token. Two headers are refused, because a proxy may have checked the other one.
 func bearer(h http.Header) (string, error) {
 	values := h.Values("Authorization")
 	if len(values) == 0 {
@@ -90,7 +90,7 @@ func (m *Middleware) tenant(r *http.Request) (tenancy.ID, error) {
 }
 
 // decide returns the tenant of the identity in ctx, with which the address of the request must agree. Without an
-// identity it is the addressed one, if that is enough for m.
+// identity it is the addressed tenant, if m is public.
 func (m *Middleware) decide(ctx context.Context, address tenancy.ID) (tenancy.ID, error) {
 	identity, ok := authn.FromContext(ctx)
 	switch {

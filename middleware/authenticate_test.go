@@ -98,9 +98,11 @@ func TestVerifierThatCannotSayIsUnavailable(t *testing.T) {
 	} {
 		verifier := verifierFunc(func(context.Context, string) (*authn.Identity, error) { return c.id, c.err })
 		h := newMiddleware(t, middleware.Config{Verifier: verifier}).Handler(http.HandlerFunc(served))
-		if w := serve(h, request(t, "acme.example.com", "acme")); w.Code != c.want || strings.Contains(w.Body.String(), "dial") {
+		if w := serve(h, request(t, "acme.example.com", "acme")); w.Code != c.want ||
+			strings.Contains(w.Body.String(), "dial") {
 			t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, c.want)
-		} else if c.want == http.StatusUnauthorized && !strings.Contains(w.Header().Get("WWW-Authenticate"), "invalid_token") {
+		} else if c.want == http.StatusUnauthorized &&
+			!strings.Contains(w.Header().Get("WWW-Authenticate"), "invalid_token") {
 			t.Errorf("%s: the client is not told that its token is no good", name)
 		}
 	}

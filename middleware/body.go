@@ -8,9 +8,9 @@ import (
 	"net/http"
 )
 
-// readBody reads r's body if Config.BodyFirst says so, and returns the request that has it in memory. w is told to
-// close the connection where the body is too large. It is called before a lease is acquired: a client decides how long
-// its body takes, and must not decide how long a tenant's pool is in use.
+// readBody reads r's body if Config.BodyFirst is set, and returns a request that has it in memory. If the body is too
+// large, w closes the connection. It is called before a lease is acquired: a client decides how long its body takes,
+// and must not decide how long a tenant's pool is in use.
 func (m *Middleware) readBody(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	if m.cfg.BodyFirst == 0 || r.Body == nil || r.Body == http.NoBody {
 		return r, nil

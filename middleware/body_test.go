@@ -74,7 +74,10 @@ func TestBodiesThatAreTooLargeOrBrokenNeedNoLease(t *testing.T) {
 	if n := resolver.Stat().OpenCount(); n != 0 {
 		t.Errorf("%d pools were opened", n)
 	}
-	if _, err := middleware.New(middleware.Config{Resolver: resolver, Verifier: newVerifier(t), BodyFirst: -1}); err == nil {
+	if _, err := middleware.New(middleware.Config{
+		Resolver: resolver, Verifier: newVerifier(t),
+		BodyFirst: -1,
+	}); err == nil {
 		t.Error("a negative BodyFirst is accepted")
 	}
 }

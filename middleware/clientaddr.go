@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// ClientAddr returns a function that tells the address of a request's client, behind the proxies in these prefixes.
-// header is the one that they write: "Forwarded" (RFC 7239), or one that lists addresses as X-Forwarded-For does. Each
-// proxy adds the address that it was connected from at the end. So the list is read from its end, and the first address
-// that is no proxy's is the client's; what stands before it is the client's own word, and is not read.
+// ClientAddr returns a function that returns the address of a request's client, behind the proxies in these prefixes.
+// header is the name of the header that they write: "Forwarded" (RFC 7239), or one that lists addresses as
+// X-Forwarded-For does. Each proxy appends the address of its own client. So the list is read from its end, and the
+// first address that is not a proxy's is the client's. Anything before it was written by the client, and is ignored.
 //
-// A request that comes from no proxy has its connection's address, whatever its headers say. The zero Addr is returned
-// if the connection has no address (a Unix socket), if every address is a proxy's, if there is no header, and if what a
-// proxy wrote is no address. An address has no zone, and an IPv4 address is never mapped to IPv6.
+// For a request that does not come from a proxy it returns the connection's address, whatever the headers say. It
+// returns the zero Addr if the connection has no address (a Unix socket), if every address is a proxy's, if there is no
+// header, and if a proxy wrote something that is not an address. An address has no zone, and an IPv4 address is never
+// mapped to IPv6.
 //
-// It is safe if and only if every host in proxies adds to that header, or overwrites it, and nothing in front of this
-// changes RemoteAddr. A proxy that writes one of the two headers passes the other one on as it came: name the one that
-// yours writes.
+// It is safe if and only if every host in proxies appends to that header, or overwrites it, and no middleware in front
+// of this one changes RemoteAddr. A proxy that writes one of the two headers passes the other one on unchanged: name
+// the one that yours writes.
 func ClientAddr(header string, proxies ...netip.Prefix) func(*http.Request) netip.Addr {
 	header = strings.Clone(header)
 	proxies = slices.Clone(proxies)
@@ -46,8 +47,8 @@ func ClientAddr(header string, proxies ...netip.Prefix) func(*http.Request) neti
 	}
 }
 
-// lastElement cuts the last element off a list. A comma between double quotes is counted from the end: what a client
-// wrote at the beginning cannot draw a proxy's element into its own.
+// lastElement splits the last element off a list. Double quotes are matched from the end, so that a quote that a client
+// wrote at the beginning cannot swallow a proxy's element.
 func lastElement(list string) (rest, last string) {
 	quoted := false
 	for i := len(list) - 1; i >= 0; i-- {
@@ -61,7 +62,8 @@ func lastElement(list string) (rest, last string) {
 	return "", strings.Trim(list, " \t")
 }
 
-// parseHop reads an address with or without a port; in brackets if it is IPv6 and has one. The zero Addr is none.
+// parseHop reads an address with or without a port; in brackets if it is IPv6 and has one. It returns the zero
+// Addr for anything else.
 func parseHop(s string) netip.Addr {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {

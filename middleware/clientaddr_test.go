@@ -71,7 +71,10 @@ func TestClientsAddressIsTheLastThatIsNoProxys(t *testing.T) {
 
 // FuzzClientAddr: whatever a client sends before it, the address that the proxy added is the client's.
 func FuzzClientAddr(f *testing.F) {
-	for _, s := range []string{"", "1.1.1.1", `for="`, `"`, ",", `for="a,b";by=c`, "10.1.2.3", "\\\"", "unknown, ", "for=1.1.1.1,"} {
+	for _, s := range []string{
+		"", "1.1.1.1", `for="`, `"`, ",", `for="a,b";by=c`, "10.1.2.3", "\\\"", "unknown, ",
+		"for=1.1.1.1,",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, sent string) {

@@ -21,7 +21,8 @@ func Example() {
 		if id != "acme" && id != "globex" {
 			return tenancy.Tenant{}, tenancy.ErrNotFound
 		}
-		return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: "tenant_" + id.String()}}, nil
+		endpoint := tenancy.Endpoint{Database: "tenant_" + id.String()}
+		return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: endpoint}, nil
 	})
 	base, err := pgxpool.ParseConfig("host=db.internal user=app sslmode=disable")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Handler does for next what Identify, Authenticate (unless the Middleware is public) and Tenant do, in this order. It
-// copies the request once, where the three copy it three times.
+// Handler wraps next in Identify, Authenticate (unless the Middleware is public) and Tenant, in this order. It copies
+// the request once; the three together copy it three times.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, id, err := m.admit(r)
@@ -32,8 +32,8 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// admit returns the tenant that r is for. The context that it returns carries what is known of r, also where r is
-// refused.
+// admit returns the tenant that r is for. The returned context carries the addressed tenant and the identity, as far as
+// they are known, even with an error.
 func (m *Middleware) admit(r *http.Request) (context.Context, tenancy.ID, error) {
 	ctx := r.Context()
 	address, err := m.identify(r)

@@ -33,7 +33,10 @@ func TestHandlerAnswersAsItsThreeStepsDo(t *testing.T) {
 	m := newMiddleware(t, middleware.Config{ErrorHandler: known})
 	public := newMiddleware(t, middleware.Config{ErrorHandler: known, Public: true})
 	next := http.HandlerFunc(whatIsKnown)
-	for _, host := range []string{"acme.example.com", "globex.example.com", "nobody.example.com", "example.com", "evil.org", "[::1]"} {
+	for _, host := range []string{
+		"acme.example.com", "globex.example.com", "nobody.example.com", "example.com",
+		"evil.org", "[::1]",
+	} {
 		for _, tenant := range []string{"", "acme", "nobody", "No Tenant"} {
 			for name, c := range map[string]struct{ whole, steps http.Handler }{
 				"closed": {m.Handler(next), m.Identify(m.Authenticate(m.Tenant(next)))},

@@ -20,8 +20,8 @@ import (
 //   - nothing in front of this middleware changes RemoteAddr. Many "real IP" middlewares copy X-Forwarded-For or
 //     X-Real-IP there, and then a client chooses its own address.
 //
-// Name single proxies (10.1.2.3/32) rather than networks that clients are in too. Where this does not hold, leave the
-// header away: the token says which tenant it is for.
+// Name single proxies (10.1.2.3/32) rather than networks that clients are in too. If you cannot ensure both, do not use
+// the header: the token names its tenant.
 func FromTrustedHeader(name string, peers ...netip.Prefix) Identifier {
 	peers = slices.Clone(peers)
 	return func(r *http.Request) (tenancy.ID, error) {

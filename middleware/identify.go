@@ -13,16 +13,16 @@ import (
 )
 
 // Identifier says which tenant a request addresses. It returns an error that matches [ErrNoTenant] if the request names
-// none; with any other error the request is refused. An Identifier proves nothing: whoever makes the request chooses
-// what it addresses.
+// none; with any other error the request is refused. An Identifier proves nothing: the client chooses what its request
+// addresses.
 type Identifier func(r *http.Request) (tenancy.ID, error)
 
 // FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value
 // must be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route:
 // wrap the route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below
-// the wildcard, and not with Use at the root, where no wildcard has a value yet and every request is one that names no
-// tenant. Other routers keep their wildcards elsewhere: write an Identifier that calls [tenancy.ParseID] with what
-// theirs returns. Config.Logger is told once, at level Warn, of a route without that wildcard, unless FirstOf asks.
+// the wildcard, and not with Use at the root, where wildcards have no values yet and no request names a tenant. Other
+// routers keep their wildcards elsewhere: write an Identifier that passes the router's value to [tenancy.ParseID]. The
+// first request on a route without that wildcard is logged to Config.Logger at level Warn, except within FirstOf.
 func FromPathValue(name string) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
 		value := r.PathValue(name)
@@ -45,8 +45,9 @@ func (e noPathValue) Error() string {
 
 func (noPathValue) Is(target error) bool { return target == ErrNoTenant }
 
-// FirstOf asks each of ids in turn and returns the answer of the first that does not say ErrNoTenant. One that refuses
-// the request ends it; put [FromSubdomain], which refuses hosts that it does not know, after those that may know them.
+// FirstOf calls ids in turn and returns the result of the first that does not return ErrNoTenant. An Identifier that
+// refuses the request ends the search: put [FromSubdomain], which refuses hosts outside its base, after the Identifiers
+// that should see such requests.
 func FirstOf(ids ...Identifier) Identifier {
 	ids = slices.Clone(ids)
 	return func(r *http.Request) (tenancy.ID, error) {
@@ -59,7 +60,7 @@ func FirstOf(ids ...Identifier) Identifier {
 	}
 }
 
-// addressed is what a Middleware found out of a request. An empty id means that the request names no tenant.
+// addressed is the tenant that a request addresses, according to one Middleware. An empty id means that it names none.
 type addressed struct {
 	id tenancy.ID
 	by *Middleware
@@ -67,16 +68,16 @@ type addressed struct {
 
 type addressedKey struct{}
 
-// Addressed returns the tenant that the request of ctx addresses, and whether it names one. It says nothing of whether
-// there is such a tenant or the client may use it.
+// Addressed returns the tenant that the request of ctx addresses, and whether it names one. The tenant need not exist,
+// and the client need not have access to it.
 func Addressed(ctx context.Context) (tenancy.ID, bool) {
 	a, _ := ctx.Value(addressedKey{}).(addressed)
 	return a.id, a.id != ""
 }
 
-// Identify finds out which tenant a request addresses, for Addressed and for the steps that follow. It refuses requests
-// that address a tenant improperly and passes on those that address none. Authenticate and Tenant ask the Identifier
-// themselves where Identify has not been used.
+// Identify determines which tenant a request addresses, for Addressed and for the steps that follow. It refuses
+// requests that address a tenant improperly and passes on those that address none. Authenticate and Tenant call the
+// Identifier themselves if Identify is not used.
 func (m *Middleware) Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := m.identify(r)
@@ -104,8 +105,8 @@ func (m *Middleware) identify(r *http.Request) (tenancy.ID, error) {
 	return id, err
 }
 
-// address returns what m's Identify found out, and asks anew where it did not run. What another Middleware found out
-// does not count.
+// address returns the result of m's Identify, or calls the Identifier if Identify did not run. The result of another
+// Middleware's Identify does not count.
 func (m *Middleware) address(r *http.Request) (tenancy.ID, error) {
 	if a, ok := r.Context().Value(addressedKey{}).(addressed); ok && a.by == m {
 		return a.id, nil

@@ -118,11 +118,13 @@ func TestPathValueThatNoPatternHasIsToldOnce(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /t/{tenant}/members", http.HandlerFunc(served))
 	for range 3 {
-		if w := serve(m.Handler(mux), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/t/acme/members", nil)); w.Code != http.StatusNotFound {
+		if w := serve(m.Handler(mux), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/t/acme/members",
+			nil)); w.Code != http.StatusNotFound {
 			t.Errorf("%d", w.Code)
 		}
 	}
-	if n := strings.Count(log.String(), "wrap the route's handler"); n != 1 || !strings.Contains(log.String(), `\"tenant\"`) {
+	if n := strings.Count(log.String(), "wrap the route's handler"); n != 1 ||
+		!strings.Contains(log.String(), `\"tenant\"`) {
 		t.Errorf("told %d times:\n%s", n, log)
 	}
 }

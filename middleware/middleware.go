@@ -15,7 +15,7 @@ import (
 // Verifier turns a raw token into an identity; *[authn.Verifier] is one.
 //
 // Verify returns an error that matches authn.ErrTokenMissing, ErrTokenExpired or ErrTokenInvalid if and only if the
-// token is surely no good: the client is then told so. Any other error means that Verify could not say. ctx is the
+// token is certainly not valid: the client gets 401 then. Any other error means that Verify has no answer. ctx is the
 // request's.
 type Verifier interface {
 	Verify(ctx context.Context, raw string) (*authn.Identity, error)
@@ -33,30 +33,31 @@ type Config struct {
 	// Verifier verifies the tokens.
 	Verifier Verifier
 
-	// Identify says which tenant a request addresses, for comparison with its token's. Default: the token alone decides.
+	// Identify says which tenant a request addresses, for comparison with its token's. Default: the token alone
+	// decides.
 	Identify Identifier
 
-	// Public leases the pool of whatever tenant a request addresses, and asks for no token: for sign-in pages and sites
-	// that everyone may see. It needs Identify, and no Verifier. Make one Middleware with it and another one without.
+	// Public leases the pool of the tenant that a request addresses, without a token: for sign-in pages and public
+	// sites. It needs Identify, and no Verifier. Use one Middleware with it and another one without.
 	Public bool
 
-	// Token returns the token of a request, or "" if it has none. Default: the one in "Authorization: Bearer" (RFC 6750);
-	// several Authorization headers are refused. A token in a cookie needs protection against cross-site requests, see
-	// net/http.CrossOriginProtection; one in the URL ends up in logs.
+	// Token returns the token of a request, or "" if it has none. Default: the one in "Authorization: Bearer" (RFC
+	// 6750); several Authorization headers are refused. A token in a cookie needs protection against cross-site
+	// requests, see net/http.CrossOriginProtection; one in the URL ends up in logs.
 	Token func(r *http.Request) string
 
-	// BodyFirst has Handler and Tenant read the body of a request, of so many bytes at most, before they acquire the
-	// lease, and keep it in memory until the handler returns. A larger one is refused with ErrBodyTooLarge, 413. Set it
-	// unless your handlers stream: otherwise a client that sends its body slowly holds its tenant's pool, and as many
-	// such clients as [tenancy.Config.MaxPools] keep everybody else out. Bound the time too, by
-	// [http.Server.ReadTimeout]. Default: the body is left to the handler.
+	// BodyFirst makes Handler and Tenant read the body of a request, up to BodyFirst bytes, before they acquire the
+	// lease, and keep it in memory until the handler returns. A larger body is refused with ErrBodyTooLarge, 413. Set
+	// it unless your handlers stream: otherwise a client that sends its body slowly holds its tenant's pool, and as
+	// many such clients as [tenancy.Config.MaxPools] block all other tenants. Bound the time too, by
+	// [http.Server.ReadTimeout]. Default: the handler reads the body.
 	BodyFirst int64
 
 	// ErrorHandler answers requests that are refused. Default: WriteProblem.
 	ErrorHandler ErrorHandler
 
-	// Logger is told of every request that is refused, with its cause: at level Warn if the server is to blame, or a token
-	// was used for another tenant, at Info otherwise, at Debug if the client has gone. Default: none.
+	// Logger logs every refused request with its cause: at level Warn if the server is to blame, or a token was used
+	// for another tenant, at Debug if the client has gone, and else at Info. Default: none.
 	Logger *slog.Logger
 }
 
@@ -64,7 +65,7 @@ type Config struct {
 // most routers take. It is safe for concurrent use.
 type Middleware struct {
 	cfg      Config
-	unrouted sync.Once // has told that FromPathValue is asked where its wildcard is not
+	unrouted sync.Once // the warning that a pattern lacks FromPathValue's wildcard is logged once
 }
 
 // New returns a middleware, or every violation of cfg at once.

@@ -97,13 +97,22 @@ func TestStepsAgreeWhateverIsLeftOut(t *testing.T) {
 		host, tenant string
 		want         int
 	}{
-		"without Identify":                   {m.Authenticate(m.Tenant(last)), "acme.example.com", "acme", http.StatusOK},
-		"without Identify, mismatch":         {m.Authenticate(m.Tenant(last)), "globex.example.com", "acme", http.StatusNotFound},
-		"without Authenticate":               {m.Identify(m.Tenant(last)), "acme.example.com", "acme", http.StatusUnauthorized},
-		"Tenant alone":                       {m.Tenant(last), "acme.example.com", "acme", http.StatusUnauthorized},
-		"foreign authentication":             {identity(m.Tenant(last)), "acme.example.com", "", http.StatusOK},
-		"foreign authentication, mismatch":   {identity(m.Tenant(last)), "globex.example.com", "", http.StatusNotFound},
-		"Authenticate alone has no lease":    {m.Authenticate(last), "acme.example.com", "acme", http.StatusInternalServerError},
+		"without Identify": {m.Authenticate(m.Tenant(last)), "acme.example.com", "acme", http.StatusOK},
+		"without Identify, mismatch": {
+			m.Authenticate(m.Tenant(last)), "globex.example.com", "acme",
+			http.StatusNotFound,
+		},
+		"without Authenticate": {
+			m.Identify(m.Tenant(last)), "acme.example.com", "acme",
+			http.StatusUnauthorized,
+		},
+		"Tenant alone":                     {m.Tenant(last), "acme.example.com", "acme", http.StatusUnauthorized},
+		"foreign authentication":           {identity(m.Tenant(last)), "acme.example.com", "", http.StatusOK},
+		"foreign authentication, mismatch": {identity(m.Tenant(last)), "globex.example.com", "", http.StatusNotFound},
+		"Authenticate alone has no lease": {
+			m.Authenticate(last), "acme.example.com", "acme",
+			http.StatusInternalServerError,
+		},
 		"Authenticate alone, mismatch":       {m.Authenticate(last), "globex.example.com", "acme", http.StatusNotFound},
 		"Authenticate overrides an identity": {identity(m.Handler(last)), "globex.example.com", "globex", http.StatusOK},
 	} {

@@ -40,14 +40,14 @@ func (p Problem) Write(w http.ResponseWriter) {
 }
 
 // WriteProblem answers r with a problem of err's [StatusCode]. It writes no text of err, which belongs into a log. A
-// 401 says how to authenticate (RFC 6750 section 3), a 429 or 503 when to try again: after what a method RetryAfter()
-// time.Duration of err says, or a second, and up to half as much again or two seconds more, so that clients do not
-// come back all at once. The fields of wrong input are those that a method InvalidFields() map[string]string of err
-// lists, and the detail is what a method ProblemDetail() string returns; both are for the client to read.
+// 401 has a WWW-Authenticate header (RFC 6750 section 3). A 429 or 503 has a Retry-After header: the result of err's
+// method RetryAfter() time.Duration, or a second, plus up to a half of it or two seconds, whichever is more, at random,
+// so that clients do not all come back at once. If err has a method InvalidFields() map[string]string, the problem
+// lists these fields; if it has a method ProblemDetail() string, that is the detail. The client reads both.
 //
 // If the client has gone, it writes nothing, and panics with [http.ErrAbortHandler], so that net/http sends nothing
-// either. If WriteProblem returned, net/http would answer 200; and where the server's own shutdown has canceled the
-// request, a client would take that for success.
+// either. If WriteProblem returned, net/http would answer 200; and if the server's own shutdown has canceled the
+// request, the client would take that for success.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if gone(r, err) {
 		panic(http.ErrAbortHandler)
@@ -66,7 +66,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p.Write(w)
 }
 
-// gone reports whether err says no more than that r's client does not wait any longer.
+// gone reports whether err is only the consequence of r's client having gone.
 func gone(r *http.Request, err error) bool {
 	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
 }
@@ -89,8 +89,8 @@ func retryAfter(err error) int {
 	return int((after + time.Second - 1) / time.Second)
 }
 
-// detail helps where the client may know: these states are told to who has a token for the tenant, and with
-// Config.Public to everybody, as it is to everybody that an active tenant serves.
+// detail returns a text for the client. A client learns these states only with a token for the tenant; with
+// Config.Public any client does, as it learns that an active tenant exists.
 func detail(err error) string {
 	switch {
 	case errors.Is(err, tenancy.ErrSuspended):

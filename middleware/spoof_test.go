@@ -37,7 +37,8 @@ func TestForwardingHeadersAreNeverRead(t *testing.T) {
 	host := subdomain(t, "example.com")
 	combinations, honoured := 0, 0
 	defer func() {
-		pgtest.Figure(t, "S3", "%d combinations of header, value, peer and way to identify: %d spoofs honoured", combinations, honoured)
+		pgtest.Figure(t, "S3", "%d combinations of header, value, peer and way to identify: %d spoofs honoured",
+			combinations, honoured)
 	}()
 	good := "Bearer " + token(t, own)
 	for how, identify := range map[string]middleware.Identifier{

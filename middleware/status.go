@@ -9,28 +9,28 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// StatusClientGone is the StatusCode of context.Canceled. It is no status of HTTP, is for logs and metrics, and is
-// never sent.
+// StatusClientGone is the StatusCode of context.Canceled. It is not an HTTP status: it is meant for logs and metrics,
+// and is never sent.
 const StatusClientGone = 499
 
-// StatusCode returns the HTTP status that err stands for:
+// StatusCode returns the HTTP status for err:
 //
 //	400  a body that is incomplete
 //	401  a token that is missing, expired or invalid; a wrong password, a session that has ended
 //	403  a suspended tenant
-//	404  no tenant, an unknown one, another one than the token's, one that is being deleted or whose sign-up failed
+//	404  no tenant, an unknown one, a tenant other than the token's, a tenant being deleted, a failed sign-up
 //	409  an e-mail or id that is taken, a password or row that was changed meanwhile
 //	413  a body larger than Config.BodyFirst
 //	422  a password that the rules do not allow, other wrong input, an idempotency key of another request
 //	429  too many attempts
 //	499  context.Canceled: the client has gone
 //	503  a tenant that is being provisioned or moved, no capacity, a closed resolver, an evicted pool, a fenced
-//	     database, a server that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy, a registry that does not answer
-//	     or has no server with room, a sign-up that failed
+//	     database, a server that is down, context.DeadlineExceeded, ErrUnavailable, authn.ErrBusy, a registry that
+//	     does not answer or has no server with room, a sign-up that failed
 //	500  anything else; 200 for nil
 //
-// An error says its own with a method HTTPStatus() int, which goes before all of these. The errors of packages
-// registry, provision and accounts do, and so may yours.
+// If err has a method HTTPStatus() int, its result takes precedence. Errors of packages registry, provision and
+// accounts have it, and yours may.
 func StatusCode(err error) int {
 	var own interface{ HTTPStatus() int }
 	switch {

@@ -22,8 +22,8 @@ const maxHost = 253 + len(".:65535")
 // different ones, user information.
 //
 // X-Forwarded-Host, Forwarded and the like are never read: behind a proxy that changes Host, have it keep Host, or see
-// [FromTrustedHeader]. A name of your own under base, such as "www", is a tenant's name as any other; keep it from being
-// given to one.
+// [FromTrustedHeader]. A name of your own under base, such as "www", is treated as a tenant's ID: do not let a tenant
+// have it.
 //
 // A base that is not a domain name in ASCII without a port is an error.
 func FromSubdomain(base string) (Identifier, error) {

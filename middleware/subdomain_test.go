@@ -137,7 +137,10 @@ func TestHostThatIsGivenTwiceIsRefused(t *testing.T) {
 			Host: "acme.example.com", Header: http.Header{"Host": {"acme.example.com", "globex.example.com"}},
 		},
 		"Host header without Host": {Header: http.Header{"Host": {"acme.example.com"}}},
-		"user information":         {Host: "acme.example.com", URL: &url.URL{Host: "acme.example.com", User: url.User("admin")}},
+		"user information": {Host: "acme.example.com", URL: &url.URL{
+			Host: "acme.example.com",
+			User: url.User("admin"),
+		}},
 	} {
 		if id, err := identify(r); !errors.Is(err, middleware.ErrMisaddressed) {
 			t.Errorf("%s: %q, %v", name, id, err)
@@ -152,7 +155,8 @@ func TestHostThatIsGivenTwiceIsRefused(t *testing.T) {
 func TestBaseThatIsNoDomainIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{
-		"", ".", ".example.com", "example.com:8080", "10.0.0.1", "*.example.com", "https://example.com", "bücher.example", "a..b",
+		"", ".", ".example.com", "example.com:8080", "10.0.0.1", "*.example.com", "https://example.com", "bücher.example",
+		"a..b",
 	} {
 		if identify, err := middleware.FromSubdomain(base); identify != nil || err == nil {
 			t.Errorf("%q was accepted", base)
@@ -196,8 +200,8 @@ func TestMillionsOfHostsNameTheTenantThatTheySayOrNone(t *testing.T) {
 	pgtest.Figure(t, "S3", "%d hosts: %d named a tenant, the one that they say", all, named)
 }
 
-// checkHost reports whether host names a tenant. If so it must be the one label in front of base, and spellings that mean the
-// same must name it too.
+// checkHost reports whether host names a tenant. If so it must be the one label in front of base, and spellings that
+// mean the same must name it too.
 func checkHost(t *testing.T, identify middleware.Identifier, host, base string) bool {
 	t.Helper()
 	r := &http.Request{Host: host}

@@ -11,11 +11,11 @@ import (
 // releases it when next returns or panics. The tenant is the one of the identity that Authenticate put there; a request
 // without one is refused, unless the Middleware is public. The request's context governs the wait for the lease.
 //
-// What a client decides the duration of keeps the lease for as long: a body that the handler reads, unless
-// [Config.BodyFirst] has it read before, and an answer that the client is slow to take. A handler whose answers are
-// long may call Release of its lease itself before it writes.
+// A slow client prolongs the lease: with a body that the handler reads, unless [Config.BodyFirst] is set, and with a
+// response that it reads slowly. A handler with long responses may call Release of its lease itself before it writes.
 //
-// The handler must give back connections, rows and transactions before it returns, and must not use the pool after.
+// The handler must close or release connections, rows and transactions before it returns, and must not use the pool
+// afterwards.
 func (m *Middleware) Tenant(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := r
@@ -38,8 +38,8 @@ func (m *Middleware) Tenant(next http.Handler) http.Handler {
 	})
 }
 
-// answer returns err if it says something about the request, and else one that matches ErrUnavailable too: a resolver
-// or verifier that could not say is not a programming error, and the client may try again.
+// answer returns err if it says something about the request. Otherwise it returns an error that also matches
+// ErrUnavailable: that a resolver or verifier has no answer is not a programming error, and the client may try again.
 func answer(err error) error {
 	if StatusCode(err) != http.StatusInternalServerError {
 		return err

@@ -42,13 +42,13 @@ func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error
 // ownsDatabase reports whether the database was made for the tenant: it has our owner, which CREATE DATABASE gives it,
 // and the tenant's mark or none, which it gets a moment later.
 func (p *Provisioner) ownsDatabase(f found, id tenancy.ID) bool {
-	m, ok := tenancy.ParseMark(f.comment)
+	m, ok := tenancy.ParseOwnerTag(f.comment)
 	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
 }
 
 // ownsRole reports whether the role was made for the tenant: it and its mark come in one transaction.
 func ownsRole(f found, id tenancy.ID) bool {
-	m, ok := tenancy.ParseMark(f.roleNote)
+	m, ok := tenancy.ParseOwnerTag(f.roleNote)
 	return ok && m.Tenant == id
 }
 

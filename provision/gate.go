@@ -153,7 +153,7 @@ func (g *gate) checkShut(ctx context.Context) error {
 }
 
 func (g *gate) run(ctx context.Context, fenced bool, sql string) error {
-	mark := tenancy.Mark{Tenant: g.t.ID, Epoch: g.t.Epoch, Fenced: fenced}
+	mark := tenancy.OwnerTag{Tenant: g.t.ID, Epoch: g.t.Epoch, Fenced: fenced}
 	sql = strings.NewReplacer(
 		"$database", quote(g.t.Endpoint.Database), "$role", quote(g.t.Endpoint.User), "$mark", literal(mark),
 	).Replace(sql)

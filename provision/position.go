@@ -36,7 +36,7 @@ type signs struct {
 }
 
 func isFenced(comment string) bool {
-	m, _ := tenancy.ParseMark(comment)
+	m, _ := tenancy.ParseOwnerTag(comment)
 	return m.Fenced
 }
 

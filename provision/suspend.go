@@ -19,7 +19,7 @@ const (
 )
 
 // Suspend closes an active tenant, in the registry first and then in the database itself: its role can log in no more,
-// its sessions are ended, and the [tenancy.Mark] refuses every router. When Suspend returns nil, nothing that was not
+// its sessions are ended, and the [tenancy.OwnerTag] refuses every router. When Suspend returns nil, nothing that was not
 // committed by then will be, whatever a router that missed the change may try. A tenant that is suspended already is
 // looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //

@@ -188,7 +188,7 @@ func TestReconcilerMovesGatesToWhereTheRowsWantThem(t *testing.T) {
 	}
 	// A process that died in the middle of closing: the database says so, the role does not yet.
 	must(t, execute(t.Context(), f.admin, "COMMENT ON DATABASE "+pgx.Identifier{tenant.Endpoint.Database}.Sanitize()+
-		" IS '"+tenancy.Mark{Tenant: "acme", Epoch: 1, Fenced: true}.String()+"'"))
+		" IS '"+tenancy.OwnerTag{Tenant: "acme", Epoch: 1, Fenced: true}.String()+"'"))
 	reconcile(1)
 	reconcile(0)
 }

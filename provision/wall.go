@@ -32,7 +32,7 @@ func (j *job) wall(ctx context.Context) error {
 		database: quote(t.Endpoint.Database),
 		role:     quote(t.Endpoint.User),
 		group:    quote(j.p.names.groupRole()),
-		mark:     literal(tenancy.Mark{Tenant: t.ID, Epoch: t.Epoch}),
+		mark:     literal(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
 		shared:   j.p.shares(t.Endpoint),
@@ -55,7 +55,7 @@ func (j *job) wall(ctx context.Context) error {
 
 // literal is m as an SQL literal: the comment on a tenant's database and role. It says whose they are, so that nothing
 // else is ever dropped, and who may enter.
-func literal(m tenancy.Mark) string { return "'" + m.String() + "'" }
+func literal(m tenancy.OwnerTag) string { return "'" + m.String() + "'" }
 
 type wallInput struct {
 	database, role, group string // quoted

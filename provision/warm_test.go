@@ -78,7 +78,7 @@ func (f *fixture) usable(t *testing.T, tenant tenancy.Tenant, admin string) {
 	must(t, conn.QueryRow(t.Context(), "SELECT id FROM admins").Scan(&id))
 	must(t, conn.QueryRow(t.Context(), `SELECT shobj_description(oid, 'pg_database') FROM pg_database
 		WHERE datname = current_database()`).Scan(&comment))
-	mark, ok := tenancy.ParseMark(comment)
+	mark, ok := tenancy.ParseOwnerTag(comment)
 	if id != admin || !ok || mark.Tenant != tenant.ID || mark.Fenced || mark.Epoch > tenant.Epoch {
 		t.Errorf("admin %q, mark %+v", id, mark)
 	}

@@ -58,7 +58,7 @@ func (f *fixture) housed(t testing.TB, name string) (tenancy.ID, string) {
 	admin := pgtest.Admin(t)
 	must(t, f.PutServer(t.Context(), registry.Server{Name: "s1", Host: admin.Host, Port: admin.Port}))
 	database := pgtest.Database(t).ConnConfig.Database
-	f.comment(t, database, tenancy.Mark{Tenant: tenancy.ID(name)})
+	f.comment(t, database, tenancy.OwnerTag{Tenant: tenancy.ID(name)})
 	r := reservation(t, name)
 	r.Database, r.Role, r.Password = database, admin.User, tenancy.NewSecret(admin.Password)
 	c, err := f.Reserve(t.Context(), r)
@@ -68,7 +68,7 @@ func (f *fixture) housed(t testing.TB, name string) (tenancy.ID, string) {
 }
 
 // comment puts a mark on a database.
-func (f *fixture) comment(t testing.TB, database string, m tenancy.Mark) {
+func (f *fixture) comment(t testing.TB, database string, m tenancy.OwnerTag) {
 	t.Helper()
 	f.exec(t, "COMMENT ON DATABASE "+pgx.Identifier{database}.Sanitize()+" IS '"+m.String()+"'")
 }

@@ -134,10 +134,10 @@ func (f *fixture) closeUnderLoad(t *testing.T, n *node, id tenancy.ID, from, to 
 	stop = n.load(t, id)
 	pause(t, 100*time.Millisecond)
 	epoch += 3 // suspended, resumed, moved
-	f.comment(t, from, tenancy.Mark{Tenant: id, Epoch: epoch, Fenced: true})
+	f.comment(t, from, tenancy.OwnerTag{Tenant: id, Epoch: epoch, Fenced: true})
 	f.exec(t, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1", from)
 	fenced := time.Now()
-	f.comment(t, to, tenancy.Mark{Tenant: id, Epoch: epoch})
+	f.comment(t, to, tenancy.OwnerTag{Tenant: id, Epoch: epoch})
 	f.exec(t, `WITH changed AS (UPDATE pgtenancy.tenants SET database = $2, epoch = $3 WHERE id = $1 RETURNING id, epoch)`+
 		registry.Announce, id, to, epoch)
 	moved := time.Now()

@@ -4,12 +4,42 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// acquire returns id's entry, leased once and awake.
+// Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
+// for other callers when ctx ends.
+//
+// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
+// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
+// Endpoint. The caller must Release the lease.
+//
+// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has
+// returned. So it is with every argument of a Resolver's methods, and with what the directory returns.
+func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
+	e, err := r.acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Lease{e: e, pool: e.pool.pgxPool}, nil
+}
+
+// AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or
+// panics. It returns the error of f, unchanged, or one of Acquire's.
+func (r *Resolver) AcquireFunc(ctx context.Context, id ID, f func(context.Context, *pgxpool.Pool) error) error {
+	e, err := r.acquire(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer r.release(e)
+	return f(ctx, e.pool.pgxPool)
+}
+
+// acquire returns id's entry, leased once and with a pool.
 func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {
 	r.mu.Lock()
-	if e, ok := r.entries.Peek(id); ok && e.opened != nil && r.clock() < e.freshUntil {
+	if e, ok := r.entries.Peek(id); ok && e.pool != nil && r.clock() < e.freshUntil {
 		r.leaseLocked(e, 1)
 		r.count.hits++
 		r.mu.Unlock()
@@ -27,7 +57,8 @@ func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {
 	}
 }
 
-// acquireMiss waits for the directory, unless the tenant only sleeps. The entry that it returns may sleep.
+// acquireMiss waits for the directory, unless the tenant's entry is there and fresh. The entry that it returns may
+// sleep.
 func (r *Resolver) acquireMiss(ctx context.Context, id ID) (*entry, error) {
 	if !id.Valid() {
 		return nil, invalidIDError(string(id))
@@ -73,10 +104,10 @@ func (r *Resolver) wait(ctx context.Context, o *opening) (*entry, error) {
 	return nil, fmt.Errorf("tenancy: acquire tenant %q: %w", o.id, ctx.Err())
 }
 
-// waitBriefly waits for o, which asks again for a tenant that is known. If the directory takes long, the tenant is
-// served from what is known: a directory that hangs must not make every request hang.
+// waitBriefly waits for o, a look-up of a known tenant whose record is past its TTL. If the directory takes long, the
+// old record is used: a directory that hangs must not make every request hang.
 func (r *Resolver) waitBriefly(ctx context.Context, o *opening) (*entry, error) {
-	timer := time.NewTimer(stalePatience)
+	timer := time.NewTimer(staleLookupWait)
 	defer timer.Stop()
 	select {
 	case <-o.done:
@@ -87,7 +118,7 @@ func (r *Resolver) waitBriefly(ctx context.Context, o *opening) (*entry, error) 
 	}
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
-	if o.finished || !known || !r.bridgeLocked(e) {
+	if o.finished || !known || !r.extendStaleLocked(e) {
 		r.mu.Unlock()
 		return r.wait(ctx, o)
 	}
@@ -98,9 +129,9 @@ func (r *Resolver) waitBriefly(ctx context.Context, o *opening) (*entry, error) 
 	return e, nil
 }
 
-// leaveLocked takes one waiter from o. If o was finished in the same instant, the waiter has a lease and gives it back.
-// An opening that waits for a slot and for which nobody waits gives up: no other tenant is evicted for it. Caller holds
-// r.mu.
+// leaveLocked takes one waiter from o. If o was finished in the same instant, the waiter has a lease, and it is
+// released. An opening that waits for a slot and has lost its last waiter gives up: no other tenant is evicted for it.
+// Caller holds r.mu.
 func (r *Resolver) leaveLocked(o *opening) {
 	if o.finished {
 		if o.entry != nil {

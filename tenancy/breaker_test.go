@@ -24,7 +24,7 @@ import (
 // network is what the dials of a test meet.
 type network struct {
 	mu    sync.Mutex
-	mode  map[string]string // by address: "refuse", "hang", or the SQLSTATE that whoever comes is refused with
+	mode  map[string]string // by address: "refuse", "hang", or the SQLSTATE of the refusal
 	dials map[string]int
 	now   int // under way
 	most  int
@@ -137,8 +137,9 @@ func TestBreakerOpensForOneServerAndTriesAgain(t *testing.T) {
 		}
 		for _, s := range r.Stat().Servers() {
 			down := s.Name() == sick
-			if s.Down() != down || down && (s.DownCount() != 1 || s.TurnedAwayCount() != 20) || !down && s.TurnedAwayCount() != 0 {
-				t.Errorf("%s: down %v, %d times, %d turned away", s.Name(), s.Down(), s.DownCount(), s.TurnedAwayCount())
+			if s.Down() != down || down && (s.DownCount() != 1 || s.BreakerRejectCount() != 20) ||
+				!down && s.BreakerRejectCount() != 0 {
+				t.Errorf("%s: down %v, %d times, %d turned away", s.Name(), s.Down(), s.DownCount(), s.BreakerRejectCount())
 			}
 		}
 		for range 10 { // one try after each pause
@@ -182,8 +183,8 @@ func TestHangingServerHoldsUpNobody(t *testing.T) {
 		if _, refused, _ := attempts(t, r, "w", 20); refused != 20 || time.Since(start) != 0 {
 			t.Errorf("another server: %d of 20 got an answer, after %v", refused, time.Since(start))
 		}
-		// The first 8 end at the connect time-out, which opens the breaker for those who wait for a dial. Up to 4 of them
-		// may have begun to dial before the fifth failure was counted.
+		// The first 8 end at the connect time-out, which opens the breaker for those who wait for a dial. Up to 4 of
+		// them may have begun to dial before the fifth failure was counted.
 		<-done
 		if took := time.Since(start); took > 10*time.Second || n.dialled(sick) > 12 {
 			t.Errorf("took %v, %d dials", took, n.dialled(sick))
@@ -244,7 +245,7 @@ func TestConfigOfAPoolIsNotTouchedByItsConnections(t *testing.T) {
 		defer closeNow(t, r)
 		err := r.AcquireFunc(t.Context(), "s0", func(ctx context.Context, pool *pgxpool.Pool) error {
 			_ = pool.Ping(ctx)
-			if tracer := fmt.Sprintf("%T", pool.Config().ConnConfig.Tracer); strings.Contains(tracer, "trial") {
+			if tracer := fmt.Sprintf("%T", pool.Config().ConnConfig.Tracer); strings.Contains(tracer, "connectAttempt") {
 				t.Error("the tracer of one connection was left in the configuration")
 			}
 			return nil

@@ -44,10 +44,11 @@ func TestConnectionsStayWithinTheBudget(t *testing.T) {
 	rate := float64(queries) / time.Since(start).Seconds()
 	seen := stop()
 	s := pgStat(t, r)
-	pgtest.Figure(t, "R2", "%d tenants, %d queries, %d failed; %d of %d samples over the budget of %d, at most %d connections; "+
-		"%.0f queries/s, p50 %v, p99 %v, max %v; for each 1,000: %d dials, %d steals, %d yields", tenantCount, queries, failed.Load(),
+	pgtest.Figure(t, "R2", "%d tenants, %d queries, %d failed; %d of %d samples over the budget of %d, at most %d "+
+		"connections; %.0f queries/s, p50 %v, p99 %v, max %v; for each 1,000: %d dials, %d steals, %d preempted",
+		tenantCount, queries, failed.Load(),
 		seen.over, seen.samples, budget, seen.most, rate, took.at(0.5), took.at(0.99), took.at(1),
-		s.DialCount()*1000/queries, s.StealCount()*1000/queries, s.YieldCount()*1000/queries)
+		s.DialCount()*1000/queries, s.StealCount()*1000/queries, s.PreemptCount()*1000/queries)
 	if s.StealCount() == 0 || s.OpenConns() > budget || s.MaxConns() != budget {
 		t.Errorf("%+v", s)
 	}
@@ -95,7 +96,7 @@ func TestGreedyTenantStarvesNobody(t *testing.T) {
 		after := pgStat(t, r)
 		dials += after.DialCount() - before.DialCount()
 		steals += after.StealCount() - before.StealCount()
-		yields += after.YieldCount() - before.YieldCount()
+		yields += after.PreemptCount() - before.PreemptCount()
 		greedy += end()
 		alone, beside = append(alone, ms(a)), append(beside, ms(b))
 		ratios = append(ratios, float64(b)/float64(a))
@@ -104,7 +105,9 @@ func TestGreedyTenantStarvesNobody(t *testing.T) {
 	if greedy == 0 {
 		t.Error("the greedy tenant was served nothing")
 	}
-	pgtest.Figure(t, "promise 4", "%d light tenants, %d rounds: median p99 %.1f ms alone, %.1f ms beside a greedy one (64 at once, %d connections), median ratio %.1f; the greedy one was served %d; %d dials, %d steals, %d yields meanwhile",
+	pgtest.Figure(t, "promise 4", "%d light tenants, %d rounds: median p99 %.1f ms alone, %.1f ms beside a greedy one "+
+		"(64 at once, %d connections), median ratio %.1f; the greedy one was served %d; %d dials, %d steals, %d yields "+
+		"meanwhile",
 		light, rounds, median(alone), median(beside), budget, median(ratios), greedy, dials, steals, yields)
 	closeNow(t, r)
 	wantNoPermits(t, r)
@@ -190,7 +193,7 @@ func TestTenantBeyondItsShareYields(t *testing.T) {
 	close(served)
 	second.Release()
 	pgtest.Wait(t, "the others end", others.Wait)
-	if s := pgStat(t, r); s.YieldCount() == 0 || s.OpenConns() > 2 {
+	if s := pgStat(t, r); s.PreemptCount() == 0 || s.OpenConns() > 2 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -82,7 +82,7 @@ func TestQueryWithoutConnectionMatchesErrAtCapacity(t *testing.T) {
 	if err := query(t, r, "t1"); err != nil { // the connection of t0 is idle now
 		t.Error(err)
 	}
-	if s := pgStat(t, r); s.OpenConns() != 1 || s.RefuseCount() != 1 || s.StealCount() != 1 {
+	if s := pgStat(t, r); s.OpenConns() != 1 || s.BudgetTimeoutCount() != 1 || s.StealCount() != 1 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -134,7 +134,8 @@ func TestCancelledQueriesLoseNoPermit(t *testing.T) {
 	seen := stop()
 	s := pgStat(t, r)
 	wantAllIdle(t, r, dir, names)
-	pgtest.Figure(t, "R14", "%d of %d queries cancelled, %d wrong answers; %d dials; %d samples, at most %d connections of %d; none in use, busy or lost afterwards",
+	pgtest.Figure(t, "R14", "%d of %d queries cancelled, %d wrong answers; %d dials; %d samples, at most %d connections "+
+		"of %d; none in use, busy or lost afterwards",
 		cancelled.Load(), queries, wrong.Load(), s.DialCount(), seen.samples, seen.most, budget)
 	closeNow(t, r)
 	wantNoPermits(t, r)
@@ -155,7 +156,8 @@ func wantAllIdle(t *testing.T, r *tenancy.Resolver, dir *tenants, names []string
 	admin := connect(t)
 	eventually(t, "idle", func() bool {
 		var busy int
-		err := admin.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = any($1) and state <> 'idle'",
+		err := admin.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = any($1) and state <> "+
+			"'idle'",
 			names).Scan(&busy)
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +219,10 @@ func TestConnectsThatTryASecondAddressDoNotWaitForEachOther(t *testing.T) {
 	cc := base.ConnConfig
 	cc.TLSConfig = &tls.Config{InsecureSkipVerify: true} // which the server does not speak
 	cc.Fallbacks = []*pgconn.FallbackConfig{{Host: cc.Host, Port: cc.Port}}
-	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConns: tenants, MaxDialsPerServer: 2, BudgetWait: time.Minute})
+	r := resolver(t, tenancy.Config{
+		Directory: dir, Base: base, MaxConns: tenants, MaxDialsPerServer: 2,
+		BudgetWait: time.Minute,
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var users sync.WaitGroup

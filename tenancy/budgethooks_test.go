@@ -24,7 +24,7 @@ func TestTenantThatCameBackKeepsItsConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s := pgStat(t, r); s.DialCount() != 3 || s.StealCount() != 1 || s.YieldCount() != 0 {
+	if s := pgStat(t, r); s.DialCount() != 3 || s.StealCount() != 1 || s.PreemptCount() != 0 {
 		t.Errorf("%+v", s)
 	}
 }

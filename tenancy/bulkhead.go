@@ -15,32 +15,33 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// bulkhead keeps what happens to one PostgreSQL server with the tenants that it has.
+// bulkhead confines the failure of one PostgreSQL server to the tenants on it.
 type bulkhead struct {
-	name  string // the server's
-	r     *Resolver
-	plain atomic.Bool // it refuses the settings of noticeAbandoned
+	name       string // the server's
+	now        func() time.Duration
+	observer   *Observer
+	noSettings atomic.Bool // the server refuses keepaliveSettings
 
-	mu      sync.Mutex // guards what follows; nothing else happens under it
+	mu      sync.Mutex // guards what follows
 	breaker breaker
 	opened  int64 // how many times the breaker opened
 	refused int64 // how many attempts it refused
 }
 
-// admit gives the right to begin an attempt to connect; ended must be called after it. Otherwise it returns an error
-// that matches ErrServerDown.
+// admit returns nil if an attempt to connect may begin; record must be called when it has ended. Otherwise its error
+// matches ErrServerDown.
 func (b *bulkhead) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.breaker.allow(b.r.now()) {
+	if !b.breaker.allow(b.now()) {
 		b.refused++
 		return fmt.Errorf("%w: %q", ErrServerDown, b.name)
 	}
 	return nil
 }
 
-// check refuses an attempt that waited to dial while the breaker opened.
-func (b *bulkhead) check(began time.Duration) error {
+// recheck refuses an attempt that waited for its permit while the breaker opened.
+func (b *bulkhead) recheck(began time.Duration) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.breaker.overtook(began) {
@@ -50,9 +51,9 @@ func (b *bulkhead) check(began time.Duration) error {
 	return nil
 }
 
-// ended records how an attempt ended that had begun at the given time.
-func (b *bulkhead) ended(began time.Duration, err error) {
-	now, changed, failed := b.r.now(), false, false
+// record records the result of an attempt that began at the given time.
+func (b *bulkhead) record(began time.Duration, err error) {
+	now, changed, failed := b.now(), false, false
 	b.mu.Lock()
 	switch blame(err) {
 	case onServer:
@@ -67,30 +68,35 @@ func (b *bulkhead) ended(began time.Duration, err error) {
 	b.mu.Unlock()
 	switch {
 	case changed && failed:
-		b.r.cfg.Observer.serverDown(b.name, pgerr.Redact(err))
+		b.observer.serverDown(b.name, pgerr.Redact(err))
 	case changed:
-		b.r.cfg.Observer.serverUp(b.name)
+		b.observer.serverUp(b.name)
 	}
 }
 
-// stat fills in what s says of the server's health.
-func (b *bulkhead) stat(s *ServerStat) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s.down, s.downs, s.turnedAway = b.breaker.open(), b.opened, b.refused
+// health is a snapshot of a server's health.
+type health struct {
+	down            bool
+	opened, refused int64
 }
 
-// culprit is who an attempt to connect failed for.
+func (b *bulkhead) stat() health {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return health{down: b.breaker.open(), opened: b.opened, refused: b.refused}
+}
+
+// culprit is the party to which the result of an attempt to connect is attributed.
 type culprit int
 
 const (
-	onServer culprit = iota // it did not answer, or said that it cannot
+	onServer culprit = iota // it did not answer, or answered that it is not available
 	onTenant                // the server is well: it let the tenant in, or refused it alone
 	onUs                    // the attempt was given up, and says nothing of the server
 )
 
-// blame says whose fault err is. SQLSTATE 53300, too many connections, is not the server's: one role's own limit has it
-// too, and the server that says so works.
+// blame attributes err. SQLSTATE 53300, too many connections, is not the server's fault: one role's own limit has it
+// too, and the server that answers so works.
 func blame(err error) culprit {
 	var pg *pgconn.PgError
 	switch {
@@ -108,13 +114,13 @@ func blame(err error) culprit {
 	return onServer
 }
 
-// isOutage reports whether an SQLSTATE says that the server goes down or comes up: admin_shutdown, crash_shutdown,
-// cannot_connect_now, and the connection exceptions.
+// isOutage reports whether an SQLSTATE says that the server is shutting down or starting up: admin_shutdown,
+// crash_shutdown, cannot_connect_now, and the connection exceptions.
 func isOutage(code string) bool {
 	return code == pgerr.AdminShutdown || code == pgerr.CrashShutdown || code == pgerr.CannotConnectNow ||
 		strings.HasPrefix(code, pgerr.ConnectionException) && code != poolerError
 }
 
-// poolerError is protocol_violation, which PgBouncer says of everything: that a server is down, and that one role or
-// database is not there.
+// poolerError is protocol_violation, which PgBouncer uses for every failure: a server that is down as well as a role or
+// database that does not exist.
 const poolerError = pgerr.ProtocolViolation

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// closeGrace is how long Close, once its context has ended and it has cut the sockets, waits for holders to notice and
-// give their connections back.
+// closeGrace is how long Close, once its context has ended and it has closed the sockets, waits for holders to notice
+// and release their connections.
 const closeGrace = 2 * time.Second
 
-// Close closes the resolver and every pool. Acquire returns [ErrClosed] from now on, also to callers that wait already.
-// Close waits for the leases until ctx ends; then it closes the sockets under whoever still uses them, and returns an
-// error that matches ctx's. It returns nil if every pool drained by itself. All goroutines of the resolver have ended
-// when it returns, but for those of holders that give a connection back not even then and of a Directory that ignores
-// its context. Close may be called several times and by several callers: each waits on its own ctx.
+// Close closes the resolver and every pool. Acquire returns [ErrClosed] from now on, also to callers that are waiting.
+// Close waits for the leases until ctx ends; then it closes the sockets of pools that are still in use, and returns an
+// error that matches ctx's. It returns nil if every pool drained by itself. When it returns, all goroutines of the
+// resolver have ended, except where a holder does not release a connection even then, or a Directory ignores its
+// context. Close may be called several times and by several callers: each waits on its own ctx.
 func (r *Resolver) Close(ctx context.Context) error {
-	if r.shut() {
+	if r.beginClose() {
 		r.cancel()
 		go func() {
 			r.wg.Wait()
@@ -42,8 +42,9 @@ func (r *Resolver) Close(ctx context.Context) error {
 	}
 }
 
-// shut refuses new leases, sends those who wait away and evicts every pool. It returns false if it was called before.
-func (r *Resolver) shut() bool {
+// beginClose refuses new leases, fails the openings in flight and evicts every pool. It returns false if it was called
+// before.
+func (r *Resolver) beginClose() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -71,8 +72,8 @@ func (r *Resolver) cutAll() int {
 	}
 	r.mu.Unlock()
 	for _, e := range draining {
-		if e.opened != nil {
-			e.opened.sockets.cut()
+		if e.pool != nil {
+			e.pool.sockets.cut()
 		}
 	}
 	return leased

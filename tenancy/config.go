@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
 
 // Config configures a [Resolver]. Directory and Base are required; any other field left zero has the default that its
@@ -20,39 +22,40 @@ type Config struct {
 	// pgxpool.ParseConfig. New copies it. Host, port, database, user and password of a pool come from the tenant's
 	// Endpoint; MaxConns is MaxConnsPerTenant, and MinConns and MinIdleConns are 0. An Endpoint with a host is reached
 	// with the TLS settings of Base's first TCP host, and at no other host. Where Base does not name that host and port
-	// itself, and no require_auth, the server must ask for SCRAM: one that asks for the password itself gets none.
+	// itself, and no require_auth, the server must ask for SCRAM; it gets no password in clear text.
 	// Without a connect time-out it is 5 s.
 	//
-	// Unless its RuntimeParams have them, or the Endpoint is Pooled, a connection gets the settings tcp_keepalives_idle,
-	// tcp_keepalives_interval and tcp_keepalives_count, of 30 s, 10 s and 3, tcp_user_timeout of 60 s and
-	// client_connection_check_interval of 2 s, so that PostgreSQL soon notices that this process is gone. A server that
-	// refuses them fails one connection, and is sent none afterwards.
+	// Unless its RuntimeParams have them, or the Endpoint is Pooled, a connection gets the settings
+	// tcp_keepalives_idle, tcp_keepalives_interval and tcp_keepalives_count, of 30 s, 10 s and 3, tcp_user_timeout of
+	// 60 s and client_connection_check_interval of 2 s, so that PostgreSQL soon notices that this process is gone. If a
+	// server refuses them, one connection fails, and later ones are made without them.
 	Base *pgxpool.Config
 
 	// MaxPools limits how many pools are open at once, leased or not. A pool that is draining counts until it is
-	// closed. When all are leased, other tenants wait: do not let a client decide how long a lease is held, by a body that
-	// it sends slowly or an answer that it takes slowly (middleware.Config.BodyFirst). Default: 1024.
+	// closed. When all are leased, other tenants wait: do not let a client that sends its body or reads the response
+	// slowly decide how long a lease is held (middleware.Config.BodyFirst). Default: 1024.
 	MaxPools int
 
 	// MaxConnsPerTenant limits the connections of one tenant's pool. Default: 4.
 	MaxConnsPerTenant int32
 
 	// MaxConns limits the connections to one server, of all its tenants together: those in use, idle, being dialled and
-	// being closed. A connection to a server that has no more room closes an idle one of another tenant, or waits. It is
-	// a limit for this resolver; several processes divide what the server allows. Tenants are on one server if their
-	// Endpoint says the same Server or, without that, the same host and port. Default: 80, which leaves 20 of
-	// PostgreSQL's 100 to administrators, provisioning and listeners. Negative: no limit.
+	// being closed. When they are reached, a new connection replaces an idle one of another tenant, or waits. The limit
+	// is this resolver's; several processes divide what the server allows. Tenants are on one server if their Endpoint
+	// has the same Server or, without that, the same host and port. Default: 80, which leaves 20 of PostgreSQL's 100 to
+	// administrators, provisioning and listeners. Negative: no limit.
 	MaxConns int
 
 	// BudgetWait bounds how long a connection waits for its place among MaxConns, and a query for a connection if all
-	// MaxConnsPerTenant are in use. Then the query fails with an error that matches ErrAtCapacity. The connect time-out of
-	// Base begins when the wait is over. Default: 5 s. Negative: a connection waits for no other tenant's in use, only for
-	// an idle one to be closed, and 25 ms at most for one that its own tenant uses; if all MaxConnsPerTenant are in use, a
-	// query waits 5 s for one.
+	// MaxConnsPerTenant are in use. Then the query fails with an error that matches ErrAtCapacity. The connect time-out
+	// of Base begins when the wait is over. Default: 5 s. Negative: a connection waits for no other tenant's in use,
+	// only for an idle one to be closed, and 25 ms at most for one of its own tenant's; if all MaxConnsPerTenant
+	// are in use, a query waits 5 s for one.
 	BudgetWait time.Duration
 
-	// Weight says how much of its server's MaxConns a tenant may have, next to others, when there is not enough for
-	// all. It is called when a pool is opened. Less than 1 counts as 1. Default: 1 for every tenant.
+	// Weight returns a tenant's weight: when MaxConns is not enough for all tenants of a server, each has a share of it
+	// in proportion to its weight. It is called when a pool is opened. Less than 1 counts as 1. Default: 1 for every
+	// tenant.
 	Weight func(ID) int
 
 	// CapacityWait bounds how long an Acquire waits for a pool to come free when all MaxPools are leased. Default: 5 s.
@@ -67,8 +70,9 @@ type Config struct {
 	// invalidation can go unnoticed. Default: 1 min. Negative: for ever.
 	TTL time.Duration
 
-	// StaleGrace is how long after its TTL a known tenant is still served while the directory fails or takes longer than
-	// 250 ms. Meanwhile the directory is asked every 5 s for a tenant in use. Default: 10 min. Negative: not at all.
+	// StaleGrace is how long after its TTL a known tenant is still served while the directory fails or takes longer
+	// than 250 ms. Meanwhile the directory is asked every 5 s for a tenant in use. Default: 10 min. Negative: not at
+	// all.
 	StaleGrace time.Duration
 
 	// NotFoundTTL is how long "no such tenant" is remembered. Default: 5 s. Negative: not at all.
@@ -80,9 +84,9 @@ type Config struct {
 	// IdleTimeout is how long a pool without a lease stays open. Default: 10 min. Negative: for ever.
 	IdleTimeout time.Duration
 
-	// DrainTimeout bounds how long a pool that was evicted waits for its leases. When it is over, the pool's sockets are
-	// closed under their users, and PostgreSQL is asked to cancel what they run. Default: 30 s. Negative: it waits for
-	// ever.
+	// DrainTimeout bounds how long a pool that was evicted waits for its leases. When it is over, the pool's sockets
+	// are closed under their users, and PostgreSQL is asked to cancel what they run. Default: 30 s. Negative: it waits
+	// for ever.
 	DrainTimeout time.Duration
 
 	// MaxDialsPerServer limits how many connections to one server are being made at once. Others wait, as for one of
@@ -91,17 +95,18 @@ type Config struct {
 
 	// BreakerThreshold is how many attempts in a row to connect to one server must fail, of whatever tenants, before
 	// queries that need a new connection to it get [ErrServerDown] at once. One attempt is let through after each pause
-	// of 0.5 s to 2 s. What the server refuses to one tenant is no failure. Default: 5. Negative: never.
+	// of 0.5 s to 2 s. A connection that the server refuses to one tenant alone is no failure. Default: 5. Negative:
+	// never.
 	BreakerThreshold int
 
-	// Fence has the database itself checked before a new connection is used, in one round trip: it must carry a [Mark]
-	// of the tenant that is not fenced and whose epoch is not greater than the record's. Otherwise the query gets
-	// [ErrFenced], and the next Acquire asks the directory. Set it if all databases have a mark; those of package
-	// provision do. Through a transaction pooler it checks when a connection to the pooler is made, and not again when
-	// the pooler takes another to the server.
+	// Fence checks the database itself before a new connection is used, in one round trip: its comment must be an
+	// [OwnerTag] of the tenant that is not fenced and whose epoch is not greater than the record's. Otherwise the query
+	// gets [ErrFenced], and the next Acquire asks the directory. Set it if all databases have an owner tag; those of
+	// package provision do. Through a transaction pooler it checks when a connection to the pooler is made, and not
+	// again when the pooler takes another to the server.
 	Fence bool
 
-	// Observer is told what happens to pools.
+	// Observer's functions are called for events of pools and servers.
 	Observer Observer
 }
 
@@ -109,7 +114,7 @@ const (
 	defaultMaxPools          = 1024
 	defaultMaxConnsPerTenant = 4
 	defaultMaxConns          = 80
-	defaultBudgetWait        = 5 * time.Second
+	defaultBudgetWait        = connbudget.DefaultWait
 	defaultCapacityWait      = 5 * time.Second
 	defaultOpenTimeout       = 10 * time.Second
 	defaultTTL               = time.Minute
@@ -159,8 +164,8 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// parsed reports whether base comes from ParseConfig. pgxpool panics at one that does not, and it would do so in a
-// goroutine of ours, at the first tenant.
+// parsed reports whether base comes from ParseConfig. pgxpool panics otherwise, and it would do so in a
+// goroutine of the resolver, at the first tenant.
 func parsed(base *pgxpool.Config) (ok bool) {
 	if base.ConnConfig == nil {
 		return false

@@ -14,57 +14,57 @@ const (
 	closed
 )
 
-// entry is one tenant's pool and what is known of the tenant. The resolver's mutex guards the second group of fields;
-// the first is set once. Two close a pool: retire, in the goroutine that an evicted entry gets, and rest, where the
-// pool has had no lease for a tick and has no connection.
+// entry is one tenant's pool and record. The resolver's mutex guards the second group of fields; the first is set once.
+// A pool is closed in one of three places: retire, after its entry was evicted; closeEmptyPools, when the entry goes to
+// sleep; reopen, when the entry was evicted before the new pool was published.
 type entry struct {
-	r      *Resolver
-	id     ID
-	weight int
-	tenant atomic.Pointer[Tenant] // written under the mutex, read without
-	over   chan struct{}          // closed when it is evicted
-	why    error                  // set before over is closed: what its leases say then
+	r       *Resolver
+	id      ID
+	weight  int
+	tenant  atomic.Pointer[Tenant] // written under the mutex, read without
+	done    chan struct{}          // closed when the entry is evicted
+	doneErr error                  // set before done is closed: what Lease.Err returns then
 
-	opened     *opened       // nil: the entry sleeps. Who has a lease, and has seen one, may read it without the mutex
-	waking     chan struct{} // not nil: somebody makes a pool; closed then
-	resting    bool          // it is in Resolver.resting
-	drained    chan struct{} // made when it is evicted, closed when it is then without leases
-	state      entryState
-	leases     int
-	cause      Cause         // why it was evicted
-	evicted    time.Duration // when
-	used       time.Duration // when its last lease came back
-	confirmed  time.Duration // start of the last look-up that confirmed the record
-	freshUntil time.Duration // until then it is leased without asking anybody
-	doubted    time.Duration // when the server last refused what is known
+	pool           *tenantPool   // nil: the entry sleeps. A lease on an entry with a pool may read it unlocked
+	waking         chan struct{} // not nil: a goroutine makes a pool; closed then
+	sleepCandidate bool          // it is in Resolver.sleepCandidates
+	drained        chan struct{} // made when it is evicted, closed when it is then without leases
+	state          entryState
+	leases         int
+	cause          Cause         // why it was evicted
+	evicted        time.Duration // when
+	used           time.Duration // when its last lease came back
+	confirmed      time.Duration // start of the last look-up that confirmed the record
+	freshUntil     time.Duration // until then it is leased without asking the directory
+	doubted        time.Duration // when the server last refused the record
 
-	// announced says that the tenant changed since the last look-up began: it is not leased before another has said that
-	// its target is the same. anew says that the change need not show in the record.
-	announced, anew bool
+	// announced says that the tenant changed since the last look-up began: it is not leased before another look-up has
+	// returned the same target. mustRenew says that the change need not show in the record.
+	announced, mustRenew bool
 }
 
 const forever = time.Duration(math.MaxInt64)
 
-// newEntry returns the entry of t, which was looked up at the given time.
-func (r *Resolver) newEntry(o *opened, t Tenant, weight int) *entry {
-	e := &entry{r: r, id: t.ID, weight: weight, opened: o, over: make(chan struct{})}
+// newEntry returns the entry of t, which is not published yet.
+func (r *Resolver) newEntry(o *tenantPool, t Tenant, weight int) *entry {
+	e := &entry{r: r, id: t.ID, weight: weight, pool: o, done: make(chan struct{})}
 	e.tenant.Store(&t)
 	return e
 }
 
 // confirmLocked trusts t, which was looked up at the given time and has e's target, for TTL. The coarse clock may be
-// one tick behind, so that tick is taken off. It returns the pool whose connections are to be made anew, or nil: there
-// was a change that the record does not show, so that they may remember what is no longer so. A new password is none:
-// the connections that were made with the old one stay good. Caller holds r.mu.
-func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) (stale *opened) {
+// one tick behind, so that tick is subtracted. It returns the pool if its connections must be renewed, else nil: after
+// a change that the record does not show, what they cached about the schema may be out of date. A new password is no
+// such change: connections that were made with the old one stay good. Caller holds r.mu.
+func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) (stale *tenantPool) {
 	was := e.tenant.Swap(&t)
-	if e.opened != nil {
-		e.opened.guard.adopt(&t)
-		if e.anew || t.Epoch != was.Epoch && t.Endpoint == was.Endpoint {
-			stale = e.opened
+	if e.pool != nil {
+		e.pool.guard.setTenant(&t)
+		if e.mustRenew || t.Epoch != was.Epoch && t.Endpoint == was.Endpoint {
+			stale = e.pool
 		}
 	}
-	e.announced, e.anew = false, false
+	e.announced, e.mustRenew = false, false
 	e.confirmed = at
 	e.freshUntil = forever
 	if r.cfg.TTL >= 0 {
@@ -75,18 +75,18 @@ func (r *Resolver) confirmLocked(e *entry, t Tenant, at time.Duration) (stale *o
 
 // announceLocked notes that e's tenant has the given epoch now. Caller holds r.mu.
 func (e *entry) announceLocked(epoch int64) {
-	e.announced, e.anew, e.freshUntil = true, e.anew || epoch == 0, 0
+	e.announced, e.mustRenew, e.freshUntil = true, e.mustRenew || epoch == 0, 0
 }
 
-// bridgeLocked trusts e's record a little longer because the directory does not answer, and reports whether StaleGrace
-// allows that. Until the time is over nobody asks the directory again for e. Caller holds r.mu.
-func (r *Resolver) bridgeLocked(e *entry) bool {
+// extendStaleLocked trusts e's record for another staleRetryInterval because the directory does not answer, and reports
+// whether StaleGrace allows that. For that time the directory is not asked for e. Caller holds r.mu.
+func (r *Resolver) extendStaleLocked(e *entry) bool {
 	now := r.now()
 	end := e.confirmed + r.cfg.TTL + max(r.cfg.StaleGrace, 0)
 	if r.cfg.TTL < 0 || now >= end || e.announced {
 		return false
 	}
-	e.freshUntil = min(now+staleRetry, end-r.tick) // the tick as above
+	e.freshUntil = min(now+staleRetryInterval, end-r.tick) // the tick as above
 	return true
 }
 
@@ -120,24 +120,24 @@ func (r *Resolver) releaseLocked(e *entry) {
 		r.unleased++
 		e.used = r.clock()
 		r.entries.Get(e.id)
-		if !e.resting && e.opened != nil {
-			e.resting = true
-			r.resting = append(r.resting, e)
+		if !e.sleepCandidate && e.pool != nil {
+			e.sleepCandidate = true
+			r.sleepCandidates = append(r.sleepCandidates, e)
 		}
-		r.makeRoomLocked()
+		r.evictForWaitersLocked()
 	case draining:
 		r.drainedLocked(e)
 	}
 }
 
-// evictLocked takes e, which is active, out of service and gives it to a goroutine that closes it. Its leases say why.
-// Caller holds r.mu.
+// evictLocked takes e, which is active, out of service and starts the goroutine that closes it. Its leases' Err returns
+// why. Caller holds r.mu.
 func (r *Resolver) evictLocked(e *entry, cause Cause, why error) {
 	r.entries.Remove(e.id)
-	e.why = why
-	close(e.over)
+	e.doneErr = why
+	close(e.done)
 	e.state, e.cause, e.evicted, e.drained = draining, cause, r.now(), make(chan struct{})
-	if e.opened == nil {
+	if e.pool == nil {
 		r.asleep--
 	}
 	r.retiring[e] = struct{}{}
@@ -151,22 +151,43 @@ func (r *Resolver) evictLocked(e *entry, cause Cause, why error) {
 }
 
 func (r *Resolver) drainedLocked(e *entry) {
-	r.slots.coming++
+	r.slots.closing++
 	close(e.drained)
 }
 
-// retire closes e's pool when its last lease is back.
+// evictForWaitersLocked evicts the pools that have been without a lease longest, one for each waiter to which no
+// closing pool will give its slot. It must be called whenever an opening begins to wait, and whenever a pool loses its
+// last lease. Caller holds r.mu.
+func (r *Resolver) evictForWaitersLocked() {
+	for r.slots.short() && r.unleased > 0 {
+		r.evictLocked(r.oldestUnleasedLocked(), CauseCapacity, ErrEvicted)
+	}
+}
+
+// oldestUnleasedLocked returns the least recently used entry without leases; there must be one. A leased entry that it
+// meets is in use at this moment, and moves to the young end where it belongs. Caller holds r.mu.
+func (r *Resolver) oldestUnleasedLocked() *entry {
+	for {
+		id, e, _ := r.entries.GetOldest()
+		if e.leases == 0 {
+			return e
+		}
+		r.entries.Get(id)
+	}
+}
+
+// retire closes e's pool when its last lease is released.
 func (r *Resolver) retire(e *entry) {
 	defer r.wg.Done()
 	r.cfg.Observer.evicted(e.id, e.cause)
-	if e.opened == nil { // a lease is held, if at all, for the moment in which its holder learns that
+	if e.pool == nil { // an Acquire may hold a lease for the moment in which it finds out
 		<-e.drained
 	} else {
 		r.drain(e)
 	}
 	r.mu.Lock()
 	if e.leases == 0 {
-		r.slots.coming--
+		r.slots.closing--
 	}
 	e.state = closed
 	delete(r.retiring, e)
@@ -176,10 +197,10 @@ func (r *Resolver) retire(e *entry) {
 	r.cfg.Observer.closed(e.id, e.cause, took)
 }
 
-// drain closes the pool of e when its last lease is back, or when its sockets are cut. A pool whose last lease is back
-// may still wait for a connection that its holder kept: the cut ends that too.
+// drain closes the pool of e when its last lease is released, or when its sockets are cut. After the last release,
+// Close may still wait for a connection that its holder kept: the cut ends that too.
 func (r *Resolver) drain(e *entry) {
-	o := e.opened
+	o := e.pool
 	if r.cfg.DrainTimeout >= 0 {
 		defer time.AfterFunc(r.cfg.DrainTimeout, o.sockets.cut).Stop()
 	}
@@ -187,5 +208,5 @@ func (r *Resolver) drain(e *entry) {
 	case <-e.drained:
 	case <-o.sockets.isCut:
 	}
-	o.pool.Close()
+	o.pgxPool.Close()
 }

@@ -8,44 +8,44 @@ import (
 )
 
 var (
-	// ErrInvalidID is returned for an ID that has not the canonical spelling.
+	// ErrInvalidID is returned for an ID that is not in the canonical spelling.
 	ErrInvalidID = errors.New("tenancy: invalid tenant id")
 
 	// ErrNotFound is returned when the directory knows no such tenant.
 	ErrNotFound = errors.New("tenancy: tenant not found")
 
-	// ErrAtCapacity is returned when every pool is leased and none came free within CapacityWait. A query matches it
-	// when it needs a connection, its server has MaxConns or its tenant MaxConnsPerTenant, and none came free within
-	// BudgetWait.
+	// ErrAtCapacity is returned by Acquire when every pool is leased and none became free within CapacityWait. It is
+	// returned by a query that needs a connection while its server has MaxConns or its tenant MaxConnsPerTenant, if
+	// none became free within BudgetWait.
 	ErrAtCapacity = errors.New("tenancy: at capacity")
 
-	// ErrServerDown is returned by a query that needs a new connection to a server that the last attempts did not reach.
-	// It comes at once. The server is tried again every two seconds at the latest.
+	// ErrServerDown is returned, without a dial, by a query that needs a new connection to a server whose breaker is
+	// open. Attempts to reach the server are at most two seconds apart.
 	ErrServerDown = errors.New("tenancy: server down")
 
-	// ErrFenced is returned by a query, with Config.Fence, whose new connection came to a database that is another
-	// tenant's, that is closed to this one, or that knows a newer epoch than the tenant's record; the query did not run.
-	// The next Acquire asks the directory again.
+	// ErrFenced is returned by a query, with Config.Fence, whose new connection reached a database that belongs to
+	// another tenant, is fenced, or has a newer epoch than the tenant's record. The query did not run. The next Acquire
+	// asks the directory again.
 	ErrFenced = errors.New("tenancy: fenced")
 
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 
-	// ErrEvicted is what [Lease.Err] says of a lease whose pool was evicted, because the tenant's database is elsewhere by
-	// now, because the directory did not answer after a change, or by Evict. The holder may acquire another lease.
+	// ErrEvicted is returned by [Lease.Err] if the pool was evicted: because the tenant's database has moved, because
+	// the directory did not answer after a change, or by Evict. The holder may acquire another lease.
 	ErrEvicted = errors.New("tenancy: pool evicted")
 
 	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the
 	// five below.
 	ErrNotActive = errors.New("tenancy: tenant not active")
 
-	// ErrProvisioning is returned while the tenant's database is being made. It will soon be there.
+	// ErrProvisioning is returned while the tenant's database is being created. Retry soon.
 	ErrProvisioning = errors.New("tenancy: tenant is being provisioned")
 
 	// ErrSuspended is returned while the tenant is suspended.
 	ErrSuspended = errors.New("tenancy: tenant suspended")
 
-	// ErrMoving is returned while the tenant moves to another server. It will soon be back.
+	// ErrMoving is returned while the tenant moves to another server. Retry soon.
 	ErrMoving = errors.New("tenancy: tenant is moving")
 
 	// ErrDeleting is returned while the tenant is being deleted.
@@ -89,7 +89,7 @@ func (e *StateError) Is(target error) bool {
 	return false
 }
 
-// PanicError says that the [Directory] panicked. Those who waited for the look-up get it; the process goes on.
+// PanicError is returned by Acquire if the [Directory] panicked. The process goes on.
 type PanicError struct {
 	Value any    `json:"-"` // what it panicked with
 	Stack []byte `json:"-"` // where

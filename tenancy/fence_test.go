@@ -33,13 +33,13 @@ func TestFenceLetsOnlyTheTenantOfTheMarkIn(t *testing.T) {
 	for _, c := range []struct {
 		name, comment, want string // want is part of the error; empty: let in
 	}{
-		{"its own", tenancy.Mark{Tenant: "t0", Epoch: 5}.String(), ""},
-		{"older", tenancy.Mark{Tenant: "t0", Epoch: 1}.String(), ""},
-		{"newer", tenancy.Mark{Tenant: "t0", Epoch: 6}.String(), "has epoch 6, its record 5"},
-		{"closed", tenancy.Mark{Tenant: "t0", Epoch: 5, Fenced: true}.String(), "is closed"},
-		{"another's", tenancy.Mark{Tenant: "t1", Epoch: 5}.String(), "is another tenant's"},
-		{"none", "", "has no mark"},
-		{"other version", `{"pgtenancy":2,"tenant":"t0","epoch":5}`, "has no mark"},
+		{"its own", tenancy.OwnerTag{Tenant: "t0", Epoch: 5}.String(), ""},
+		{"older", tenancy.OwnerTag{Tenant: "t0", Epoch: 1}.String(), ""},
+		{"newer", tenancy.OwnerTag{Tenant: "t0", Epoch: 6}.String(), "has epoch 6, its record 5"},
+		{"closed", tenancy.OwnerTag{Tenant: "t0", Epoch: 5, Fenced: true}.String(), "is closed"},
+		{"another's", tenancy.OwnerTag{Tenant: "t1", Epoch: 5}.String(), "is another tenant's"},
+		{"none", "", "has no owner tag"},
+		{"other version", `{"pgtenancy":2,"tenant":"t0","epoch":5}`, "has no owner tag"},
 	} {
 		mark(t, record.Endpoint.Database, c.comment)
 		var alarms, hooked atomic.Int64
@@ -51,7 +51,8 @@ func TestFenceLetsOnlyTheTenantOfTheMarkIn(t *testing.T) {
 		})
 		err := query(t, r, "t0")
 		switch refused := c.want != ""; {
-		case refused != errors.Is(err, tenancy.ErrFenced), !refused && err != nil, refused && !strings.Contains(err.Error(), c.want):
+		case refused != errors.Is(err, tenancy.ErrFenced), !refused && err != nil,
+			refused && !strings.Contains(err.Error(), c.want):
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		case refused != (alarms.Load() == 1), refused != (hooked.Load() == 0):
 			t.Errorf("%s: %d alarms, the user's hook saw %d connections", c.name, alarms.Load(), hooked.Load())
@@ -66,8 +67,8 @@ func TestRefusedConnectionIsFollowedByALookup(t *testing.T) {
 	t.Parallel()
 	dir, base := databases(t, 2)
 	right, wrong := dir.records["t0"].Endpoint, dir.records["t1"].Endpoint
-	mark(t, right.Database, tenancy.Mark{Tenant: "t0"}.String())
-	mark(t, wrong.Database, tenancy.Mark{Tenant: "t1"}.String())
+	mark(t, right.Database, tenancy.OwnerTag{Tenant: "t0"}.String())
+	mark(t, wrong.Database, tenancy.OwnerTag{Tenant: "t1"}.String())
 	endpoints := map[string]tenancy.Endpoint{
 		"fenced":         wrong,
 		"no database":    {Database: "there_is_none"},
@@ -122,7 +123,10 @@ func TestTracerOfTheUserSeesEverything(t *testing.T) {
 	var tracer countingTracer
 	base.ConnConfig.Tracer = &tracer
 	dir := newTenants()
-	dir.put(tenancy.Tenant{ID: "t0", State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: base.ConnConfig.Database}})
+	dir.put(tenancy.Tenant{
+		ID: "t0", State: tenancy.Active,
+		Endpoint: tenancy.Endpoint{Database: base.ConnConfig.Database},
+	})
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base})
 	defer closeNow(t, r)
 	err := r.AcquireFunc(t.Context(), "t0", func(ctx context.Context, pool *pgxpool.Pool) error {

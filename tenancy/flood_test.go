@@ -81,9 +81,11 @@ func TestFloodOfUnknownTenantsIsBounded(t *testing.T) { //nolint:paralleltest //
 	s := r.Stat()
 	evicted := s.EvictCount(tenancy.CauseCapacity) + s.EvictCount(tenancy.CauseIdle)
 	if repeated != 0 || most > 2<<20 || s.OpenCount() != known || evicted != 0 {
-		t.Errorf("%d ghosts were not looked up once, %d bytes more, %d pools opened, %d evicted", repeated, most, s.OpenCount(), evicted)
+		t.Errorf("%d ghosts were not looked up once, %d bytes more, %d pools opened, %d evicted", repeated, most,
+			s.OpenCount(), evicted)
 	}
-	pgtest.Figure(t, "R5", "%d unknown ids, each asked for %d times: %d not looked up exactly once, at most %d KB more heap; of %d known tenants %d evicted, p99 of a hit %v before and %v meanwhile",
+	pgtest.Figure(t, "R5", "%d unknown ids, each asked for %d times: %d not looked up exactly once, at most %d KB more "+
+		"heap; of %d known tenants %d evicted, p99 of a hit %v before and %v meanwhile",
 		ghosts, clients, repeated, most>>10, known, evicted, calm.exact(0.99), beside.exact(0.99))
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Outcome says what [Resolver.ForEach] did.
+// Outcome is the result of [Resolver.ForEach].
 type Outcome struct {
 	// Done counts the tenants for which f returned nil.
 	Done int
@@ -25,8 +25,8 @@ type Outcome struct {
 	Stopped error
 }
 
-// Err returns nil if f was called for every tenant and never failed. Otherwise it returns one error that matches all
-// there were and names the tenants, in order.
+// Err returns nil if f was called for every tenant and never failed. Otherwise it returns one error that matches every
+// error in Failed and Stopped, and names the tenants, in order.
 func (o *Outcome) Err() error {
 	errs := make([]error, 0, 1+len(o.Failed))
 	for _, id := range slices.Sorted(maps.Keys(o.Failed)) {
@@ -39,8 +39,8 @@ func (o *Outcome) Err() error {
 }
 
 // ForEach leases the pool of each tenant of ids, calls f with it, and releases it; up to limit tenants at a time, at
-// least one. One tenant's failure stops no other. What f uses counts against MaxConns and gets its fair share like the
-// connections of requests; a limit well below MaxConns leaves those their own.
+// least one. A failure for one tenant does not stop the others. Connections that f uses count against MaxConns and
+// share it fairly with those of requests; a limit well below MaxConns leaves room for requests.
 //
 // ctx governs everything: f is called with it, and no tenant is begun after it ended. ForEach returns when the last f
 // has. A panic of f is raised again in the caller, after that.

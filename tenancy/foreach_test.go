@@ -22,7 +22,9 @@ func TestForEachReportsEveryTenant(t *testing.T) {
 		ids = append(ids, id)
 	}
 	var now, most atomic.Int64
-	out := r.ForEach(t.Context(), slices.Values(ids), 8, func(ctx context.Context, id tenancy.ID, pool *pgxpool.Pool) error {
+	out := r.ForEach(t.Context(), slices.Values(ids), 8, func(ctx context.Context, id tenancy.ID,
+		pool *pgxpool.Pool,
+	) error {
 		most.Store(max(most.Load(), now.Add(1)))
 		defer now.Add(-1)
 		if id == "t7" {
@@ -35,7 +37,10 @@ func TestForEachReportsEveryTenant(t *testing.T) {
 	if out.Done != 59 || len(out.Failed) != 3 || out.Stopped != nil || most.Load() > 8 {
 		t.Errorf("%+v, at most %d at once", out, most.Load())
 	}
-	for id, want := range map[tenancy.ID]error{"t7": errNoDial, "ghost": tenancy.ErrNotFound, "BAD": tenancy.ErrInvalidID} {
+	for id, want := range map[tenancy.ID]error{
+		"t7": errNoDial, "ghost": tenancy.ErrNotFound,
+		"BAD": tenancy.ErrInvalidID,
+	} {
 		wantErr(t, out.Failed[id], want)
 		wantErr(t, out.Err(), want)
 	}

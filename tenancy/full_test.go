@@ -79,7 +79,8 @@ func TestServerFullOfOutsidersRecovers(t *testing.T) {
 	if refused == 0 {
 		t.Error("the server was never full")
 	}
-	pgtest.Figure(t, "R13", "%d connections of the reserve made while the budget was in use; server full: %d of %d queries refused with 53300, %d dials; served again %v after there was room",
+	pgtest.Figure(t, "R13", "%d connections of the reserve made while the budget was in use; server full: %d of %d "+
+		"queries refused with 53300, %d dials; served again %v after there was room",
 		kept, refused, len(outcomes), pgStat(t, r).DialCount()-before, recovered.Round(time.Millisecond))
 }
 

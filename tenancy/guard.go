@@ -3,7 +3,9 @@ package tenancy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -12,23 +14,24 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
 
-// guard decides which connections of one pool come about, and when they must all go. pgx's hooks tell it of each.
+// guard decides which connections of one pool are made and kept, through pgx's hooks.
 type guard struct {
 	r        *Resolver
 	id       ID
-	tenant   atomic.Pointer[Tenant] // what is known of it; replaced while the pool is in use
+	tenant   atomic.Pointer[Tenant] // its record; replaced while the pool is in use
 	bulkhead *bulkhead              // of the server that the pool connects to
-	timeout  time.Duration          // bounds each thing that a new connection waits for
+	sockets  *sockets               // the pool's
+	timeout  time.Duration          // bounds each step of a new connection
 	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
 
 	generation atomic.Int64 // of connections: those of an older one are dropped
-	lockedOut  atomic.Bool  // its password was refused however often it was tried
+	lockedOut  atomic.Bool  // the last connect was refused for its password at every try
 }
 
-// install adds the guard's hooks to those of the user's. Nobody's code gets to see a connection before the fence has
-// let it through.
+// install adds the guard's hooks to the caller's. The fence runs before any hook of the caller's sees the connection.
 func (g *guard) install(pc *pgxpool.Config) {
 	g.timeout = pc.ConnConfig.ConnectTimeout
 	if pc.PingTimeout <= 0 {
@@ -48,9 +51,11 @@ func (g *guard) install(pc *pgxpool.Config) {
 		if err := g.bulkhead.admit(); err != nil {
 			return err
 		}
-		g.noticeAbandoned(cc)
-		cc.Tracer = &trial{guard: g, tracer: cc.Tracer, began: g.r.now(), login: login{guard: g, known: known}}
-		cc.OnPgError = g.watch(cc.OnPgError)
+		g.addKeepalives(cc)
+		cc.Tracer = &connectAttempt{
+			sockets: g.sockets, guard: g, tracer: cc.Tracer, began: g.r.now(), retry: passwordRetry{guard: g, known: known},
+		}
+		cc.OnPgError = g.watchErrors(cc.OnPgError)
 		return nil
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -66,33 +71,152 @@ func (g *guard) install(pc *pgxpool.Config) {
 	}
 }
 
-// adopt takes t as what is known of the tenant; it has the target of the pool.
-func (g *guard) adopt(t *Tenant) {
+// setTenant replaces the tenant's record by t, which has the pool's target.
+func (g *guard) setTenant(t *Tenant) {
 	if g.tenant.Swap(t).Endpoint.Password != t.Endpoint.Password {
 		g.lockedOut.Store(false)
 	}
 }
 
-// connected is told how an attempt to connect ended.
-func (g *guard) connected(began time.Duration, err error) {
-	g.bulkhead.ended(began, err)
+// connectEnded handles the result of an attempt that began at the given time.
+func (g *guard) connectEnded(began time.Duration, err error) {
+	g.bulkhead.record(began, err)
 	if refusesSettings(err) {
-		g.bulkhead.plain.Store(true)
+		g.bulkhead.noSettings.Store(true)
 	}
-	if refused(err) {
+	if refusesTenant(err) {
 		g.r.doubt(g)
 	}
 }
 
-// refused reports whether the server is well and does not let this tenant in: the record may be out of date.
-func refused(err error) bool {
+// refusesTenant reports whether the server is well and refuses this tenant: the record may be out of date.
+func refusesTenant(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && slices.Contains([]string{
-		pgerr.InvalidAuthorization, // the role may not log in, or is not there
+		pgerr.InvalidAuthorization, // the role may not log in, or does not exist
 		pgerr.InvalidPassword,
 		pgerr.InvalidCatalogName,    // no such database
 		pgerr.InsufficientPrivilege, // no right to connect
 		pgerr.NotInState,            // the database takes no connections
 		poolerError,
 	}, pg.Code)
+}
+
+// doubtPause is the least time between two look-ups that doubt starts for one tenant: a wrong password in the directory
+// must not make every request ask it.
+const doubtPause = time.Second
+
+// fence reads the owner tag of the database that conn is connected to, in one round trip, and returns an error if g's
+// tenant must not use it. It works through a transaction pooler.
+func (g *guard) fence(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	var comment string
+	// Everything is qualified, operators too: the tenant's role must not be able to answer in PostgreSQL's place.
+	err := conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name), '')
+		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()`,
+		pgx.QueryExecModeExec).Scan(&comment)
+	if err != nil {
+		return fmt.Errorf("tenancy: read the owner tag of tenant %q: %w", g.id, pgerr.Redact(err))
+	}
+	tag, ok := ParseOwnerTag(comment)
+	if !ok {
+		err = fmt.Errorf("%w: tenant %q: the database has no owner tag", ErrFenced, g.id)
+	} else {
+		err = tag.admits(g.tenant.Load())
+	}
+	if err != nil {
+		g.r.doubt(g)
+		g.r.cfg.Observer.fenced(g.id, err)
+	}
+	return err
+}
+
+// doubt makes the next Acquire of g's tenant ask the directory, because the server refused the record. If the record is
+// still the same, the pool stays.
+func (r *Resolver) doubt(g *guard) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.entries.Peek(g.id)
+	if !ok || e.pool == nil || e.pool.guard != g {
+		return // it was replaced already
+	}
+	if now := r.now(); e.doubted == 0 || now >= e.doubted+doubtPause {
+		e.doubted, e.freshUntil = now, 0
+	}
+}
+
+// watchErrors returns an OnPgError hook for a connection that is about to be made. Some errors are true of every
+// connection made before: the server is shutting down, has become a standby, or has a schema that differs from what the
+// connection cached. Then the pool drops all of them, once, so that not each one has to fail a query first.
+func (g *guard) watchErrors(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
+	made := g.generation.Load()
+	return func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		lost := isOutage(err.Code) || err.Code == pgerr.ReadOnlyTransaction && !isWritable(conn) || isOutOfDate(err)
+		if lost && g.generation.CompareAndSwap(made, made+1) {
+			g.pool.Reset()
+		}
+		return next == nil || next(conn, err)
+	}
+}
+
+// isOutOfDate reports whether err says that a prepared statement, or a type that the connection knows by its number,
+// has changed. 0A000 means that only in RevalidateCachedQuery: elsewhere it is a statement that PostgreSQL does not
+// support. XX000, an internal error, is what PostgreSQL answers for a type or table that is gone.
+func isOutOfDate(err *pgconn.PgError) bool {
+	return err.Code == "0A000" && err.Routine == "RevalidateCachedQuery" || err.Code == "XX000"
+}
+
+// isWritable reports whether the server says, as it does from version 14 on, that it accepts writes. Then the caller's
+// own transaction was read only. The report may be older than the statement that failed, so it counts only in a
+// transaction.
+func isWritable(conn *pgconn.PgConn) bool {
+	return conn.TxStatus() != 'I' && conn.ParameterStatus("in_hot_standby") == "off" &&
+		conn.ParameterStatus("default_transaction_read_only") == "off"
+}
+
+// keepaliveSettings make PostgreSQL notice within a minute that a client's host no longer answers, and within two
+// seconds that the client closed its socket while a query runs. By default it takes two hours, or until the query ends.
+// For that time the old backend counts at the server beside those that a restarted process opens in its place.
+func keepaliveSettings() map[string]string {
+	return map[string]string{
+		"tcp_keepalives_idle":              "30",
+		"tcp_keepalives_interval":          "10",
+		"tcp_keepalives_count":             "3",
+		"tcp_user_timeout":                 "60000",
+		"client_connection_check_interval": "2000",
+	}
+}
+
+// addKeepalives adds the keepaliveSettings that cc does not set itself. It adds none behind a pooler, which refuses
+// them or would keep them for the next client.
+func (g *guard) addKeepalives(cc *pgx.ConnConfig) {
+	if g.tenant.Load().Endpoint.Pooled || g.bulkhead.noSettings.Load() {
+		return
+	}
+	if cc.RuntimeParams == nil {
+		cc.RuntimeParams = make(map[string]string)
+	}
+	for name, value := range keepaliveSettings() {
+		_, set := cc.RuntimeParams[name]
+		if !set && (!pgtarget.IsUnix(cc.Host) || !strings.HasPrefix(name, "tcp_")) {
+			cc.RuntimeParams[name] = value
+		}
+	}
+}
+
+// refusesSettings reports whether a server may have refused a connection for its settings: a pooler whose Endpoint is
+// not marked as Pooled, or a system that cannot check whether a socket is closed.
+func refusesSettings(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	switch pg.Code {
+	case poolerError,
+		pgerr.UndefinedObject, // no such setting
+		"22023":               // invalid_parameter_value
+		return true
+	}
+	return false
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// The way that nearly every request takes. Beside it, for scale, what the bare pool does next: give out an idle connection
-// and take it back.
+// The way that nearly every request takes. Beside it, for scale, what the bare pool does next: give out an idle
+// connection and take it back.
 func TestHitAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts what is allocated
 	dir, base := databases(t, 1)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, TTL: -1})
@@ -55,6 +55,7 @@ func TestHitAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts 
 	if allocs["AcquireFunc"] != 0 || allocs["Acquire"] > 1 {
 		t.Errorf("AcquireFunc allocates %v times, Acquire %v times", allocs["AcquireFunc"], allocs["Acquire"])
 	}
-	pgtest.Figure(t, "R4", "hit: AcquireFunc %v and %v allocations, Acquire with Release %v and %v; pgxpool's Acquire with Release %v and %v",
+	pgtest.Figure(t, "R4", "hit: AcquireFunc %v and %v allocations, Acquire with Release %v and %v; pgxpool's Acquire "+
+		"with Release %v and %v",
 		took["AcquireFunc"], allocs["AcquireFunc"], took["Acquire"], allocs["Acquire"], took["pgxpool"], allocs["pgxpool"])
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// A handler that never gives its connections back makes nobody wait for ever, whether the queries come one after the
+// A handler that never gives its connections back makes no query wait for ever, whether the queries come one after the
 // other or all at once.
 func TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait(t *testing.T) {
 	t.Parallel()
@@ -52,11 +52,11 @@ func TestQueryWaitsForItsTenantsConnectionsNoLongerThanBudgetWait(t *testing.T) 
 	}
 	_, err := l.Pool().Exec(ctx, "SELECT 1")
 	wantErr(t, err, tenancy.ErrAtCapacity)
-	const text = `tenancy: at capacity: all 4 connections of tenant "t0" are in use: is each given back?`
+	const text = `tenancy: at capacity: all 4 connections of tenant "t0" are in use: is each one released?`
 	if err.Error() != text {
 		t.Errorf("error %q, want %q", err, text)
 	}
-	if n := r.Stat().Servers()[0].RefuseCount(); n != rivals-most+1 {
+	if n := r.Stat().Servers()[0].BudgetTimeoutCount(); n != rivals-most+1 {
 		t.Errorf("%d refused by the figures", n)
 	}
 	if err := other.Pool().Ping(ctx); err != nil {

@@ -169,7 +169,7 @@ func closeNow(t testing.TB, r *tenancy.Resolver) {
 	}
 }
 
-// journal is an Observer that writes down what it is told.
+// journal is an Observer that writes the events down.
 type journal struct {
 	mu    sync.Mutex
 	lines []string

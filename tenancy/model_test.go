@@ -308,7 +308,8 @@ func (m *model) check() {
 			m.cfg.MaxPools, s.Leases(), len(m.held), s.WaitingOpeners())
 	}
 	if m.slack == 0 && (s.Openings() != 0 || alive != s.OpenPools()+s.DrainingPools()) {
-		m.errorf("%d openings; %d pools opened and not closed, %d known", s.Openings(), alive, s.OpenPools()+s.DrainingPools())
+		m.errorf("%d openings; %d pools opened and not closed, %d known", s.Openings(), alive,
+			s.OpenPools()+s.DrainingPools())
 	}
 }
 

@@ -49,7 +49,7 @@ func TestRandomHistoriesAreExplained(t *testing.T) {
 	pgtest.Figure(t, "R16", "%d random histories of %d steps on pools that are not dialled: 0 violations", runs, steps)
 }
 
-// The same on PostgreSQL, with the databases' own marks: what is fenced serves nobody, whatever the resolver knows.
+// The same on PostgreSQL, with the databases' own tags: a fenced database serves no query, whatever the resolver knows.
 func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 	t.Parallel()
 	runs, steps := pgtest.Size(4, 200), 30
@@ -59,7 +59,7 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 	var queries int
 	for i := range runs {
 		seed := seed + uint64(i)
-		w := &fenced{admin: admin, marks: map[string]tenancy.Mark{}}
+		w := &fenced{admin: admin, marks: map[string]tenancy.OwnerTag{}}
 		m := newModel(t, seed, tenancy.Config{
 			Base: base, MaxPools: 3, CapacityWait: -1, TTL: 50 * time.Millisecond, StaleGrace: 10 * time.Second,
 			NotFoundTTL: 20 * time.Millisecond, IdleTimeout: 100 * time.Millisecond, DrainTimeout: -1, Fence: true,
@@ -70,7 +70,7 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 		m.query = func(h *holding, _ time.Time) { queries++; w.query(m, h) }
 		for id, own := range homes {
 			for _, database := range own {
-				w.mark(t, database, tenancy.Mark{Tenant: id})
+				w.mark(t, database, tenancy.OwnerTag{Tenant: id})
 			}
 		}
 		for range steps {
@@ -81,34 +81,36 @@ func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 			t.Fatalf("run %d, seed %d", i, seed)
 		}
 	}
-	pgtest.Figure(t, "R16", "%d random histories of %d steps on PostgreSQL, with fences, %d queries: 0 violations", runs, steps, queries)
+	pgtest.Figure(t, "R16", "%d random histories of %d steps on PostgreSQL, with fences, %d queries: 0 violations", runs,
+		steps, queries)
 }
 
 // fenced keeps the marks of the databases in step with the model's versions.
 type fenced struct {
 	admin *pgx.Conn
-	marks map[string]tenancy.Mark
+	marks map[string]tenancy.OwnerTag
 }
 
-func (w *fenced) mark(t testing.TB, database string, m tenancy.Mark) {
+func (w *fenced) mark(t testing.TB, database string, m tenancy.OwnerTag) {
 	t.Helper()
 	w.marks[database] = m
 	comment(t, w.admin, database, m)
 }
 
-// follow closes the database that the tenant leaves, and ends who is in there, before anybody is sent to the next.
+// follow closes the database that the tenant leaves, and ends its sessions, before the directory names the next.
 func (w *fenced) follow(t testing.TB, was, next version) {
 	t.Helper()
 	if stays := !next.gone && next.State == tenancy.Active && next.Endpoint == was.Endpoint; !stays {
-		w.mark(t, was.Endpoint.Database, tenancy.Mark{Tenant: next.ID, Epoch: next.Epoch, Fenced: true})
-		_, err := w.admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1",
+		w.mark(t, was.Endpoint.Database, tenancy.OwnerTag{Tenant: next.ID, Epoch: next.Epoch, Fenced: true})
+		_, err := w.admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = "+
+			"$1",
 			was.Endpoint.Database)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	if !next.gone && next.State == tenancy.Active {
-		w.mark(t, next.Endpoint.Database, tenancy.Mark{Tenant: next.ID, Epoch: next.Epoch})
+		w.mark(t, next.Endpoint.Database, tenancy.OwnerTag{Tenant: next.ID, Epoch: next.Epoch})
 	}
 }
 

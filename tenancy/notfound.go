@@ -6,8 +6,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// notFound remembers which IDs the directory does not know. It is apart from the pools, so that a flood of unknown IDs
-// pushes out no tenant. The resolver's mutex guards it. A nil notFound remembers nothing.
+// notFound is a bounded cache of the IDs that the directory does not know. It is apart from the pools, so that a flood
+// of unknown IDs evicts no tenant. The resolver's mutex guards it. A nil notFound caches nothing.
 type notFound struct {
 	ttl   time.Duration
 	until *simplelru.LRU[ID, time.Duration]

@@ -1,28 +1,31 @@
 package tenancy
 
-import "time"
+import (
+	"time"
+)
 
-// Observer is told what happens to pools. Any of its functions may be nil. They are called from the resolver's own
-// goroutines and those of connections that are being made, several at once, and never under its lock; a slow one delays the opening or closing of that one pool. Do
-// not put tenant IDs into metric labels: their number has no bound.
+// Observer has functions that are called when something happens to a pool or a server. Any of them may be nil. They are
+// called by the resolver's goroutines and by those that make connections, several at once, and never under the
+// resolver's lock. A slow function delays the opening or closing of that one pool. Do not put tenant IDs into metric
+// labels: their number has no bound.
 type Observer struct {
 	// PoolOpened is called when a pool was made, before it is leased. Every call is followed by one of PoolEvicted and
 	// one of PoolClosed. Pools that sleep and wake ([Stat.SleepingPools]) do not call again.
 	PoolOpened func(id ID)
 
-	// PoolOpenFailed is called when a tenant could not be looked up or its pool not be opened. It is not called for
+	// PoolOpenFailed is called when a look-up failed or a pool could not be made. It is not called for
 	// tenants that do not exist or are not active.
 	PoolOpenFailed func(id ID, err error)
 
-	// ServedStale is called when the directory failed and the tenant is served on under StaleGrace.
+	// ServedStale is called when the directory failed and an old record is used under StaleGrace.
 	ServedStale func(id ID, err error)
 
-	// Fenced is called when the fence refused a connection. err matches ErrFenced and says why. One that comes after a
-	// change of the tenant is the fence at work; any other is an alarm: the directory and the database disagree.
+	// Fenced is called when the fence refused a connection. err matches ErrFenced and says why. Right after a change of
+	// the tenant that is expected; at any other time it is an alarm: the directory and the database disagree.
 	Fenced func(id ID, err error)
 
-	// ServerDown is called when BreakerThreshold attempts in a row to connect to a server have failed, with the error of
-	// the last, and ServerUp when one succeeded again. The name is that of Endpoint.Server, or host:port.
+	// ServerDown is called when BreakerThreshold attempts in a row to connect to a server have failed, with the error
+	// of the last, and ServerUp when one succeeded again. The name is Endpoint.Server, or host:port.
 	ServerDown func(server string, err error)
 	ServerUp   func(server string)
 
@@ -79,4 +82,26 @@ func (o *Observer) closed(id ID, cause Cause, took time.Duration) {
 	if o.PoolClosed != nil {
 		o.PoolClosed(id, cause, took)
 	}
+}
+
+// Cause says why a pool was evicted.
+type Cause int
+
+// The causes.
+const (
+	CauseIdle     Cause = iota // it had no lease for IdleTimeout
+	CauseCapacity              // another tenant needed its slot among MaxPools
+	CauseExplicit              // Evict was called
+	CauseChanged               // the tenant's record changed, or Invalidate was called
+	CauseClosed                // the resolver was closed
+
+	causes = iota
+)
+
+// String returns the cause in lower case: idle, capacity, explicit, changed or closed.
+func (c Cause) String() string {
+	if c < 0 || c >= causes {
+		return "unknown"
+	}
+	return [causes]string{"idle", "capacity", "explicit", "changed", "closed"}[c]
 }

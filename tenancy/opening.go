@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// maxLoads bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
+	// maxLookups bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
 	// (a replica, perhaps) is behind what was announced.
-	maxLoads = 4
+	maxLookups = 4
 
-	// reloadPause is the wait before the first repetition; each further one waits twice as long.
-	reloadPause = 10 * time.Millisecond
+	// lookupPause is the wait before the first repetition; each further one waits twice as long.
+	lookupPause = 10 * time.Millisecond
 
-	// stalePatience is how long an Acquire waits for the directory if the tenant could be served from a record past
-	// its TTL, and staleRetry how long the directory is then left alone for that tenant.
-	stalePatience = 250 * time.Millisecond
-	staleRetry    = 5 * time.Second
+	// staleLookupWait is how long an Acquire waits for the directory if it could use a record past its TTL instead, and
+	// staleRetryInterval how long the directory is then not asked again for that tenant.
+	staleLookupWait    = 250 * time.Millisecond
+	staleRetryInterval = 5 * time.Second
 )
 
 var (
@@ -32,18 +32,18 @@ var (
 	errOtherTenant = errors.New("the directory answered for another tenant")
 )
 
-// opening is one look-up in flight, and the opening of a pool that may follow. There is at most one for each ID. The
+// opening is one look-up in flight, and the opening of a pool that may follow. There is at most one per ID. The
 // resolver's mutex guards it, except that entry and err may be read once done is closed.
 type opening struct {
-	id      ID
-	waiters int  // Acquires that wait for done
-	queued  bool // it waits for a slot
-	unasked bool // no Acquire began it or has joined it: it only finds out what an announced change means for the pool
+	id         ID
+	waiters    int  // Acquires that wait for done
+	queued     bool // it waits for a slot
+	background bool // no Acquire waits or has waited for it: Invalidate began it
 
 	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
 	minEpoch int64
 	changed  bool // there was an announcement
-	all      bool // it made every earlier record out of date, whatever its epoch
+	all      bool // every earlier record is out of date, whatever its epoch
 
 	finished bool
 	done     chan struct{} // closed when finished
@@ -78,7 +78,7 @@ func (r *Resolver) joinLocked(id ID) *opening {
 	if !ok {
 		o = r.beginLocked(id)
 	}
-	o.unasked = false
+	o.background = false
 	o.waiters++
 	return o
 }
@@ -86,19 +86,19 @@ func (r *Resolver) joinLocked(id ID) *opening {
 // beginLocked starts id's opening. Caller holds r.mu; r is not closed, and there is no opening of id.
 func (r *Resolver) beginLocked(id ID) *opening {
 	id = ID(strings.Clone(string(id))) // kept as a key, by entries and notFound too; the caller may reuse its bytes
-	o := &opening{id: id, unasked: true, done: make(chan struct{})}
+	o := &opening{id: id, background: true, done: make(chan struct{})}
 	r.openings[id] = o
 	r.wg.Add(1)
 	go r.run(o)
 	return o
 }
 
-// run belongs to the resolver, not to the Acquire that started it: a client that disconnects must not fail the others
-// who wait.
+// run looks o's tenant up and opens a pool if needed. It belongs to the resolver, not to the Acquire that started it: a
+// client that disconnects must not fail the other waiters.
 func (r *Resolver) run(o *opening) {
 	defer r.wg.Done()
 	defer r.fail(o, errExited) // does nothing if o is finished
-	slot := false              // that no pool has yet
+	slot := false              // taken, and not yet a pool's
 	defer func() {
 		if slot {
 			r.mu.Lock()
@@ -106,18 +106,18 @@ func (r *Resolver) run(o *opening) {
 			r.slots.give()
 		}
 	}()
-	for n := range maxLoads {
-		if n > 0 && !o.pause(reloadPause<<(n-1)) {
+	for n := range maxLookups {
+		if n > 0 && !o.pause(lookupPause<<(n-1)) {
 			return
 		}
-		rec := r.load(r.ctx, o, r.cfg.OpenTimeout)
+		rec := r.lookUp(r.ctx, o, r.cfg.OpenTimeout)
 		switch r.judge(o, rec) {
-		case settled:
+		case finished:
 			return
 		case unknown:
-			r.bridge(o, rec.err)
+			r.finishStale(o, rec.err)
 			return
-		case wanted:
+		case needsPool:
 			if !slot {
 				if err := r.takeSlot(o); err != nil {
 					r.fail(o, err)
@@ -129,12 +129,12 @@ func (r *Resolver) run(o *opening) {
 				}
 			}
 			slot = false
-			if r.open(o, rec) {
+			if r.openPool(o, rec) {
 				return
 			}
 		}
 	}
-	r.bridge(o, errChanging)
+	r.finishStale(o, errChanging)
 }
 
 func (r *Resolver) changed(o *opening, rec record) bool {
@@ -155,9 +155,8 @@ func (o *opening) pause(d time.Duration) bool {
 	}
 }
 
-// load asks the directory, for as long as patience lasts. A panic there is an error for those who wait, and not the end
-// of the process.
-func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration) (rec record) {
+// lookUp asks the directory, for at most patience. A panic of the directory becomes an error.
+func (r *Resolver) lookUp(ctx context.Context, o *opening, patience time.Duration) (rec record) {
 	r.mu.Lock()
 	o.changed, o.all = false, false
 	r.count.lookups++
@@ -183,23 +182,23 @@ func (r *Resolver) load(ctx context.Context, o *opening, patience time.Duration)
 type verdict int
 
 const (
-	settled verdict = iota // the opening is finished
-	again                  // the record is out of date: ask again
-	unknown                // the directory could not say
-	wanted                 // the tenant needs a new pool
+	finished  verdict = iota // the opening is finished
+	retry                    // the record is out of date: ask again
+	unknown                  // the directory has no answer
+	needsPool                // the tenant needs a new pool
 )
 
-// judge decides what a look-up means for o and for the entry that is there, if one is.
+// judge applies the result of a look-up to o and to the tenant's entry, if there is one.
 func (r *Resolver) judge(o *opening, rec record) verdict {
-	var stale *opened
+	var stale *tenantPool
 	defer func() { stale.renew() }() // without the lock
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.finished {
-		return settled
+		return finished
 	}
 	if o.outdated(rec) {
-		return again
+		return retry
 	}
 	e, known := r.entries.Peek(o.id)
 	switch {
@@ -208,8 +207,8 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 		r.refuseLocked(o, e, notFoundError(o.id))
 	case rec.err != nil:
 		return unknown
-	case known && rec.tenant.Epoch < e.tenant.Load().Epoch && !e.anew:
-		return again // the directory is behind what it said itself
+	case known && rec.tenant.Epoch < e.tenant.Load().Epoch && !e.mustRenew:
+		return retry // older than the directory's own last answer
 	case rec.tenant.State != Active:
 		r.refuseLocked(o, e, &StateError{ID: o.id, State: rec.tenant.State})
 	case known && rec.tenant.sameTarget(e.tenant.Load()):
@@ -219,12 +218,12 @@ func (r *Resolver) judge(o *opening, rec record) verdict {
 		if known {
 			r.evictLocked(e, CauseChanged, evictedError(o.id))
 		}
-		if !o.unasked {
-			return wanted
+		if !o.background {
+			return needsPool
 		}
 		r.finishLocked(o, nil, nil)
 	}
-	return settled
+	return finished
 }
 
 // refuseLocked finishes o for a tenant that must not be leased. Caller holds r.mu.
@@ -235,9 +234,51 @@ func (r *Resolver) refuseLocked(o *opening, e *entry, err error) {
 	r.finishLocked(o, nil, err)
 }
 
-// open makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in the
-// meantime. A pool that must not be published goes the way of every other one: evicted, closed.
-func (r *Resolver) open(o *opening, rec record) bool {
+// takeSlot takes a slot for o, waiting up to CapacityWait. It returns an error if there is none, or if o is finished.
+func (r *Resolver) takeSlot(o *opening) error {
+	full := fmt.Errorf("%w: open pool for tenant %q", ErrAtCapacity, o.id)
+	r.mu.Lock()
+	if o.finished || r.slots.take() {
+		defer r.mu.Unlock()
+		return o.err
+	}
+	if o.waiters == 0 { // no tenant is evicted for it; the next Acquire begins again
+		defer r.mu.Unlock()
+		r.finishLocked(o, nil, full)
+		return full
+	}
+	given := r.slots.wait()
+	o.queued = true
+	r.evictForWaitersLocked()
+	wait := r.cfg.CapacityWait
+	if wait < 0 && !r.slots.short() {
+		wait = defaultCapacityWait // not for a lease to end, only for an idle pool to close
+	}
+	r.mu.Unlock()
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-given:
+	case <-timer.C:
+	case <-o.done:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.queued = false
+	switch left := r.slots.leave(given); {
+	case left:
+		return full
+	case o.finished:
+		r.slots.give()
+		return o.err
+	}
+	return nil
+}
+
+// openPool makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in
+// the meantime. A pool that must not be published is evicted and closed like any other.
+func (r *Resolver) openPool(o *opening, rec record) bool {
 	weight := max(1, r.cfg.Weight(o.id))
 	opened, err := r.newPool(rec.tenant, weight)
 	if err != nil {
@@ -265,18 +306,18 @@ func (r *Resolver) open(o *opening, rec record) bool {
 		return false
 	default:
 		r.finishLocked(o, e, nil)
-		r.makeRoomLocked()
+		r.evictForWaitersLocked()
 	}
 	return true
 }
 
-// bridge ends an opening whose look-up failed: with the entry that is there, if StaleGrace allows it, else with err. An
-// entry whose tenant is known to have changed goes.
-func (r *Resolver) bridge(o *opening, err error) {
+// finishStale ends an opening whose look-up failed: with the tenant's entry, if StaleGrace allows it, else with err. An
+// entry whose tenant is known to have changed is evicted.
+func (r *Resolver) finishStale(o *opening, err error) {
 	err = fmt.Errorf("tenancy: look up tenant %q: %w", o.id, pgerr.Redact(err))
 	r.mu.Lock()
 	e, known := r.entries.Peek(o.id)
-	if o.finished || !known || !r.bridgeLocked(e) {
+	if o.finished || !known || !r.extendStaleLocked(e) {
 		if known && !o.finished && e.announced {
 			r.evictLocked(e, CauseChanged, evictedError(o.id))
 		}
@@ -303,8 +344,8 @@ func (r *Resolver) fail(o *opening, err error) {
 	r.cfg.Observer.openFailed(o.id, err)
 }
 
-// finishLocked ends o. It leases e once for each waiter before anybody can evict it; a waiter that left in the same
-// instant gives its lease back. Caller holds r.mu.
+// finishLocked ends o. It leases e once for each waiter before e can be evicted; a waiter that left in the same instant
+// releases its lease. Caller holds r.mu.
 func (r *Resolver) finishLocked(o *opening, e *entry, err error) {
 	if r.openings[o.id] == o {
 		delete(r.openings, o.id)

@@ -166,8 +166,10 @@ func TestBlackHoleStaysInItsBulkhead(t *testing.T) {
 	back := time.Now()
 	eventually(t, "back", func() bool { _, err := try(); return err == nil })
 	recovered := time.Since(back)
-	defer pgtest.Figure(t, "R9", "tenants of the healthy server: %d of %d queries failed, p99 %v before and %v during; of the black hole: breaker open after %v, slowest answer %v with a limit of %v, back after %v",
-		failed.Load(), 2*queries, before.Round(time.Millisecond), during.Round(time.Millisecond), time.Duration(opened.Load()).Round(time.Millisecond),
+	defer pgtest.Figure(t, "R9", "tenants of the healthy server: %d of %d queries failed, p99 %v before and %v during; "+
+		"of the black hole: breaker open after %v, slowest answer %v with a limit of %v, back after %v",
+		failed.Load(), 2*queries, before.Round(time.Millisecond), during.Round(time.Millisecond),
+		time.Duration(opened.Load()).Round(time.Millisecond),
 		time.Duration(slowest.Load()).Round(time.Millisecond), patience, recovered.Round(time.Millisecond))
 	if time.Duration(slowest.Load()) > patience+500*time.Millisecond || recovered > 4*time.Second {
 		t.Error("too slow") // the figures that are promised are 50 ms and 2 s; this machine may be busy
@@ -179,7 +181,8 @@ func stale(t *testing.T, r *tenancy.Resolver, database string) {
 	t.Helper()
 	busy(t, r)
 	admin := connect(t)
-	_, err := admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database)
+	_, err := admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+		database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,23 +12,42 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
 
 const (
-	// connectTimeout is used if Base has none. A connect goes on after its caller has left, so pgxpool's own default,
-	// 2 min, would hold a connection slot for as long.
+	// connectTimeout is used if Base has none. A connect goes on after its caller has left, so with pgxpool's own
+	// default, 2 min, it could hold a permit for that long.
 	connectTimeout     = 5 * time.Second
 	pgxpoolConnectTime = 2 * time.Minute
 
-	// maxNameLength is NAMEDATALEN - 1. PostgreSQL cuts longer names off without a word, and two of them could mean
-	// one database.
+	// maxNameLength is NAMEDATALEN - 1. PostgreSQL silently truncates longer names, so that two of them could mean one
+	// database.
 	maxNameLength = 63
 )
 
+// tenantPool is a pgxpool.Pool with its guard and its sockets.
+type tenantPool struct {
+	pgxPool *pgxpool.Pool
+	guard   *guard
+	sockets *sockets
+}
+
+// renew closes the pool's connections: the idle ones now, the others when they are released. o may be nil.
+func (o *tenantPool) renew() {
+	if o != nil {
+		o.guard.generation.Add(1)
+		o.pgxPool.Reset()
+	}
+}
+
+// unused reports whether the pool has no connection, and none is being made.
+func (o *tenantPool) unused() bool { return o.sockets.account.Unused() }
+
 // newPool makes the pool of t's database, and dials nothing.
-func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
+func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	cfg, ep := &r.cfg, t.Endpoint
 	if err := ep.validate(); err != nil {
 		return nil, err
@@ -49,19 +68,20 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if cc.ConnectTimeout <= 0 || cc.ConnectTimeout == pgxpoolConnectTime {
 		cc.ConnectTimeout = connectTimeout
 	}
-	account := &account{server: r.server(serverName(ep, cc)), id: t.ID, weight: weight}
+	server := r.server(serverName(ep, cc))
+	account := server.budget.NewAccount(string(t.ID), weight)
 	socks := &sockets{
-		base: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
+		baseDial: cc.DialFunc, account: account, timeout: cc.ConnectTimeout, wait: cfg.BudgetWait,
 		isCut: make(chan struct{}), open: make(map[*socket]struct{}),
 	}
 	if ep.Pooled {
-		unprepared(cc)
+		disablePreparing(cc)
 	}
-	tracer := &tracer{sockets: socks}
+	tracer := &poolTracer{sockets: socks}
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
-	pc.PrepareConn = prepareForUse(pc)
-	g := &guard{r: r, id: t.ID, bulkhead: &account.server.bulkhead}
+	pc.PrepareConn = prepareHook(pc)
+	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, sockets: socks}
 	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
@@ -69,8 +89,9 @@ func (r *Resolver) newPool(t Tenant, weight int) (*opened, error) {
 	if err != nil {
 		return nil, pgerr.Redact(err)
 	}
-	account.pool, g.pool = pool, pool
-	return &opened{pool: pool, guard: g, sockets: socks}, nil
+	account.SetPool(pool)
+	g.pool = pool
+	return &tenantPool{pgxPool: pool, guard: g, sockets: socks}, nil
 }
 
 // serverName returns the name under which ep's tenants share a budget.
@@ -81,16 +102,16 @@ func serverName(ep Endpoint, cc *pgx.ConnConfig) string {
 	return net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port)))
 }
 
-// prepareForUse returns the caller's hook for a connection that is acquired, but not for one that is acquired to be
-// closed.
-func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, error) {
+// prepareHook returns a hook that calls the caller's PrepareConn or BeforeAcquire, except for a connection that the
+// budget acquires to close it.
+func prepareHook(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, error) {
 	hook, older := pc.PrepareConn, pc.BeforeAcquire //nolint:staticcheck // deprecated, but in use
 	if hook == nil && older == nil {
 		return nil
 	}
 	return func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		switch {
-		case ctx.Value(stealing{}) != nil:
+		case connbudget.IsReclaim(ctx):
 			return true, nil
 		case hook != nil:
 			return hook(ctx, conn)
@@ -99,9 +120,9 @@ func prepareForUse(pc *pgxpool.Config) func(context.Context, *pgx.Conn) (bool, e
 	}
 }
 
-// unprepared keeps pgx from preparing statements by name, or describing them in one round trip and running them in
-// another: a transaction pooler may take another connection to the server for each.
-func unprepared(cc *pgx.ConnConfig) {
+// disablePreparing keeps pgx from preparing statements by name, and from describing a statement in one round trip and
+// running it in the next: a transaction pooler may use another connection to the server for each.
+func disablePreparing(cc *pgx.ConnConfig) {
 	switch cc.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
 		cc.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -109,10 +130,10 @@ func unprepared(cc *pgx.ConnConfig) {
 	cc.StatementCacheCapacity = 0
 }
 
-// pinTarget lets a BeforeConnect hook change what it likes (a short-lived password, say) but neither the database nor
-// who owns and counts the socket.
+// pinTarget lets a BeforeConnect hook change anything (a short-lived password, say) except the database, the DialFunc
+// and the pool's tracer.
 func pinTarget(
-	hook func(context.Context, *pgx.ConnConfig) error, pinned *pgx.ConnConfig, tracer *tracer,
+	hook func(context.Context, *pgx.ConnConfig) error, pinned *pgx.ConnConfig, tracer *poolTracer,
 ) func(context.Context, *pgx.ConnConfig) error {
 	if hook == nil {
 		return nil

@@ -104,7 +104,8 @@ func TestPoolTakesTheRestFromBase(t *testing.T) {
 	if cc.User != "u" || cc.Password != "p" || cc.Database != "d" || cc.RuntimeParams["application_name"] != "shop" {
 		t.Errorf("user %q, database %q, params %v", cc.User, cc.Database, cc.RuntimeParams)
 	}
-	if got.MaxConns != 3 || got.MinConns != 0 || got.MinIdleConns != 0 || cc.ConnectTimeout != 10*time.Second { // 5 s, and BudgetWait
+	if got.MaxConns != 3 || got.MinConns != 0 || got.MinIdleConns != 0 ||
+		cc.ConnectTimeout != 10*time.Second { // 5 s, and BudgetWait
 		t.Errorf("MaxConns %d, MinConns %d, MinIdleConns %d, ConnectTimeout %v",
 			got.MaxConns, got.MinConns, got.MinIdleConns, cc.ConnectTimeout)
 	}
@@ -114,7 +115,10 @@ func TestPoolTakesTheRestFromBase(t *testing.T) {
 	if base.MaxConns != 50 || base.ConnConfig.Database != "x" || base.ConnConfig.Host != "a" {
 		t.Error("the caller's configuration was changed")
 	}
-	got, err = opened(t, parse(t, "host=a connect_timeout=7"), tenancy.Endpoint{Database: "d", User: "v", Password: tenancy.NewSecret("q")})
+	got, err = opened(t, parse(t, "host=a connect_timeout=7"), tenancy.Endpoint{
+		Database: "d", User: "v",
+		Password: tenancy.NewSecret("q"),
+	})
 	if err != nil || got.ConnConfig.ConnectTimeout != 12*time.Second || got.ConnConfig.User != "v" ||
 		got.ConnConfig.Password != "q" {
 		t.Errorf("%v, %+v", err, got)
@@ -130,7 +134,10 @@ func TestBadEndpointsAreRefused(t *testing.T) {
 	}{
 		{"host=a", "endpoint: Database: required", tenancy.Endpoint{Host: "t"}},
 		{"host=a", "endpoint: Database: contains a zero byte", tenancy.Endpoint{Database: "d\x00options"}},
-		{"host=a", "endpoint: Password: contains a zero byte", tenancy.Endpoint{Database: "d", Password: tenancy.NewSecret("\x00")}},
+		{"host=a", "endpoint: Password: contains a zero byte", tenancy.Endpoint{
+			Database: "d",
+			Password: tenancy.NewSecret("\x00"),
+		}},
 		{"host=a", "endpoint: Host: must be one host", tenancy.Endpoint{Database: "d", Host: "t,evil"}},
 		{"host=a", "endpoint: Database: longer than 63 bytes", tenancy.Endpoint{Database: long}},
 		{"host=a", "endpoint: User: longer than 63 bytes", tenancy.Endpoint{Database: "d", User: long}},
@@ -146,7 +153,8 @@ func TestBadEndpointsAreRefused(t *testing.T) {
 func TestEnvironmentHasNoSayInATarget(t *testing.T) {
 	base := parse(t, "host=a port=1 user=u password=p sslmode=disable")
 	for k, v := range map[string]string{
-		"PGHOST": "evil", "PGPORT": "666", "PGDATABASE": "evil", "PGUSER": "evil", "PGPASSWORD": "evil", "PGSSLMODE": "require",
+		"PGHOST": "evil", "PGPORT": "666", "PGDATABASE": "evil", "PGUSER": "evil", "PGPASSWORD": "evil",
+		"PGSSLMODE": "require",
 	} {
 		t.Setenv(k, v)
 	}
@@ -154,7 +162,8 @@ func TestEnvironmentHasNoSayInATarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := fmt.Sprint(targets(got), got.ConnConfig.User, got.ConnConfig.Database, got.ConnConfig.Password); strings.Contains(s, "evil") {
+	if s := fmt.Sprint(targets(got), got.ConnConfig.User, got.ConnConfig.Database,
+		got.ConnConfig.Password); strings.Contains(s, "evil") {
 		t.Error(s)
 	}
 }
@@ -224,7 +233,8 @@ func TestConnStringOfAPoolLeadsNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, db := range map[string]*sql.DB{
-		"RegisterConnConfig": registered, "OpenDB": stdlib.OpenDB(*cfg.ConnConfig), "OpenDBFromPool": stdlib.OpenDBFromPool(l.Pool()),
+		"RegisterConnConfig": registered, "OpenDB": stdlib.OpenDB(*cfg.ConnConfig),
+		"OpenDBFromPool": stdlib.OpenDBFromPool(l.Pool()),
 	} {
 		var database string
 		if err := db.QueryRowContext(t.Context(), "SELECT current_database()").Scan(&database); err != nil {

@@ -21,7 +21,7 @@ func throughPooler(t *testing.T, pooler *pgx.ConnConfig, pooled bool) int64 {
 	const workers, queries = 16, 50
 	dir, base := databases(t, 1)
 	rec := dir.records["t0"]
-	mark(t, rec.Endpoint.Database, tenancy.Mark{Tenant: "t0"}.String())
+	mark(t, rec.Endpoint.Database, tenancy.OwnerTag{Tenant: "t0"}.String())
 	rec.Endpoint.Host, rec.Endpoint.Port, rec.Endpoint.Pooled = pooler.Host, pooler.Port, pooled
 	dir.put(rec)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, MaxConnsPerTenant: workers, Fence: true})

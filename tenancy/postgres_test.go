@@ -87,10 +87,12 @@ func TestEveryQueryReachesItsOwnTenant(t *testing.T) {
 	if asked.Load() < queries || wrong.Load() != 0 || failed.Load() != 0 {
 		t.Errorf("%d of %d queries in the wrong database, %d failed", wrong.Load(), asked.Load(), failed.Load())
 	}
-	pgtest.Figure(t, "R1", "%d queries, %d tenants, %d pools: %d wrong, %d failed; %d opened, evicted: idle %d, capacity %d, explicit %d, changed %d",
+	pgtest.Figure(t, "R1", "%d queries, %d tenants, %d pools: %d wrong, %d failed; %d opened, evicted: idle %d, capacity "+
+		"%d, explicit %d, changed %d",
 		asked.Load(), tenantCount, maxPools, wrong.Load(), failed.Load(), s.OpenCount(), s.EvictCount(tenancy.CauseIdle),
 		s.EvictCount(tenancy.CauseCapacity), s.EvictCount(tenancy.CauseExplicit), s.EvictCount(tenancy.CauseChanged))
-	pgtest.Figure(t, "R2", "%d of %d samples over the budget of %d, at most %d connections; all pools closed %v after the last release",
+	pgtest.Figure(t, "R2", "%d of %d samples over the budget of %d, at most %d connections; all pools closed %v after "+
+		"the last release",
 		seen.over, seen.samples, budget, seen.most, drained.Round(time.Millisecond))
 }
 
@@ -99,7 +101,7 @@ func whereAmI(ctx context.Context, pool *pgxpool.Pool) (database string, whose t
 	var comment string
 	err = pool.QueryRow(ctx, `select datname, coalesce(shobj_description(oid, 'pg_database'), '')
 		from pg_database where datname = current_database()`).Scan(&database, &comment)
-	mark, _ := tenancy.ParseMark(comment)
+	mark, _ := tenancy.ParseOwnerTag(comment)
 	return database, mark.Tenant, err
 }
 
@@ -114,7 +116,7 @@ func homes(t testing.TB, n, movable int) (*tenants, *pgxpool.Config, estates) {
 	dir, all := newTenants(), make(estates)
 	for i := range n + movable {
 		id, ep := tenancy.ID(fmt.Sprintf("t%d", i%n)), own.records[tenancy.ID(fmt.Sprintf("t%d", i))].Endpoint
-		comment(t, admin, ep.Database, tenancy.Mark{Tenant: id})
+		comment(t, admin, ep.Database, tenancy.OwnerTag{Tenant: id})
 		if all[id] = append(all[id], ep.Database); i < n {
 			dir.put(tenancy.Tenant{ID: id, State: tenancy.Active, Epoch: 1, Endpoint: ep})
 		}
@@ -156,7 +158,7 @@ func (e estates) meddle(r *tenancy.Resolver, dir *tenants, stop <-chan struct{})
 }
 
 // comment puts a mark on a database.
-func comment(t testing.TB, admin *pgx.Conn, database string, m tenancy.Mark) {
+func comment(t testing.TB, admin *pgx.Conn, database string, m tenancy.OwnerTag) {
 	t.Helper()
 	_, err := admin.Exec(t.Context(), "COMMENT ON DATABASE "+pgx.Identifier{database}.Sanitize()+" IS '"+m.String()+"'")
 	if err != nil {
@@ -322,9 +324,13 @@ func TestThousandFirstRequestsAskOnce(t *testing.T) {
 		if s.lookups != 1 || s.failed != 0 || s.pools != 1 || s.dials > 2 {
 			t.Errorf("%+v", s)
 		}
-		most = rush{max(most.lookups, s.lookups), max(most.failed, s.failed), max(most.pools, s.pools), max(most.dials, s.dials)}
+		most = rush{
+			max(most.lookups, s.lookups), max(most.failed, s.failed), max(most.pools, s.pools),
+			max(most.dials, s.dials),
+		}
 	}
-	pgtest.Figure(t, "R3", "%d rounds of 1,000 first requests, the first of which is cancelled; in each at most %d look-up, %d pool, %d dials, %d failed",
+	pgtest.Figure(t, "R3", "%d rounds of 1,000 first requests, the first of which is cancelled; in each at most %d "+
+		"look-up, %d pool, %d dials, %d failed",
 		rounds, most.lookups, most.pools, most.dials, most.failed)
 }
 

@@ -44,7 +44,8 @@ func TestPrimaryThatTurnsReadOnlyFailsEachConnectionOnce(t *testing.T) {
 		wait(t, 100*time.Millisecond)
 		c.exec(t, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
 		wait(t, pgtest.Size(300*time.Millisecond, time.Second))
-		c.exec(t, "SET default_transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+		c.exec(t, "SET default_transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only",
+			"SELECT pg_reload_conf()")
 		back := time.Now()
 		eventually(t, "writable", func() bool { return write("t0") == nil })
 		wait(t, 200*time.Millisecond)
@@ -73,6 +74,7 @@ func TestPrimaryThatTurnsReadOnlyFailsEachConnectionOnce(t *testing.T) {
 	if slowest > 5*time.Second {
 		t.Errorf("a write failed %v after the server takes them", slowest)
 	}
-	pgtest.Figure(t, "R11", "%d times read only under 200 writes/s: 25006 on %d connections, %d of them more than once; %d served, %d failed, the last %v after writes were taken again",
+	pgtest.Figure(t, "R11", "%d times read only under 200 writes/s: 25006 on %d connections, %d of them more than once; "+
+		"%d served, %d failed, the last %v after writes were taken again",
 		flips, once, len(backends)-once, served, failed, slowest.Round(time.Millisecond))
 }

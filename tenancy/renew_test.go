@@ -132,7 +132,8 @@ func TestFirstStatementThatIsOutOfDateRenewsAllConnections(t *testing.T) {
 			defer closeNow(t, r)
 			l := acquire(t, r, "t0")
 			defer l.Release()
-			const sql, other = "SELECT * FROM members WHERE m = $1::mood OR true", "SELECT m, * FROM members WHERE m = $1::mood OR true"
+			const sql = "SELECT * FROM members WHERE m = $1::mood OR true"
+			const other = "SELECT m, * FROM members WHERE m = $1::mood OR true"
 			conns := make([]*pgxpool.Conn, 4)
 			ask := func(c *pgxpool.Conn, sql string) error {
 				rows, err := c.Query(t.Context(), sql, "good")
@@ -219,7 +220,8 @@ func TestRotationCutsNothingAndNewConnectionsHaveTheNewPassword(t *testing.T) {
 	})
 	looked := dir.asked("t0")
 	var slept string
-	if err := tx.QueryRow(t.Context(), "SELECT pg_sleep(0.1)::text").Scan(&slept); err != nil { // much longer than DrainTimeout
+	// Much longer than DrainTimeout.
+	if err := tx.QueryRow(t.Context(), "SELECT pg_sleep(0.1)::text").Scan(&slept); err != nil {
 		t.Errorf("the transaction in flight: %v", err)
 	}
 	if err := l.Pool().Ping(t.Context()); err != nil { // its other connection is in use

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
@@ -28,20 +27,27 @@ type Resolver struct {
 	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
-	// Directory, opening or closing of a pool happens while it is held, and no lock but server.mu is taken.
-	mu       sync.Mutex
-	closed   bool
-	entries  *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
-	unleased int                        // how many of them have no lease
-	asleep   int                        // how many have no pool, because it had no connection
-	resting  []*entry                   // those that had no lease and were awake at some time since the last sweep
-	retiring map[*entry]struct{}        // evicted but not closed
-	openings map[ID]*opening
-	notFound *notFound
-	slots    slots
-	servers  map[string]*server // never fewer: a server's budget and what is known of its health outlive its pools
-	leases   int
-	count    counters
+	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is
+	// taken.
+	mu              sync.Mutex
+	closed          bool
+	entries         *simplelru.LRU[ID, *entry] // the active ones; those without leases in the order they fell idle
+	unleased        int                        // how many of them have no lease
+	asleep          int                        // how many have no pool, because it had no connection
+	sleepCandidates []*entry                   // had a pool and no lease at some time since the last sweep
+	retiring        map[*entry]struct{}        // evicted but not closed
+	openings        map[ID]*opening
+	notFound        *notFound
+	slots           slots
+	servers         map[string]*server // never removed: budget and health outlive a server's pools
+	leases          int
+	count           counters
+}
+
+// counters are the cumulative figures; Resolver.mu guards them.
+type counters struct {
+	hits, misses, notFound, lookups, opened, woken, failed, stale int64
+	evicted                                                       [causes]int64
 }
 
 // New returns a resolver that is ready to use. It dials nothing. If cfg is wrong, the error names every field that is.
@@ -77,34 +83,6 @@ func New(cfg Config) (*Resolver, error) {
 	return r, nil
 }
 
-// Acquire leases the pool of tenant id, opening it if needed. ctx bounds only the wait: what Acquire waits for goes on
-// for other callers when ctx ends.
-//
-// It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
-// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
-// Endpoint. The caller must Release the lease.
-//
-// Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has
-// returned. So it is with every argument of a Resolver's methods, and with what the directory returns.
-func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
-	e, err := r.acquire(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return &Lease{e: e, pool: e.opened.pool}, nil
-}
-
-// AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or
-// panics. It returns the error of f, unchanged, or one of Acquire's.
-func (r *Resolver) AcquireFunc(ctx context.Context, id ID, f func(context.Context, *pgxpool.Pool) error) error {
-	e, err := r.acquire(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer r.release(e)
-	return f(ctx, e.opened.pool)
-}
-
 // Evict closes the pool of tenant id as soon as its leases are released. The next Acquire opens a new one. It does
 // nothing if no pool is open. It does not wait.
 func (r *Resolver) Evict(id ID) {
@@ -115,14 +93,15 @@ func (r *Resolver) Evict(id ID) {
 	}
 }
 
-// Invalidate announces that tenant id changed and that its record now has the given epoch. What was looked up before
-// and is older is not leased again: a look-up in flight is repeated, and a remembered "no such tenant" is forgotten.
-// Epoch 0 says only that there was a change; then everything looked up before counts as older. It does not wait.
+// Invalidate announces that tenant id changed and that its record now has the given epoch. A record with a smaller
+// epoch that was looked up before is not used by any later Acquire: a look-up in flight is repeated, and a remembered
+// "no such tenant" is forgotten. Epoch 0 means that there was a change; then every record looked up before counts as
+// older. Invalidate does not wait.
 //
-// The directory is asked what the change is, at once. If the tenant is no longer active, or its Endpoint leads
-// elsewhere, or the directory does not answer, the pool drains, and the leases that are held are over: see
-// [Lease.Done]. Otherwise the pool stays. If its tenant has a new password and nothing else, so do its connections; and
-// if the record shows no change but that of its epoch, they are renewed, as by [Resolver.Renew].
+// The directory is asked at once. If the tenant is no longer active, or its Endpoint leads elsewhere, or the directory
+// does not answer, the pool drains, and the channel of [Lease.Done] is closed. Otherwise the pool stays. If only the
+// password changed, its connections stay too; if the record shows no change but that of its epoch, they are renewed, as
+// by [Resolver.Renew].
 func (r *Resolver) Invalidate(id ID, epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,7 +113,7 @@ func (r *Resolver) Invalidate(id ID, epoch int64) {
 	e, ok := r.entries.Peek(id)
 	switch {
 	case !ok || epoch != 0 && e.tenant.Load().Epoch >= epoch:
-	case e.opened == nil && e.leases == 0: // asleep: nothing is lost
+	case e.pool == nil && e.leases == 0: // asleep: nothing is lost
 		r.evictLocked(e, CauseChanged, evictedError(id))
 	default:
 		e.announceLocked(epoch)
@@ -144,31 +123,31 @@ func (r *Resolver) Invalidate(id ID, epoch int64) {
 	}
 }
 
-// Renew has the connections of tenant id made anew, because what they remember of its database is no longer so: the
+// Renew replaces the connections of tenant id, because what they have cached about its schema is out of date: the
 // statements that pgx prepares and keeps by default have the columns and types of the schema at that time. Idle ones
-// are closed at once, and those in use when they are given back, so that nothing that runs is cut. The pool and its
-// leases stay. It does nothing if no pool is open. It does not wait.
+// are closed at once, and those in use when they are released, so that no query is cut. The pool and its leases stay.
+// It does nothing if no pool is open. It does not wait.
 //
-// It is for whoever changes a schema without package provision, whose Upgrade tells every process that follows the
-// registry. A process that is not told finds out by the first query that fails with a statement that is out of date
-// (SQLSTATE 0A000), or with a type that is gone (XX000), and renews that pool's connections then.
+// Call it after a schema change that was not made by package provision; provision's Upgrade renews the connections of
+// every process that follows the registry. Without a call, the first query that fails with an outdated statement
+// (SQLSTATE 0A000) or a type that is gone (XX000) renews that pool's connections.
 func (r *Resolver) Renew(id ID) {
-	for _, o := range r.openedPools(id) {
+	for _, o := range r.poolsOf(id) {
 		o.renew()
 	}
 }
 
-// openedPools returns the pools of tenant id that are open, those that drain included.
-func (r *Resolver) openedPools(id ID) []*opened {
+// poolsOf returns the open pools of tenant id, including those that drain.
+func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var pools []*opened
-	if e, ok := r.entries.Peek(id); ok && e.opened != nil {
-		pools = append(pools, e.opened)
+	var pools []*tenantPool
+	if e, ok := r.entries.Peek(id); ok && e.pool != nil {
+		pools = append(pools, e.pool)
 	}
 	for e := range r.retiring {
-		if e.id == id && e.opened != nil {
-			pools = append(pools, e.opened)
+		if e.id == id && e.pool != nil {
+			pools = append(pools, e.pool)
 		}
 	}
 	return pools

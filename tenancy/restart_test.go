@@ -35,8 +35,11 @@ func TestCrashOfTheServerIsOver2SecondsAfterItIsBack(t *testing.T) {
 		if sum.stale > sum.open || always && sum.stale > 0 {
 			t.Errorf("%d broken connections were given out, %d were open", sum.stale, sum.open)
 		}
-		pgtest.Figure(t, "R10", "%d crashes under %d queries/s, each connection pinged before its use: %v; at most %v down; the first query is served at most %v after the start, the last that fails at most %v after it; broken connections given out: %d of %d; %d served, %d failed",
-			crashes, rate, always, sum.down.Round(time.Millisecond), sum.first.Round(time.Millisecond), sum.last.Round(time.Millisecond),
+		pgtest.Figure(t, "R10", "%d crashes under %d queries/s, each connection pinged before its use: %v; at most %v down; "+
+			"the first query is served at most %v after the start, the last that fails at most %v after it; broken connections "+
+			"given out: %d of %d; %d served, %d failed",
+			crashes, rate, always, sum.down.Round(time.Millisecond), sum.first.Round(time.Millisecond),
+			sum.last.Round(time.Millisecond),
 			sum.stale, sum.open, sum.served, sum.failed)
 	}
 }

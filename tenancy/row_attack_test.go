@@ -28,12 +28,16 @@ func hostile() []string {
 		"host=evil.example,db.internal", "db.internal,evil.example", "evil.example:6666", "db.internal:6666", "[::1]:6666",
 		"/tmp/evil", "@evil", "\\\\.\\pipe\\evil", "t1?host=evil.example&port=6666", "postgres://evil.example:6666/t1",
 		"postgres://u:p@evil.example/t1?options=-crole%3Dpostgres", "t1 options='-c role=postgres'", "-c role=postgres",
-		"t1 options=-csession_replication_role=replica", "t1 passfile=%s", "t1 service=evil", "service=evil", "t1 servicefile=%s",
+		"t1 options=-csession_replication_role=replica", "t1 passfile=%s", "t1 service=evil", "service=evil",
+		"t1 servicefile=%s",
 		"t1 sslmode=disable", "t1 sslkey=%s", "t1 sslrootcert=%s", "t1 application_name=x replication=database",
-		"t1\x00options\x00-c role=postgres", "user\x00postgres\x00", "\x00", "t1\x00", "t1\nhost=evil.example", "'", `"`, `\`, "''",
-		`t1"; DROP DATABASE "t2`, "$(touch %s)", "`touch %s`", "t1 target_session_attrs=any host=evil.example", " ", "=", "host=",
+		"t1\x00options\x00-c role=postgres", "user\x00postgres\x00", "\x00", "t1\x00", "t1\nhost=evil.example", "'", `"`,
+		`\`, "''",
+		`t1"; DROP DATABASE "t2`, "$(touch %s)", "`touch %s`", "t1 target_session_attrs=any host=evil.example", " ", "=",
+		"host=",
 		strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("ü", 32), strings.Repeat("x", 1<<16), "t\xff1",
-		"..", "../../etc/passwd", "%s", "t1 krbsrvname=evil gssencmode=require", "t1 min_protocol_version=3.2", "template1", "postgres",
+		"..", "../../etc/passwd", "%s", "t1 krbsrvname=evil gssencmode=require", "t1 min_protocol_version=3.2",
+		"template1", "postgres",
 	}
 }
 
@@ -54,7 +58,7 @@ func TestHostileRowReachesNoOtherAddressAndSetsNothing(t *testing.T) {
 	base.ConnConfig.DialFunc, base.ConnConfig.LookupFunc = w.dial, w.lookup
 	params := make(map[string]string)
 	maps.Copy(params, base.ConnConfig.RuntimeParams)
-	maps.Copy(params, tenancy.AbandonedSettings())
+	maps.Copy(params, tenancy.KeepaliveSettings())
 
 	values := hostile()
 	for i, v := range values {
@@ -66,7 +70,10 @@ func TestHostileRowReachesNoOtherAddressAndSetsNothing(t *testing.T) {
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, BreakerThreshold: -1, TTL: -1, NotFoundTTL: -1})
 	defer closeNow(t, r)
 	for i := range rows {
-		row := tenancy.Endpoint{Host: "db.internal", Port: 5432, Database: "t1", User: "u1", Password: tenancy.NewSecret("p1")}
+		row := tenancy.Endpoint{
+			Host: "db.internal", Port: 5432, Database: "t1", User: "u1",
+			Password: tenancy.NewSecret("p1"),
+		}
 		for n := range 1 + i%3 { // of one, two or three columns
 			v := values[(i+n*7)%len(values)]
 			if i >= len(values)*5 {
@@ -106,7 +113,8 @@ func TestHostileRowReachesNoOtherAddressAndSetsNothing(t *testing.T) {
 	if len(w.wrong) > 0 || w.logins < rows/4 {
 		t.Errorf("%d logins; %s", w.logins, strings.Join(w.wrong[:min(len(w.wrong), 10)], "\n"))
 	}
-	pgtest.Figure(t, "S12", "%d rows, %d refused before a login; %d dials, %d logins: %d to another address, with another parameter or another password",
+	pgtest.Figure(t, "S12", "%d rows, %d refused before a login; %d dials, %d logins: %d to another address, with "+
+		"another parameter or another password",
 		rows, refused, w.dials, w.logins, len(w.wrong))
 }
 
@@ -196,7 +204,8 @@ func (w *wiretap) serve(conn net.Conn) {
 	w.mu.Lock()
 	w.logins++
 	if !maps.Equal(startup.Parameters, w.params) || password.Password != w.row.Password.Reveal() {
-		w.wrong = append(w.wrong, fmt.Sprintf("logged in with %q and %q, the row has %q", startup.Parameters, password.Password, w.params))
+		w.wrong = append(w.wrong, fmt.Sprintf("logged in with %q and %q, the row has %q", startup.Parameters,
+			password.Password, w.params))
 	}
 	w.mu.Unlock()
 	backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28P99", Message: "no"})

@@ -11,7 +11,7 @@ const redacted = "[redacted]"
 // Secret is a password or token that does not print. Under every fmt verb, in slog and in JSON it reads "[redacted]";
 // only [Secret.Reveal] returns it. Secrets are equal (==) if they hold the same string. The zero Secret is empty.
 type Secret struct {
-	// A handle, because fmt cannot call Format on a Secret in somebody's unexported field: there it prints a pointer.
+	// A handle, because fmt cannot call Format on a Secret in an unexported field: there it prints a pointer.
 	value unique.Handle[string]
 }
 
@@ -23,7 +23,7 @@ func NewSecret(s string) Secret {
 	return Secret{value: unique.Make(s)}
 }
 
-// Reveal returns the secret itself. Whoever calls it keeps it out of logs and errors.
+// Reveal returns the secret itself. The caller must keep it out of logs and errors.
 func (s Secret) Reveal() string {
 	if s.IsZero() {
 		return ""

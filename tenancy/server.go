@@ -1,203 +1,119 @@
 package tenancy
 
 import (
-	"math"
+	"cmp"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
+	"strings"
+
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
 
-// cancelSlots bounds the cancel requests to one server that are on their way at once. Each takes one round trip, needs
-// no connection to end and so cannot be part of a deadlock.
-const cancelSlots = 8
-
-// minDials is the least that maxDials returns.
-const minDials = 4
-
-// server is the connection budget of one PostgreSQL server. Every connection to it holds a permit, from before its dial
-// until its socket is closed. Who finds none waits in FIFO order, but whoever has less than its fair share is served
-// before those who have more.
+// server is one PostgreSQL server: its connection budget and its health.
 type server struct {
-	name     string
-	connects int           // Config.MaxDialsPerServer
-	cancels  chan struct{} // holds one element for each cancel request on its way
-	pressed  atomic.Bool   // somebody waits, or the budget shrank: those who release a connection must look
-	full     atomic.Bool   // no permit is free
-	bulkhead bulkhead      // what is known of the server's health
-
-	// mu guards everything below and the counted fields of account. It is taken after Resolver.mu or without it, and a
-	// pool may be asked for its Stat under it; no I/O, dial or Close happens while it is held.
-	mu     sync.Mutex
-	limit  int
-	held   int // permits given out
-	dials  int // of which that many are for connects that have not ended
-	coming int // connections that are being closed to make room: their permits come back soon
-	queue  []*waiter
-	sieve  sieve
-	demand demand
-	count  serverCounters
+	budget   *connbudget.Budget
+	bulkhead bulkhead
 }
 
-// serverCounters are cumulative; server.mu guards them.
-type serverCounters struct {
-	dials, waits, refused, steals, yields int64
-}
-
-// waiter is a dial that waits for a permit.
-type waiter struct {
-	account *account
-	since   time.Time
-	overdue time.Time     // from then on its tenant's share does not matter
-	granted chan struct{} // closed, under server.mu, when the permit is given
-	look    chan struct{} // has an element when w should look for an idle connection to close
-}
-
-func newServer(name string, limit, connects int) *server {
-	s := &server{name: name, connects: connects, cancels: make(chan struct{}, cancelSlots)}
-	s.setLimit(limit)
+// server returns the server with the given name, which is made if it is new.
+func (r *Resolver) server(name string) *server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.servers[name]
+	if !ok {
+		name = strings.Clone(name) // kept; the caller may reuse its bytes
+		s = &server{budget: connbudget.New(connbudget.Config{
+			Name: name, Limit: r.cfg.MaxConns, MaxDials: r.cfg.MaxDialsPerServer, Full: ErrAtCapacity,
+		})}
+		s.bulkhead.name, s.bulkhead.now, s.bulkhead.observer = name, r.now, &r.cfg.Observer
+		s.bulkhead.breaker.threshold = max(r.cfg.BreakerThreshold, 0)
+		r.servers[name] = s
+	}
 	return s
 }
 
-// setLimit changes the budget and returns the number of connections that are open. Negative means no limit.
-func (s *server) setLimit(n int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n < 0 {
-		n = math.MaxInt
+// SetMaxConns changes the connection budget of one server, initially Config.MaxConns, to n, and returns how many
+// connections to it are open. Zero allows none; a negative n means no limit. server is the name in the tenants'
+// Endpoints, or host:port. It need not have been used yet.
+//
+// It does not wait. If more than n are open, idle ones are closed in the background, which takes a moment, or a second
+// if the server does not answer. A connection that is in use is closed when it is released, and no new one is opened
+// until there are fewer than n. [ServerStat.OpenConns] shows when that is so, and so does the next call.
+func (r *Resolver) SetMaxConns(server string, n int) (open int) {
+	s := r.server(server)
+	open = s.budget.SetLimit(n)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed { // else every pool is being closed
+		r.wg.Go(func() { s.budget.Shrink(&r.wg) })
 	}
-	s.limit = n
-	s.grantLocked()
-	return s.held
+	return open
 }
 
-// enqueue takes a permit for a, or returns the place in the queue where the caller stands for one.
-func (s *server) enqueue(a *account, wait time.Duration) *waiter {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sieve.add(a)
-	a.waiting++
-	w := &waiter{account: a, since: time.Now(), granted: make(chan struct{}), look: make(chan struct{}, 1)}
-	w.overdue = w.since.Add(max(wait/4, turnTime))
-	s.queue = append(s.queue, w)
-	s.grantLocked()
-	select {
-	case <-w.granted:
-		return nil
-	default:
-		s.count.waits++
-		return w
+// serverStats returns a snapshot of every server, in the order of their names.
+func (r *Resolver) serverStats() []ServerStat {
+	r.mu.Lock()
+	servers := make([]*server, 0, len(r.servers))
+	for _, s := range r.servers {
+		servers = append(servers, s)
 	}
-}
-
-// leave takes w out of the queue. It returns false if w was given a permit already, and so has one.
-func (s *server) leave(w *waiter) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.Index(s.queue, w)
-	if i < 0 {
-		return false
+	r.mu.Unlock()
+	stats := make([]ServerStat, 0, len(servers))
+	for _, s := range servers {
+		stats = append(stats, s.stat())
 	}
-	s.queue = slices.Delete(s.queue, i, i+1)
-	w.account.waiting--
-	s.settleLocked(w.account)
-	return true
+	slices.SortFunc(stats, func(a, b ServerStat) int { return cmp.Compare(a.name, b.name) })
+	return stats
 }
 
-// releaseLocked takes a permit of a back, and passes it on. Caller holds s.mu.
-func (s *server) releaseLocked(a *account) {
-	s.held--
-	a.held--
-	s.grantLocked()
-	s.settleLocked(a)
+func (s *server) stat() ServerStat {
+	return ServerStat{name: s.bulkhead.name, budget: s.budget.Stat(), health: s.bulkhead.stat()}
 }
 
-// dialledLocked notes that a connect that had a permit has ended, one way or the other. The next may begin. Caller holds
-// s.mu.
-func (s *server) dialledLocked() {
-	s.dials--
-	s.grantLocked()
-	if s.shortLocked() {
-		select {
-		case s.queue[s.nextLocked(s.coming)].look <- struct{}{}:
-		default:
-		}
-	}
+// ServerStat is a snapshot of the connection budget of one server, and of its health.
+type ServerStat struct {
+	name   string
+	budget connbudget.Stat
+	health health
 }
 
-// maxDials bounds how many connects to the server go on at once. More of them only make each slower, and every one
-// holds a permit that could be a connection somebody works with. Caller holds s.mu.
-func (s *server) maxDials() int {
-	switch {
-	case s.connects < 0:
-		return math.MaxInt
-	case s.connects > 0:
-		return s.connects
-	}
-	return max(minDials, s.limit/8)
-}
+// Name returns the server's name as in the tenants' Endpoints, or its host:port.
+func (s ServerStat) Name() string { return s.name }
 
-// shortLocked reports whether more wait than will soon be given a permit, though they could dial at once. Caller holds
-// s.mu.
-func (s *server) shortLocked() bool {
-	return min(len(s.queue), s.maxDials()-s.dials) > s.coming+max(0, s.limit-s.held)
-}
+// MaxConns returns the current budget: that of the last [Resolver.SetMaxConns], or Config.MaxConns; -1 for no limit.
+func (s ServerStat) MaxConns() int { return s.budget.Limit }
 
-// grantLocked gives out the permits that are free. Caller holds s.mu.
-func (s *server) grantLocked() {
-	for s.held < s.limit && s.dials < s.maxDials() && len(s.queue) > 0 {
-		i := s.nextLocked(0)
-		w := s.queue[i]
-		s.queue = slices.Delete(s.queue, i, i+1)
-		s.held++
-		s.dials++
-		s.count.dials++
-		w.account.waiting--
-		w.account.held++
-		w.account.turn = time.Now()
-		w.account.used.Store(w.account.turn.UnixNano())
-		close(w.granted)
-	}
-	s.noteLocked()
-}
+// OpenConns returns the current number of connections: those in use, idle, being dialled and being closed. It is more
+// than MaxConns only after SetMaxConns made that smaller, until enough of them are given back.
+func (s ServerStat) OpenConns() int { return s.budget.Held }
 
-// nextLocked returns the place in the queue of who is served after skip others: first those that are entitled, then the
-// rest, each in the order in which they came. More than skip must wait. Caller holds s.mu.
-func (s *server) nextLocked(skip int) int {
-	if len(s.queue) == 1 {
-		return 0
-	}
-	now := time.Now()
-	for _, entitled := range []bool{true, false} {
-		for i, w := range s.queue {
-			if s.entitledLocked(w, now) != entitled {
-				continue
-			}
-			if skip == 0 {
-				return i
-			}
-			skip--
-		}
-	}
-	return len(s.queue) - 1
-}
+// WaitingDials returns the current number of connections that wait for a place among MaxConns.
+func (s ServerStat) WaitingDials() int { return s.budget.Waiting }
 
-// entitledLocked reports whether w is served before others, and from what these have: its tenant has less than its share,
-// or it has waited so long that it could end in an error. Caller holds s.mu.
-func (s *server) entitledLocked(w *waiter, now time.Time) bool {
-	return s.belowLocked(w.account) || now.After(w.overdue)
-}
+// DialCount returns the cumulative count of dials. Compare it with the number of requests to see whether MaxConns is
+// large enough: a dial costs as much as two hundred round trips.
+func (s ServerStat) DialCount() int64 { return s.budget.Dials }
 
-// settleLocked forgets an account that has nothing and waits for nothing. Caller holds s.mu.
-func (s *server) settleLocked(a *account) {
-	if a.held == 0 && a.waiting == 0 {
-		s.sieve.remove(a)
-	}
-	s.noteLocked()
-}
+// WaitCount returns the cumulative count of dials that found no place free.
+func (s ServerStat) WaitCount() int64 { return s.budget.Waits }
 
-// noteLocked tells those who do not take the lock how things are. Caller holds s.mu.
-func (s *server) noteLocked() {
-	s.pressed.Store(len(s.queue) > 0 || s.held > s.limit)
-	s.full.Store(len(s.queue) > 0 || s.held >= s.limit)
-}
+// BudgetTimeoutCount returns the cumulative count of dials that got no place within BudgetWait, and of queries that
+// found all connections of their tenant in use for that long. If it grows while OpenConns is below MaxConns, it is the
+// latter: a tenant has too much to do, or a handler does not release its connections.
+func (s ServerStat) BudgetTimeoutCount() int64 { return s.budget.Timeouts }
+
+// StealCount returns the cumulative count of idle connections that were closed to make room for another.
+func (s ServerStat) StealCount() int64 { return s.budget.Steals }
+
+// PreemptCount returns the cumulative count of connections that were closed when they were released, because a tenant
+// with fewer connections was waiting, or because MaxConns shrank.
+func (s ServerStat) PreemptCount() int64 { return s.budget.Preempts }
+
+// Down reports whether the server's breaker is open: the last Config.BreakerThreshold attempts to connect or more have
+// failed, and one is let through after each pause until one succeeds.
+func (s ServerStat) Down() bool { return s.health.down }
+
+// DownCount returns the cumulative count of times that the breaker opened.
+func (s ServerStat) DownCount() int64 { return s.health.opened }
+
+// BreakerRejectCount returns the cumulative count of connects that got [ErrServerDown] without a dial.
+func (s ServerStat) BreakerRejectCount() int64 { return s.health.refused }

@@ -63,8 +63,8 @@ func idleOnSilent(t *testing.T, n int) *tenancy.Resolver {
 	return r
 }
 
-// Guards: the connections were closed one after the other, a second for each, before SetMaxConns returned. A registry.Share
-// that waited for that for longer than ten beats was taken for dead, on healthy servers too.
+// Guards: the connections were closed one after the other, a second for each, before SetMaxConns returned. A
+// registry.Share that waited for that for longer than ten beats was taken for dead, on healthy servers too.
 func TestSetMaxConnsWaitsForNoServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := idleOnSilent(t, 30)

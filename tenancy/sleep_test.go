@@ -44,7 +44,8 @@ func TestPoolWithoutConnectionSleepsUntilTheNextAcquire(t *testing.T) {
 		for _, id := range ids {
 			l := acquire(t, r, id)
 			if open(t, pools[id]) || !open(t, l.Pool()) || l.Tenant().ID != id || dir.asked(id) != 1 {
-				t.Errorf("tenant %q: old open %v, new open %v, %d look-ups", id, open(t, pools[id]), open(t, l.Pool()), dir.asked(id))
+				t.Errorf("tenant %q: old open %v, new open %v, %d look-ups", id, open(t, pools[id]), open(t, l.Pool()),
+					dir.asked(id))
 			}
 			l.Release()
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // Pools are made, used and evicted over and over: nothing of them stays, neither here nor on the server.
-func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:paralleltest // it counts goroutines and measures the heap
+func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:paralleltest // it counts goroutines
 	const workers = 4
 	cycles, soak := pgtest.Size(40, 10_000), pgtest.Size(time.Duration(0), 5*time.Minute)
 	dir, base, names := crowd(t, 2*workers)
@@ -62,7 +62,8 @@ func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:parallelt
 	gone := time.Since(start)
 	wantNoPermits(t, r)
 	wantGoroutines(t, goroutines)
-	pgtest.Figure(t, "R15", "%d pools made and closed: %d goroutines before, %d after, %d KB more heap; soak of %v: %.0f KB an hour; backends gone %v after Close began",
+	pgtest.Figure(t, "R15", "%d pools made and closed: %d goroutines before, %d after, %d KB more heap; soak of %v: %.0f "+
+		"KB an hour; backends gone %v after Close began",
 		opened, goroutines, runtime.NumGoroutine(), grown>>10, soak, slope/1024, gone.Round(time.Millisecond))
 }
 

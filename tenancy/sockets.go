@@ -8,20 +8,22 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 )
 
 // cancelWindow is how long a socket lives that is dialled after the cut. A query whose socket was closed under it sends
-// PostgreSQL a cancel request, or the server would work on for nobody; it needs a new socket, for one round trip.
+// PostgreSQL a cancel request, so that the server does not go on working; it needs a new socket, for one round trip.
 const cancelWindow = time.Second
 
-// sockets owns every network connection of one pool, from dial to Close, so that the resolver can end a pool whose users
-// do not, and so that each connection holds a permit of its server's budget.
+// sockets owns every network connection of one pool, from dial to Close. So the resolver can end a pool whose users do
+// not, and each connection holds a permit of its server's budget.
 type sockets struct {
-	base    pgconn.DialFunc
-	account *account
-	timeout time.Duration // for a connect once it has its permit
-	wait    time.Duration // for the permit
-	isCut   chan struct{} // closed by cut
+	baseDial pgconn.DialFunc
+	account  *connbudget.Account
+	timeout  time.Duration // for a connect once it has its permit
+	wait     time.Duration // for the permit
+	isCut    chan struct{} // closed by cut
 
 	mu   sync.Mutex // guards open, and the closing of isCut; nothing is dialled or closed under it
 	open map[*socket]struct{}
@@ -29,60 +31,28 @@ type sockets struct {
 
 // dial is the DialFunc of the pool. Every byte to the tenant's server goes through a connection made here.
 func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	a, ok := ctx.Value(attemptKey{}).(*attempt)
-	if !ok {
-		return s.dialCancel(ctx, network, addr)
+	if a, ok := attemptOf(ctx); ok {
+		return a.dial(ctx, network, addr)
 	}
-	t, trying := ctx.Value(trialKey{}).(*trial)
-	if trying {
-		if err := t.login.dialling(ctx, addr); err != nil {
-			return nil, err
-		}
-	}
-	user, ok := ctx.Value(acquirerKey{}).(context.Context)
-	if !ok {
-		user = ctx
-	}
-	if err := a.take(ctx, user, s.wait); err != nil {
-		return nil, err
-	}
-	if trying {
-		if err := t.guard.bulkhead.check(t.began); err != nil {
-			a.giveBack()
-			return nil, err
-		}
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	conn, err := s.base(bounded, network, addr)
-	if err != nil {
-		a.giveBack()
-		return nil, err
-	}
-	deadline, _ := bounded.Deadline()
-	_ = conn.SetDeadline(deadline) // until the connect ends
-	a.socket = conn
-	return s.own(&socket{Conn: conn, set: s, attempt: a}), nil
+	return s.dialCancel(ctx, network, addr)
 }
 
-// dialCancel dials for a cancel request. It needs no permit, because PostgreSQL does not count it as a connection, and
-// could not wait for one: the connection whose query it cancels holds it.
+// dialCancel dials for a cancel request, which needs no permit.
 func (s *sockets) dialCancel(ctx context.Context, network, addr string) (net.Conn, error) {
-	slots := s.account.server.cancels
-	select {
-	case slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	conn, err := s.base(ctx, network, addr)
-	if err != nil {
-		<-slots
+	if err := s.account.TakeCancelSlot(ctx); err != nil {
 		return nil, err
 	}
-	return s.own(&socket{Conn: conn, set: s}), nil
+	conn, err := s.baseDial(ctx, network, addr)
+	if err != nil {
+		s.account.GiveCancelSlot()
+		return nil, err
+	}
+	return s.add(conn, nil), nil
 }
 
-func (s *sockets) own(c *socket) *socket {
+// add adds conn to the set. permit is nil for a cancel request.
+func (s *sockets) add(conn net.Conn, permit *connbudget.Permit) *socket {
+	c := &socket{Conn: conn, set: s, permit: permit}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[c] = struct{}{}
@@ -114,13 +84,13 @@ func (s *sockets) cut() {
 	}
 }
 
-// socket is a net.Conn that leaves its set, and gives its permit back, when it is closed.
+// socket is a net.Conn that leaves its set and gives its permit back when it is closed.
 type socket struct {
 	net.Conn
-	set     *sockets
-	attempt *attempt    // whose permit it holds; nil for a cancel request, which holds a slot for those
-	expiry  *time.Timer // set only if dialled after the cut
-	once    sync.Once
+	set    *sockets
+	permit *connbudget.Permit // nil for a cancel request, which holds a slot for those
+	expiry *time.Timer        // set only if dialled after the cut
+	once   sync.Once
 }
 
 // Close closes the connection. What must happen once for each connection happens in the first call: pgx closes twice.
@@ -131,8 +101,8 @@ func (c *socket) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		c.leave()
-		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.attempt != nil {
-			_ = c.SetDeadline(time.Now().Add(closeTimeout))
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.permit != nil {
+			_ = c.SetDeadline(time.Now().Add(connbudget.CloseTimeout))
 			if half.CloseWrite() == nil {
 				_, _ = io.Copy(io.Discard, c.Conn)
 			}
@@ -164,9 +134,9 @@ func (c *socket) leave() {
 }
 
 func (c *socket) giveBack() {
-	if c.attempt != nil {
-		c.attempt.giveBack()
+	if c.permit != nil {
+		c.permit.GiveBack()
 		return
 	}
-	<-c.set.account.server.cancels
+	c.set.account.GiveCancelSlot()
 }

@@ -2,12 +2,6 @@ package tenancy
 
 import "time"
 
-// counters are the cumulative figures; Resolver.mu guards them.
-type counters struct {
-	hits, misses, notFound, lookups, opened, woken, failed, stale int64
-	evicted                                                       [causes]int64
-}
-
 // Stat is a snapshot of a resolver's figures.
 type Stat struct {
 	count          counters
@@ -47,16 +41,15 @@ func (r *Resolver) Stat() *Stat {
 // OpenPools returns the current number of pools that can be leased.
 func (s *Stat) OpenPools() int { return s.open }
 
-// SleepingPools returns the current number of those among OpenPools that have no connection and have been without a lease
-// for a moment. They take less than 1 KB and no goroutine; the next Acquire wakes them, in microseconds and without asking
-// the directory.
+// SleepingPools returns how many of OpenPools have no connection and have had no lease for a moment. A sleeping pool
+// takes less than 1 KB and no goroutine; the next Acquire wakes it, in microseconds and without asking the directory.
 func (s *Stat) SleepingPools() int { return s.asleep }
 
 // DrainingPools returns the current number of pools that were evicted and are not closed yet.
 func (s *Stat) DrainingPools() int { return s.draining }
 
 // OldestDraining returns how long the pool that was evicted first of the current draining ones has been draining. Much
-// more than DrainTimeout means that somebody keeps a connection.
+// more than DrainTimeout means that a holder did not release a connection.
 func (s *Stat) OldestDraining() time.Duration { return s.oldest }
 
 // MaxPools returns Config.MaxPools, the limit of OpenPools and DrainingPools together.
@@ -83,7 +76,7 @@ func (s *Stat) MissCount() int64 { return s.count.misses }
 // LookupCount returns the cumulative count of look-ups in the directory.
 func (s *Stat) LookupCount() int64 { return s.count.lookups }
 
-// NotFoundCount returns the cumulative count of acquires that were told from memory that there is no such tenant.
+// NotFoundCount returns the cumulative count of acquires that got a remembered [ErrNotFound].
 func (s *Stat) NotFoundCount() int64 { return s.count.notFound }
 
 // OpenCount returns the cumulative count of pools opened.
@@ -96,7 +89,8 @@ func (s *Stat) WakeCount() int64 { return s.count.woken }
 // no failures.
 func (s *Stat) OpenErrorCount() int64 { return s.count.failed }
 
-// StaleCount returns the cumulative count of times that StaleGrace bridged a look-up that failed or took too long.
+// StaleCount returns the cumulative count of times that an old record was used, under StaleGrace, because a look-up
+// failed or took too long.
 func (s *Stat) StaleCount() int64 { return s.count.stale }
 
 // EvictCount returns the cumulative count of pools evicted for the given cause.

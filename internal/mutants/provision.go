@@ -33,7 +33,7 @@ func ofProvision() []mutant {
 		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
 	}, {
 		name: "qualified names in the fence",
-		file: "tenancy/fence.go",
+		file: "tenancy/guard.go",
 		old:  "pg_catalog.shobj_description(oid, 'pg_database'::pg_catalog.name)",
 		new:  "shobj_description(oid, 'pg_database')",
 		test: "./provision TestAttackerPlantsNoFunctionThatTheAdministratorCalls",
@@ -94,7 +94,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "the proof that a role is ours",
 		file: "provision/database.go",
-		old:  "\tm, ok := tenancy.ParseMark(f.roleNote)\n\treturn ok && m.Tenant == id\n",
+		old:  "\tm, ok := tenancy.ParseOwnerTag(f.roleNote)\n\treturn ok && m.Tenant == id\n",
 		new:  "\treturn f.role || id == \"\"\n",
 		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
 	}, {

@@ -56,8 +56,8 @@ func ofSecrets() []mutant {
 		new:  "e.identity()",
 		test: "./registry TestDictionaryFindsNobodyInTheDump",
 	}, {
-		name: "the mark of another tenant is refused",
-		file: "tenancy/mark.go",
+		name: "the owner tag of another tenant is refused",
+		file: "tenancy/ownertag.go",
 		old:  "case m.Tenant != t.ID:",
 		new:  "case m.Tenant != t.ID && false:",
 		test: "./provision TestRowThatPointsAtAnotherTenantsDatabaseServesNobody",
@@ -93,14 +93,14 @@ func ofSecrets() []mutant {
 		test: "./provision TestRoleOfATenantReachesNothingOfAnother",
 	}, {
 		name: "another try after a refused password",
-		file: "tenancy/login.go",
+		file: "tenancy/passwordretry.go",
 		old:  "again := err.Code == pgerr.InvalidPassword &&",
 		new:  "again := false && err.Code == pgerr.InvalidPassword &&",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery|TestPasswordThatIsNotGoodYetFailsNoQuery",
 	}, {
 		name: "the directory is asked before that",
-		file: "tenancy/login.go",
-		old:  "\tl.config.Password = rec.tenant.Endpoint.Password.Reveal()\n",
+		file: "tenancy/passwordretry.go",
+		old:  "\tp.config.Password = rec.tenant.Endpoint.Password.Reveal()\n",
 		new:  "",
 		test: "./tenancy TestPasswordThatWasReplacedFailsNoQuery",
 	}, {

@@ -15,7 +15,7 @@ import (
 func types() map[string]any {
 	return map[string]any{
 		"tenancy.Config": tenancy.Config{}, "tenancy.Endpoint": tenancy.Endpoint{},
-		"tenancy.Lease": tenancy.Lease{}, "tenancy.Mark": tenancy.Mark{}, "tenancy.Observer": tenancy.Observer{},
+		"tenancy.Lease": tenancy.Lease{}, "tenancy.OwnerTag": tenancy.OwnerTag{}, "tenancy.Observer": tenancy.Observer{},
 		"tenancy.Outcome": tenancy.Outcome{}, "tenancy.PanicError": tenancy.PanicError{}, "tenancy.Resolver": opaque{"tenancy.Resolver"},
 		"tenancy.Secret": tenancy.Secret{}, "tenancy.ServerStat": tenancy.ServerStat{}, "tenancy.Stat": tenancy.Stat{},
 		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},

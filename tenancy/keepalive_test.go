@@ -21,7 +21,7 @@ func setting(t *testing.T, r *tenancy.Resolver, name string) (value string, err 
 	return value, err
 }
 
-// Guards: PostgreSQL noticed after two hours that a client was gone, and counted what nobody held any more.
+// Guards: PostgreSQL noticed after two hours that a client was gone, and counted connections without a client.
 func TestConnectionsHavePostgreSQLNoticeThatTheirClientIsGone(t *testing.T) {
 	t.Parallel()
 	dir, base := databases(t, 1)

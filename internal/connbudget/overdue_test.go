@@ -1,42 +1,38 @@
-package tenancy_test
+package connbudget_test
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Tenants without connections keep coming, and each is served before one that has its share; but not for ever.
 func TestTenantBeyondItsShareIsServedBeforeBudgetWaitIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := tenancy.NewBudget(2)
-		busy := b.Account()
-		if err := b.Take(t.Context(), busy, time.Second); err != nil {
-			t.Fatal(err)
-		}
-		b.Connected()
-		give, start := holder(t, b), time.Now()
+		b := budget(2)
+		busy := account(b)
+		connect(t, busy)
+		give, start := connect(t, account(b)), time.Now()
 		served := make(chan error, 1)
-		go func() { served <- b.Take(t.Context(), busy, 4*time.Second) }()
+		second := busy.NewPermit(t.Context())
+		go func() { served <- second.Take(t.Context(), 4*time.Second) }()
 		synctest.Wait()
 		for len(served) == 0 {
-			next := b.Account()
+			next := account(b).NewPermit(t.Context())
 			got := make(chan error, 1)
-			go func() { got <- b.Take(t.Context(), next, time.Hour) }()
+			go func() { got <- next.Take(t.Context(), time.Hour) }()
 			time.Sleep(10 * time.Millisecond)
 			give()
 			synctest.Wait()
 			if len(served) > 0 {
-				b.Connected()
-				b.Give(busy)
+				second.ConnectEnded()
+				second.GiveBack()
 			}
 			if err := <-got; err != nil {
 				t.Fatal(err)
 			}
-			b.Connected()
-			give = func() { b.Give(next) }
+			next.ConnectEnded()
+			give = next.GiveBack
 		}
 		give()
 		if err := <-served; err != nil || time.Since(start) < time.Second {

@@ -74,7 +74,7 @@ func TestPasswordThatWasReplacedFailsNoQuery(t *testing.T) {
 	}
 }
 
-// Whoever rotates tells the directory first, so that its password is early for a moment.
+// A rotation changes the directory first, so that its password is early for a moment.
 func TestPasswordThatIsNotGoodYetFailsNoQuery(t *testing.T) {
 	t.Parallel()
 	dir, base, admin, role := tenantWithRole(t)
@@ -151,8 +151,9 @@ func TestAddressThatDoesNotAnswerIsLookedUpAndDialledOnce(t *testing.T) {
 	}
 }
 
-// Guards: a connect that was refused for its password waited for a directory that hangs until OpenTimeout, three times, and
-// kept its place among the dials. As many of them as there are places had the server's other tenants get ErrAtCapacity.
+// Guards: a connect that was refused for its password waited for a directory that hangs until OpenTimeout, three times,
+// and kept its place among the dials. As many of them as there are places had the server's other tenants get
+// ErrAtCapacity.
 func TestDirectoryThatHangsKeepsNoOtherTenantFromDialling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 4

@@ -7,7 +7,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-func FuzzParseMark(f *testing.F) {
+func FuzzParseOwnerTag(f *testing.F) {
 	f.Add(`{"pgtenancy":1,"tenant":"acme","epoch":3}`)
 	f.Add(`{"pgtenancy":1,"tenant":"acme","epoch":3,"fenced":true}`)
 	f.Add(`{"pgtenancy":2,"tenant":"acme"}`)
@@ -16,7 +16,7 @@ func FuzzParseMark(f *testing.F) {
 	f.Add("our church")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, comment string) {
-		mark, ok := tenancy.ParseMark(comment)
+		mark, ok := tenancy.ParseOwnerTag(comment)
 		if !ok {
 			return
 		}
@@ -24,7 +24,7 @@ func FuzzParseMark(f *testing.F) {
 		if strings.ContainsAny(text, `'\`) {
 			t.Fatalf("not safe in a literal: %s", text)
 		}
-		if again, ok := tenancy.ParseMark(text); !ok || again != mark {
+		if again, ok := tenancy.ParseOwnerTag(text); !ok || again != mark {
 			t.Errorf("%s does not come back", text)
 		}
 	})

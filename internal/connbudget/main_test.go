@@ -1,0 +1,9 @@
+package connbudget_test
+
+import (
+	"testing"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Leaks(m) }
