@@ -2,15 +2,12 @@ package registry
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 // UnsignedServerError says that the address of a server in the registry carries no valid signature, so that no password
@@ -23,7 +20,7 @@ type UnsignedServerError struct {
 // Error names the server and what to do.
 func (e *UnsignedServerError) Error() string {
 	return fmt.Sprintf("registry: server %q: address is not signed by a key of this ring: call PutServer with the right one",
-		shorten(e.Server))
+		regdb.Shorten(e.Server))
 }
 
 // HTTPStatus returns 503.
@@ -37,28 +34,6 @@ func (s Server) Verify() error {
 	return nil
 }
 
-// signAddress returns the signature of s's name and addresses under the current index key. It is no sealed value, so
-// that a router can check one without a key service.
-func (k *Keyring) signAddress(s Server) string { return signAddress(k.signing, s) }
-
-func signAddress(key Key, s Server) string {
-	mac := hmac.New(sha256.New, key.Secret)
-	// Quoted, so that no two servers have one text.
-	_, _ = fmt.Fprintf(mac, "v1|servers|address|%q|%q|%d|%q|%d", s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort)
-	return strconv.Itoa(int(key.ID)) + ":" + base64.RawStdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// signed reports whether mac is the signature of s under a key of the ring.
-func (k *Keyring) signed(s Server, mac string) bool {
-	id, _, _ := strings.Cut(mac, ":")
-	for _, key := range k.index {
-		if strconv.Itoa(int(key.ID)) == id {
-			return hmac.Equal([]byte(mac), []byte(signAddress(key, s)))
-		}
-	}
-	return false
-}
-
 // signServers signs the addresses anew that are signed under another key of the ring than the current one.
 func (k *rekeying) signServers(ctx context.Context) error {
 	type row struct {
@@ -66,8 +41,8 @@ func (k *rekeying) signServers(ctx context.Context) error {
 		mac string
 	}
 	var servers []row
-	if err := k.forEach(ctx, "rekey: read servers",
-		`SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`,
+	if err := k.db.ForEach(ctx, "rekey: read servers",
+		`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`,
 		func(scan pgx.CollectableRow) error {
 			var s row
 			err := scan.Scan(append(s.fields(), &s.mac)...)
@@ -78,8 +53,8 @@ func (k *rekeying) signServers(ctx context.Context) error {
 	}
 	var signed int64
 	for _, s := range servers {
-		now := k.keys.signAddress(s.Server)
-		if !k.keys.signed(s.Server, s.mac) {
+		now := s.address().Sign(k.db.Keys)
+		if !s.address().Signed(k.db.Keys, s.mac) {
 			k.result.Left++
 			k.broken(ctx, "servers", s.Name, &UnsignedServerError{Server: s.Name})
 			continue
@@ -87,7 +62,7 @@ func (k *rekeying) signServers(ctx context.Context) error {
 		if now == s.mac {
 			continue
 		}
-		written, err := k.exec(ctx, "rekey: sign server", `UPDATE pgtenancy.servers SET address_mac = $3
+		written, err := k.db.Exec(ctx, "rekey: sign server", `UPDATE pgtenancy.servers SET address_mac = $3
 			WHERE name = $1 AND address_mac = $2 AND host = $4 AND port = $5 AND pooled_host = $6 AND pooled_port = $7`,
 			s.Name, s.mac, now, s.Host, s.Port, s.PooledHost, s.PooledPort)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -89,7 +90,7 @@ func TestAttackerWhoWritesAnAddressToTheRegistryIsSeenInEachClaim(t *testing.T) 
 	f := newFixture(t)
 	c := f.reserve(t, "acme")
 	f.expire(t, c.Tenant.ID)
-	_, err := f.PlanWarm(t.Context(), registry.Warm{
+	_, err := f.PlanWarm(t.Context(), catalog.Warm{
 		ID: "warm", Database: "tenant_warm", Role: "tenant_warm", Server: "s1", SchemaHash: "hash", Most: 1, Owner: "o", TTL: 1,
 		Password: tenancy.NewSecret("pw"),
 	})
@@ -97,7 +98,7 @@ func TestAttackerWhoWritesAnAddressToTheRegistryIsSeenInEachClaim(t *testing.T) 
 	f.exec(t, `UPDATE pgtenancy.servers SET port = 8155`)
 	claims, err := f.ClaimAbandoned(t.Context(), "owner", 1, 10)
 	must(t, err)
-	warm, err := f.ClaimWarm(t.Context(), registry.WarmWork{Owner: "o", TTL: 1, SchemaHash: "hash", Attempts: 3, Idle: 1e12, Limit: 9})
+	warm, err := f.ClaimWarm(t.Context(), catalog.WarmWork{Owner: "o", TTL: 1, SchemaHash: "hash", Attempts: 3, Idle: 1e12, Limit: 9})
 	must(t, err)
 	if len(claims) != 1 || len(warm) != 1 {
 		t.Fatalf("claimed %v and %v", claims, warm)

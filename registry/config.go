@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 )
 
 // Config configures a [Registry]. Pool and Keyring are required.
@@ -21,7 +23,7 @@ type Config struct {
 	Pool *pgxpool.Pool
 
 	// Keyring holds the keys for e-mails, passwords and sessions.
-	Keyring *Keyring
+	Keyring *keyring.Keyring
 
 	// Secrets has a source for each scheme of reference that SetPasswordRef takes, such as "env", "file" or "vault".
 	// Default: none, and every reference is refused.

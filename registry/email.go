@@ -12,6 +12,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
+const redacted = "[redacted]"
+
 // Limits of RFC 5321, section 4.5.3.1, and RFC 1035, section 2.3.4, in bytes.
 const (
 	maxEmail  = 254
@@ -57,8 +59,9 @@ func (e Email) Equal(other Email) bool { return e == other }
 // IsZero reports whether e is no address.
 func (e Email) IsZero() bool { return e == Email{} }
 
-// identity returns the normalized address.
-func (e Email) identity() string {
+// Normalized returns the form of the address that identity is decided by. Whoever calls it keeps it out of logs and
+// errors.
+func (e Email) Normalized() string {
 	if e.IsZero() {
 		return ""
 	}

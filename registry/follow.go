@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -66,7 +67,7 @@ func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 		if ctx.Err() == nil {
 			r.following.failed(f, err)
 		}
-		f.outage.note(ctx, driverErr("follow", err))
+		f.outage.note(ctx, regdb.Redact("follow", err))
 		wait(ctx, backoff(failures))
 	}
 	return nil
@@ -87,7 +88,7 @@ const unknown = -1
 
 // follow follows on one connection until it fails or ctx ends. It reports whether the connection ever worked.
 func (f *follower) follow(ctx context.Context) (worked bool, err error) {
-	conn, err := connect(ctx, f.registry.pool)
+	conn, err := connect(ctx, f.registry.db.Pool)
 	if err != nil {
 		return false, err
 	}
@@ -112,7 +113,7 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 func (f *follower) hear(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, f.patience())
 	defer cancel()
-	_, err := conn.Exec(ctx, "LISTEN "+channel)
+	_, err := conn.Exec(ctx, "LISTEN "+regdb.Channel)
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 // followPatience is the least time without a read after which a process counts as one that does not hear of changes.
@@ -84,7 +86,7 @@ func (f *following) failed(c *follower, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count.failures++
-	f.calls[c] = call{read: f.calls[c].read, err: driverErr("follow", err)}
+	f.calls[c] = call{read: f.calls[c].read, err: regdb.Redact("follow", err)}
 }
 
 func (f *following) lost() {

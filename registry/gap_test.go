@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -64,7 +65,7 @@ func TestWriterWaitsForTheVersionBeforeItsOwn(t *testing.T) {
 	must(t, err)
 	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	_, err = tx.Exec(t.Context(), `WITH changed AS (UPDATE pgtenancy.tenants SET epoch = epoch + 1 WHERE id = $1 RETURNING id, epoch)`+
-		registry.Announce, first)
+		regdb.Announce, first)
 	must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- f.SetPassword(t.Context(), second, tenancy.NewSecret("new")) }()

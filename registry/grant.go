@@ -31,7 +31,7 @@ func (s *Share) shrink(ctx context.Context, server string, n int) error {
 	if n >= s.granted[server] {
 		return nil
 	}
-	_, err := s.r.exec(ctx, fmt.Sprintf("let go of connections to %q", server),
+	_, err := s.r.db.Exec(ctx, fmt.Sprintf("let go of connections to %q", server),
 		`UPDATE pgtenancy.router_conns SET granted = $3 WHERE server = $1 AND router = $2`, server, s.id, n)
 	if err == nil {
 		s.granted[server] = n
@@ -43,7 +43,7 @@ func (s *Share) shrink(ctx context.Context, server string, n int) error {
 // same connections.
 func (s *Share) grow(ctx context.Context, server string, total, part int) error {
 	n := s.granted[server]
-	err := s.r.inTx(ctx, fmt.Sprintf("take connections to %q", server), func(tx pgx.Tx) error {
+	err := s.r.db.InTx(ctx, fmt.Sprintf("take connections to %q", server), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `UPDATE pgtenancy.router_turn SET turn = turn + 1 WHERE id = 1`); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (s *Share) abandon(ctx context.Context, budgets map[string]budget) error {
 		if _, declared := budgets[server]; declared {
 			continue
 		}
-		if _, err := s.r.exec(ctx, fmt.Sprintf("abandon budget of %q", server),
+		if _, err := s.r.db.Exec(ctx, fmt.Sprintf("abandon budget of %q", server),
 			`DELETE FROM pgtenancy.router_conns WHERE server = $1 AND router = $2`, server, s.id); err != nil {
 			return err
 		}

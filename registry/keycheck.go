@@ -18,29 +18,29 @@ import (
 func (r *Registry) CheckKeys(ctx context.Context) error {
 	var id string
 	var sealed []byte
-	err := r.queryRow(ctx, "check keys", `SELECT id, email FROM pgtenancy.admins ORDER BY id LIMIT 1`, nil, &id, &sealed)
+	err := r.db.QueryRow(ctx, "check keys", `SELECT id, email FROM pgtenancy.admins ORDER BY id LIMIT 1`, nil, &id, &sealed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	email, err := r.keys.openEmail(ctx, sealed, "admins", id)
-	if errors.Is(err, ErrInvalidEmail) || r.keys.sealer == nil && err != nil {
+	email, err := decryptEmail(ctx, r.db, sealed, "admins", id)
+	if errors.Is(err, ErrInvalidEmail) || r.db.Keys.Sealer() == nil && err != nil {
 		return fmt.Errorf("%w: %w", ErrWrongKeys, err)
 	}
 	if err != nil {
 		return err
 	}
-	for _, b := range r.keys.blind(email) {
+	for _, b := range r.db.EmailIndex(email.Normalized()) {
 		var value []byte
-		err := r.queryRow(ctx, "check keys", `SELECT bidx FROM pgtenancy.admin_email_index WHERE admin_id = $1 AND kid = $2`,
-			[]any{id, b.kid}, &value)
+		err := r.db.QueryRow(ctx, "check keys", `SELECT bidx FROM pgtenancy.admin_email_index WHERE admin_id = $1 AND kid = $2`,
+			[]any{id, b.KeyID}, &value)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) { // a key that is new
 			return err
 		}
-		if err == nil && !bytes.Equal(value, b.value) {
-			return fmt.Errorf("%w: index key %d", ErrWrongKeys, b.kid)
+		if err == nil && !bytes.Equal(value, b.Sum) {
+			return fmt.Errorf("%w: index key %d", ErrWrongKeys, b.KeyID)
 		}
 	}
 	return nil

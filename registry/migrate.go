@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 //go:embed migrations/*.sql
@@ -25,7 +27,7 @@ const migrationLock int64 = 0x706774656e616e63
 // connect, to make temporary tables, and to create objects in the schema "public". The role itself keeps CONNECT; grant
 // it to every other role that is to use the registry.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return driverErr("migrate", migrate(ctx, pool))
+	return regdb.Redact("migrate", migrate(ctx, pool))
 }
 
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -18,12 +16,9 @@ import (
 // Follow, so that any number of processes may share one database, and is safe for concurrent use. It is a
 // [tenancy.Directory].
 type Registry struct {
-	pool      *pgxpool.Pool
-	keys      *Keyring
-	secrets   map[string]SecretSource // by scheme
+	db        *regdb.DB
 	poll      time.Duration
 	heartbeat time.Duration
-	silence   time.Duration // see maxSilence
 	logger    *slog.Logger
 	born      time.Time
 	following following
@@ -37,13 +32,14 @@ func New(cfg Config) (*Registry, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	secrets := make(map[string]regdb.SecretSource, len(cfg.Secrets))
+	for scheme, source := range cfg.Secrets {
+		secrets[scheme] = source
+	}
 	return &Registry{
-		pool:      cfg.Pool,
-		keys:      cfg.Keyring,
-		secrets:   maps.Clone(cfg.Secrets),
+		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, Silence: regdb.MaxSilence},
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
-		silence:   maxSilence,
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		born:      time.Now(),
 	}, nil
@@ -57,8 +53,11 @@ func (*Registry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "registr
 // process does not hear of changes. ctx governs it. It is meant for a readiness probe; its status is 503.
 func (r *Registry) Check(ctx context.Context) error {
 	var version int64
-	if err := r.queryRow(ctx, "check", `SELECT version FROM pgtenancy.feed WHERE id = 1`, nil, &version); err != nil {
+	if err := r.db.QueryRow(ctx, "check", `SELECT version FROM pgtenancy.feed WHERE id = 1`, nil, &version); err != nil {
 		return err
 	}
 	return r.following.check(time.Now(), max(3*r.poll, followPatience))
 }
+
+// Internal returns what the other packages of this module need of r. Its type is internal: no other module can use it.
+func (r *Registry) Internal() *regdb.DB { return r.db }

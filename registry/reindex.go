@@ -22,7 +22,7 @@ func (k *rekeying) index(ctx context.Context, kid int16) error {
 	var seen, written int64
 	for after := ""; ; {
 		var missing []unindexed
-		if err := k.forEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
+		if err := k.db.ForEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
 			var u unindexed
 			missing = append(missing, u)
 			last := &missing[len(missing)-1]
@@ -50,7 +50,7 @@ func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindex
 	var b pgx.Batch
 	var queued []string
 	for _, u := range missing {
-		email, err := k.keys.openEmail(ctx, u.sealed, "admins", u.admin)
+		email, err := decryptEmail(ctx, k.db, u.sealed, "admins", u.admin)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -59,9 +59,9 @@ func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindex
 			k.broken(ctx, "admins", u.admin, err)
 			continue
 		}
-		for _, value := range k.keys.blind(email) {
-			if value.kid == kid {
-				b.Queue(sql, u.admin, kid, value.value)
+		for _, value := range k.db.EmailIndex(email.Normalized()) {
+			if value.KeyID == kid {
+				b.Queue(sql, u.admin, kid, value.Sum)
 				queued = append(queued, u.admin)
 			}
 		}
@@ -81,7 +81,7 @@ func (k *rekeying) noteTaken(ctx context.Context, kid int16, admins []string) er
 	const sql = `SELECT a.id FROM pgtenancy.admins a WHERE a.id = ANY($1::text[]) AND NOT EXISTS (
 		SELECT 1 FROM pgtenancy.admin_email_index i WHERE i.admin_id = a.id AND i.kid = $2) ORDER BY a.id`
 	var taken []string
-	err := k.forEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
+	err := k.db.ForEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
 		var id string
 		err := row.Scan(&id)
 		taken = append(taken, id)

@@ -69,7 +69,7 @@ func (r *Registry) Rekey(ctx context.Context, cfg RekeyConfig) (*RekeyResult, er
 		errs = append(errs, errors.New("registry: RekeyConfig.Batch: must not be negative"))
 	}
 	for _, id := range cfg.Retire {
-		if slices.ContainsFunc(r.keys.index, func(own Key) bool { return own.ID == id }) {
+		if slices.Contains(r.db.Keys.IndexIDs(), id) {
 			errs = append(errs, fmt.Errorf("registry: RekeyConfig.Retire: key %d is in the ring", id))
 		}
 	}
@@ -90,8 +90,8 @@ func (k *rekeying) run(ctx context.Context) error {
 	for range maxPasses {
 		before := k.result.Indexed + k.result.Resealed
 		k.result.Left, k.result.Broken, k.result.Taken = 0, 0, nil
-		for _, key := range k.keys.index {
-			if err := k.index(ctx, key.ID); err != nil {
+		for _, id := range k.db.Keys.IndexIDs() {
+			if err := k.index(ctx, id); err != nil {
 				return err
 			}
 		}
@@ -120,7 +120,7 @@ func (k *rekeying) retire(ctx context.Context) error {
 	for _, id := range k.cfg.Retire {
 		for more := true; more; {
 			var deleted int64
-			if err := k.queryRow(ctx, "rekey: retire", `WITH gone AS (
+			if err := k.db.QueryRow(ctx, "rekey: retire", `WITH gone AS (
 					DELETE FROM pgtenancy.admin_email_index WHERE kid = $1 AND admin_id IN (
 						SELECT admin_id FROM pgtenancy.admin_email_index WHERE kid = $1 LIMIT $2) RETURNING admin_id)
 				SELECT count(*) FROM gone`, []any{id, k.cfg.Batch}, &deleted); err != nil {
@@ -136,12 +136,13 @@ func (k *rekeying) retire(ctx context.Context) error {
 
 // countForeign adds the rows of the blind index to Left that belong to no key of the ring.
 func (k *rekeying) countForeign(ctx context.Context) error {
-	ids := make([]int64, len(k.keys.index))
-	for i, key := range k.keys.index {
-		ids[i] = int64(key.ID)
+	own := k.db.Keys.IndexIDs()
+	ids := make([]int64, len(own))
+	for i, id := range own {
+		ids[i] = int64(id)
 	}
 	var n int64
-	err := k.queryRow(ctx, "rekey: count", `SELECT count(*) FROM pgtenancy.admin_email_index
+	err := k.db.QueryRow(ctx, "rekey: count", `SELECT count(*) FROM pgtenancy.admin_email_index
 		WHERE kid <> ALL($1::bigint[])`, []any{ids}, &n)
 	k.result.Left += n
 	return err
@@ -161,7 +162,7 @@ func (k *rekeying) broken(ctx context.Context, table, row string, err error) {
 
 // send runs the statements of b in one transaction, again if it must, and returns how many of them touched a row.
 func (k *rekeying) send(ctx context.Context, op string, b *pgx.Batch) (touched int64, err error) {
-	err = k.inTx(ctx, op, func(tx pgx.Tx) error {
+	err = k.db.InTx(ctx, op, func(tx pgx.Tx) error {
 		touched = 0
 		results := tx.SendBatch(ctx, b)
 		for range b.Len() {

@@ -30,7 +30,7 @@ type remains struct {
 // is taken for dead.
 func (s *Share) settle(ctx context.Context, id string, alone bool) error {
 	granted := make(map[string]int)
-	if err := s.r.forEach(ctx, "list what a dead process had",
+	if err := s.r.db.ForEach(ctx, "list what a dead process had",
 		`SELECT server, granted FROM pgtenancy.router_conns WHERE router = $1`, func(row pgx.CollectableRow) error {
 			var server string
 			var n int
@@ -53,17 +53,17 @@ func (s *Share) settle(ctx context.Context, id string, alone bool) error {
 		if n == granted[server] {
 			continue
 		}
-		if _, err := s.r.exec(ctx, fmt.Sprintf("free connections to %q", server), `UPDATE pgtenancy.router_conns
+		if _, err := s.r.db.Exec(ctx, fmt.Sprintf("free connections to %q", server), `UPDATE pgtenancy.router_conns
 			SET granted = least(granted, $3::bigint) WHERE server = $1 AND router = $2`, server, id, n); err != nil {
 			return err
 		}
 	}
 	switch {
 	case left == 0:
-		_, err := s.r.exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
+		_, err := s.r.db.Exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
 		return err
 	case s.remains[id].alone: // they are counted, so that nobody is to take it for dead
-		_, err := s.r.exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)
+		_, err := s.r.db.Exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)
 		return err
 	}
 	return nil

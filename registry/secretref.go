@@ -9,13 +9,13 @@ import (
 	"os"
 	"strings"
 
-	"github.com/pgtenancy/pgtenancy/internal/status"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // ErrSecretRef is returned for a reference to a secret that is malformed, of a scheme that Config.Secrets does not
 // have, or whose secret cannot be had.
-var ErrSecretRef error = status.New(status.Unavailable, "registry: secret reference", "")
+var ErrSecretRef error = regdb.ErrSecretRef
 
 // SecretSource returns the secret that a reference names, such as a path in a vault. Its errors are passed on, and hold
 // no secret. ctx governs it, and ends after 10 s at the latest. It is used by many goroutines at once, whenever a
@@ -67,9 +67,6 @@ func readSecret(dir, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSecretFile+2))
 }
 
-// refMark begins a password that is a reference: no password of PostgreSQL's has a NUL.
-const refMark = "\x00"
-
 // SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it: "scheme:name",
 // such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. Whoever keeps the secret keeps it
 // equal to the role's; provision.RotatePassword puts a sealed password in its place again.
@@ -78,44 +75,5 @@ const refMark = "\x00"
 // returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or
 // [ErrConflict] for a tenant that is neither active nor suspended. ctx governs the whole of it.
 func (r *Registry) SetPasswordRef(ctx context.Context, id tenancy.ID, ref string) error {
-	if _, err := r.follow(ctx, ref); err != nil {
-		return err
-	}
-	return r.setPassword(ctx, id, tenancy.NewSecret(refMark+ref))
-}
-
-// openPassword returns the password of a tenant's role, which is what was sealed or what that refers to.
-func (r *Registry) openPassword(ctx context.Context, sealed []byte, id tenancy.ID) (tenancy.Secret, error) {
-	plain, err := r.keys.open(ctx, sealed, "tenants", string(id), "password")
-	if err != nil {
-		return tenancy.Secret{}, err
-	}
-	ref, ok := strings.CutPrefix(string(plain), refMark)
-	if !ok {
-		return tenancy.NewSecret(string(plain)), nil
-	}
-	secret, err := r.follow(ctx, ref)
-	if err != nil {
-		return tenancy.Secret{}, fmt.Errorf("%w of tenant %q", err, id)
-	}
-	return secret, nil
-}
-
-// follow returns the secret that ref names.
-func (r *Registry) follow(ctx context.Context, ref string) (tenancy.Secret, error) {
-	scheme, name, ok := strings.Cut(ref, ":")
-	source := r.secrets[scheme]
-	if !ok || name == "" || source == nil || strings.Contains(ref, refMark) {
-		return tenancy.Secret{}, fmt.Errorf("%w: no such scheme", ErrSecretRef)
-	}
-	ctx, cancel := context.WithTimeout(ctx, keeperPatience)
-	defer cancel()
-	secret, err := source(ctx, name)
-	if err != nil {
-		return tenancy.Secret{}, fmt.Errorf("%w %q: %w", ErrSecretRef, shorten(ref), err)
-	}
-	if secret.IsZero() || strings.Contains(secret.Reveal(), refMark) {
-		return tenancy.Secret{}, fmt.Errorf("%w %q: empty, or not a password", ErrSecretRef, shorten(ref))
-	}
-	return secret, nil
+	return r.db.SetPasswordRef(ctx, id, ref)
 }

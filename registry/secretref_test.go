@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -53,7 +54,7 @@ func TestPasswordsCanBeKeptElsewhere(t *testing.T) {
 	if _, err := f.Lookup(t.Context(), id); !errors.Is(err, registry.ErrSecretRef) {
 		t.Errorf("without sources: %v", err)
 	}
-	must(t, r.SetPassword(t.Context(), id, tenancy.NewSecret("sealed again")))
+	must(t, catalog.Of(r).SetPassword(t.Context(), id, tenancy.NewSecret("sealed again")))
 	if got := f.lookup(t, id).Endpoint.Password.Reveal(); got != "sealed again" {
 		t.Error("SetPassword does not replace a reference")
 	}
@@ -89,7 +90,7 @@ func TestReferencesReachNothingElse(t *testing.T) {
 			t.Errorf("%q: %v", ref, err)
 		}
 	}
-	if err := r.SetPassword(t.Context(), id, tenancy.NewSecret("\x00env:PGTENANCY_TEST_ACME")); err == nil {
+	if err := catalog.Of(r).SetPassword(t.Context(), id, tenancy.NewSecret("\x00env:PGTENANCY_TEST_ACME")); err == nil {
 		t.Error("a password became a reference")
 	}
 	if err := r.SetPasswordRef(t.Context(), "nobody", "env:PGTENANCY_TEST_ACME"); !errors.Is(err, tenancy.ErrNotFound) {

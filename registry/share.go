@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 // Budgeted can be told how many connections it may have open to a server; *tenancy.Resolver is one.
@@ -114,8 +116,8 @@ func (s *Share) Run(ctx context.Context) error {
 
 func (s *Share) join(ctx context.Context) error {
 	host, _ := os.Hostname() // for people
-	_, err := s.r.exec(ctx, "join budget", `INSERT INTO pgtenancy.routers (id, beat, host, process)
-		VALUES ($1, 1, $2, $3)`, s.id, text(host), s.process.String())
+	_, err := s.r.db.Exec(ctx, "join budget", `INSERT INTO pgtenancy.routers (id, beat, host, process)
+		VALUES ($1, 1, $2, $3)`, s.id, regdb.Text(host), s.process.String())
 	return err
 }
 
@@ -128,7 +130,7 @@ func (s *Share) leave(ctx context.Context) {
 		open += s.b.SetMaxConns(server, 0)
 	}
 	if open == 0 {
-		_, _ = s.r.exec(ctx, "leave budget", `DELETE FROM pgtenancy.routers WHERE id = $1`, s.id) // or it is taken for dead
+		_, _ = s.r.db.Exec(ctx, "leave budget", `DELETE FROM pgtenancy.routers WHERE id = $1`, s.id) // or it is taken for dead
 	}
 }
 
@@ -136,7 +138,7 @@ func (s *Share) leave(ctx context.Context) {
 func (s *Share) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(s.r.heartbeat, leaveTimeout))
 	defer cancel()
-	alive, err := s.r.exec(ctx, "beat", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, s.id)
+	alive, err := s.r.db.Exec(ctx, "beat", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, s.id)
 	if err != nil {
 		return err
 	}
@@ -171,7 +173,7 @@ func (s *Share) rejoin(ctx context.Context) error {
 // census returns the ids of all processes that live, in order.
 func (s *Share) census(ctx context.Context) ([]string, error) {
 	beats, ended := make(map[string]int64), make(map[string]bool)
-	if err := s.r.forEach(ctx, "count routers", `SELECT id, beat, process,
+	if err := s.r.db.ForEach(ctx, "count routers", `SELECT id, beat, process,
 			floor(extract(epoch FROM now()) / $1::float8)::bigint FROM pgtenancy.routers`,
 		func(row pgx.CollectableRow) error {
 			var id, process string
@@ -198,7 +200,7 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 			}
 			continue
 		}
-		if _, err := s.r.exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
+		if _, err := s.r.db.Exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +228,7 @@ type budget struct {
 // budgets returns the declared ones, by server.
 func (s *Share) budgets(ctx context.Context) (map[string]budget, error) {
 	budgets := make(map[string]budget)
-	err := s.r.forEach(ctx, "list budgets", `SELECT s.name, s.max_conns, coalesce(c.granted, 0) FROM pgtenancy.servers s
+	err := s.r.db.ForEach(ctx, "list budgets", `SELECT s.name, s.max_conns, coalesce(c.granted, 0) FROM pgtenancy.servers s
 		LEFT JOIN pgtenancy.router_conns c ON c.server = s.name AND c.router = $1 WHERE s.max_conns > 0`,
 		func(row pgx.CollectableRow) error {
 			var server string

@@ -45,15 +45,15 @@ func ofSecrets() []mutant {
 		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame",
 	}, {
 		name: "a key in the blind index (an empty one)",
-		file: "registry/keyring.go",
-		old:  "mac := hmac.New(sha256.New, key.Secret)",
+		file: "registry/keyring/keyring.go",
+		old:  "mac := hmac.New(sha256.New, k.Secret)",
 		new:  "mac := hmac.New(sha256.New, nil)",
 		test: "./registry TestDictionaryFindsNobodyInTheDump",
 	}, {
 		name: "domain separation of the blind index",
-		file: "registry/keyring.go",
-		old:  "\"v1|admin_email_index|email|\"+e.identity()",
-		new:  "e.identity()",
+		file: "internal/regdb/sealed.go",
+		old:  "MACs(\"v1|admin_email_index|email|\" + normalized)",
+		new:  "MACs(normalized)",
 		test: "./registry TestDictionaryFindsNobodyInTheDump",
 	}, {
 		name: "the mark of another tenant is refused",
