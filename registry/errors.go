@@ -66,3 +66,12 @@ func (emailBusyError) ProblemDetail() string {
 
 // RetryAfter is for middleware.WriteProblem.
 func (emailBusyError) RetryAfter() time.Duration { return 2 * time.Second }
+
+// unready is the error of a probe.
+type unready string
+
+// Error says what is not ready.
+func (e unready) Error() string { return "registry: " + string(e) }
+
+// HTTPStatus is 503.
+func (unready) HTTPStatus() int { return status.Unavailable }

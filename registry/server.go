@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -154,4 +155,32 @@ func (s Server) validate() error {
 		refuse(true, "State: must be open, full or draining")
 	}
 	return errors.Join(errs...)
+}
+
+// Placement chooses a server for a new tenant among the open ones with room. It runs while the servers' rows are
+// locked, so it must not do I/O.
+type Placement func(servers []Server) (name string, err error)
+
+// UnsignedServerError says that the address of a server in the registry carries no valid signature, so that no password
+// is sent there. It was written before there were signatures, under a key that is not in the ring, or by hand: by an
+// operator or by an attacker. [Registry.PutServer] signs. Its HTTP status is 503.
+type UnsignedServerError struct {
+	Server string
+}
+
+// Error names the server and what to do.
+func (e *UnsignedServerError) Error() string {
+	return fmt.Sprintf("registry: server %q: address is not signed by a key of this ring: call PutServer with the right one",
+		regdb.Shorten(e.Server))
+}
+
+// HTTPStatus returns 503.
+func (*UnsignedServerError) HTTPStatus() int { return http.StatusServiceUnavailable }
+
+// Verify returns an [*UnsignedServerError] if s is Unsigned.
+func (s Server) Verify() error {
+	if s.Unsigned {
+		return &UnsignedServerError{Server: s.Name}
+	}
+	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
 // starvedBeats is for how many beats in a row a process may have no connection before that is logged: a newcomer waits
@@ -87,12 +85,3 @@ func (s *Share) Check() error {
 	slices.Sort(servers)
 	return unready("no connection is free for this process: " + strings.Join(servers, ", "))
 }
-
-// unready is the error of a probe.
-type unready string
-
-// Error says what is not ready.
-func (e unready) Error() string { return "registry: " + string(e) }
-
-// HTTPStatus is 503.
-func (unready) HTTPStatus() int { return status.Unavailable }

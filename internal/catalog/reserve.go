@@ -15,6 +15,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/internal/status"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -121,7 +122,7 @@ func (cat *Catalog) taken(ctx context.Context, res *Reservation, constraint stri
 // emailTaken says whether there is an account, or only may be one or was one.
 func (cat *Catalog) emailTaken(ctx context.Context, e registry.Email) error {
 	values := make([][]byte, 0, 0)
-	for _, b := range cat.db.EmailIndex(e.Normalized()) {
+	for _, b := range emailIndex(cat.db, e) {
 		values = append(values, b.Sum)
 	}
 	var taken bool
@@ -164,7 +165,7 @@ func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch, id tenancy.ID, 
 	}
 	b.Queue(`INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
 		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role)
-	for _, v := range in.db.EmailIndex(a.Email.Normalized()) {
+	for _, v := range emailIndex(in.db, a.Email) {
 		b.Queue(`INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
 			VALUES ($1, $2, $3, $4)`, a.ID, v.KeyID, v.Sum, id)
 	}
@@ -203,9 +204,57 @@ func (res Reservation) clone() Reservation {
 	return res
 }
 
+// emailIndex returns e's values in the blind index.
+func emailIndex(db *regdb.DB, e registry.Email) []keyring.MAC {
+	normalized, _ := regdb.NormalizeEmail(e.Reveal())
+	return db.EmailIndex(normalized)
+}
+
 func nullable(s string) *string {
 	if s == "" {
 		return nil
 	}
 	return &s
+}
+
+// emptiest is the default Placement: the fewest tenants for its weight, the first by name among equals.
+func emptiest(servers []registry.Server) (string, error) {
+	best := servers[0]
+	for _, s := range servers[1:] {
+		if s.Tenants*best.Weight < best.Tenants*s.Weight {
+			best = s
+		}
+	}
+	return best.Name, nil
+}
+
+// choose returns the server of a new tenant, which is then to be counted there.
+func choose(servers []registry.Server, res *Reservation) (registry.Server, error) {
+	var roomy []registry.Server
+	refused := registry.ErrNoServer
+	for _, s := range servers {
+		switch err := s.Verify(); {
+		case err != nil:
+			refused = err
+		case s.Capacity == 0 || s.Tenants < s.Capacity:
+			roomy = append(roomy, s)
+		}
+	}
+	if len(roomy) == 0 {
+		return registry.Server{}, refused
+	}
+	choice := res.Place
+	if choice == nil {
+		choice = emptiest
+	}
+	name, err := choice(roomy)
+	if err != nil {
+		return registry.Server{}, err
+	}
+	for _, s := range roomy {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return registry.Server{}, fmt.Errorf("registry: placement chose server %q, which was not offered", name)
 }

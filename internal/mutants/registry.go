@@ -33,13 +33,13 @@ func ofRegistry() []mutant {
 		test: "./registry TestWhatOldKeysWroteIsStillReadAndUnknownKeysAreAnError|TestTheDumpGivesNothingAway",
 	}, {
 		name: "tags of an address are left alone",
-		file: "registry/email.go",
+		file: "internal/regdb/email.go",
 		old:  "\tnormalized := lowerASCII(local) + \"@\" + domain",
 		new:  "\tbare, _, _ := strings.Cut(lowerASCII(local), \"+\")\n\tnormalized := bare + \"@\" + domain",
 		test: "./registry TestParseEmailFollowsItsRules",
 	}, {
 		name: "lower case of ASCII alone (upper case instead)",
-		file: "registry/email.go",
+		file: "internal/regdb/email.go",
 		old:  "\tlower := lowerASCII(domain)\n",
 		new:  "\tlower := strings.ToLower(strings.ToUpper(domain))\n",
 		test: "./registry TestNoRuneMakesTwoAddressesOne|TestParseEmailFollowsItsRules",

@@ -27,19 +27,19 @@ func ofSecrets() []mutant {
 		test: "./provision TestErrorOfABuildSaysWhereAndWhat",
 	}, {
 		name: "refusal of what IDNA maps (NFKC and case folding)",
-		file: "registry/email.go",
+		file: "internal/regdb/email.go",
 		old:  "if err != nil || lower != ascii && lower != unicode {",
 		new:  "if err != nil {",
 		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame",
 	}, {
 		name: "refusal of a local part outside of ASCII (mapped instead)",
-		file: "registry/email.go",
+		file: "internal/regdb/email.go",
 		old:  "local, domain, ok := strings.Cut(address, \"@\")\n",
 		new:  "address = strings.ToLower(address)\n\tlocal, domain, ok := strings.Cut(address, \"@\")\n",
 		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame|TestParseEmailFollowsItsRules",
 	}, {
 		name: "dots of an address are left alone",
-		file: "registry/email.go",
+		file: "internal/regdb/email.go",
 		old:  "\tnormalized := lowerASCII(local) + \"@\" + domain",
 		new:  "\tnormalized := strings.ReplaceAll(lowerASCII(local), \".\", \"\") + \"@\" + domain",
 		test: "./registry TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame",

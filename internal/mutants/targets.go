@@ -16,7 +16,7 @@ func ofTargets() []mutant {
 		test: "./registry TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved",
 	}, {
 		name: "no new tenant on a server that is not signed",
-		file: "internal/catalog/placement.go",
+		file: "internal/catalog/reserve.go",
 		old:  "case err != nil:\n\t\t\trefused = err",
 		new:  "case err != nil && false:\n\t\t\trefused = err",
 		test: "./registry TestAttackerWhoWritesAnAddressToTheRegistryGetsNoNewTenant",

@@ -57,8 +57,8 @@ const (
 // Route is a row of RouteColumns.
 type Route struct {
 	tenancy.Tenant
-	Address  Address
-	Sealed   []byte // the password
+	Address Address
+	Sealed  []byte // the password
 
 	mac string // of Address
 }

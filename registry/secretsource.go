@@ -66,14 +66,3 @@ func readSecret(dir, name string) ([]byte, error) {
 	}
 	return io.ReadAll(io.LimitReader(f, maxSecretFile+2))
 }
-
-// SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it: "scheme:name",
-// such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. Whoever keeps the secret keeps it
-// equal to the role's; provision.RotatePassword puts a sealed password in its place again.
-//
-// The reference is sealed, for who writes to the registry must not choose which secret is sent to which server. It
-// returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or
-// [ErrConflict] for a tenant that is neither active nor suspended. ctx governs the whole of it.
-func (r *Registry) SetPasswordRef(ctx context.Context, id tenancy.ID, ref string) error {
-	return r.db.SetPasswordRef(ctx, id, ref)
-}
