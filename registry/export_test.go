@@ -27,11 +27,11 @@ func (s *Share) Shrink(ctx context.Context, server string, n int) error {
 // ShareOf returns a Share that has not joined.
 func ShareOf(r *Registry, b Budgeted) *Share { return &Share{r: r, b: b} }
 
-// Lull is the least time between two reads of Follow.
-const Lull time.Duration = lull
+// MinReadInterval is the least time between two reads of Follow.
+const MinReadInterval time.Duration = minReadInterval
 
-// Patience is after how many beats a silent process is taken for dead.
-const Patience = patience
+// MissedBeats is after how many beats a silent process is taken for dead.
+const MissedBeats = missedBeats
 
 // Connect opens a connection outside the pool.
 func Connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) { return connect(ctx, pool) }
@@ -46,7 +46,7 @@ func SealedColumns() (names []string) {
 
 // CheckFollow is the part of Check that asks nobody, as of now.
 func (r *Registry) CheckFollow(now time.Time) error {
-	return r.following.check(now, max(3*r.poll, followPatience))
+	return r.following.check(now, max(3*r.poll, maxReadAge))
 }
 
 // ProcessEnded reports whether the process that String named can be seen to have ended.
@@ -63,5 +63,5 @@ func ProcessOf(pid int) string {
 	return p.String()
 }
 
-// LimitSilence changes how long r's transactions may wait for this process.
-func (r *Registry) LimitSilence(d time.Duration) { r.db.Silence = d }
+// SetIdleTimeout changes how long r's transactions may wait for this process.
+func (r *Registry) SetIdleTimeout(d time.Duration) { r.db.IdleTimeout = d }

@@ -33,8 +33,8 @@ const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 
-	// lull is the least time between two reads, whoever notifies and however often.
-	lull = 5 * time.Millisecond
+	// minReadInterval is the least time between two reads, whoever notifies and however often.
+	minReadInterval = 5 * time.Millisecond
 )
 
 // Follow tells inv of every change to a tenant until ctx ends, and then returns nil. It begins with what changed since
@@ -92,8 +92,8 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer hangUp(ctx, conn)
-	if err := f.hear(ctx, conn); err != nil {
+	defer closeConn(ctx, conn)
+	if err := f.listen(ctx, conn); err != nil {
 		return false, err
 	}
 	for {
@@ -103,25 +103,25 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 		worked = true
 		f.registry.following.read(f, time.Now())
 		f.outage.note(ctx, nil)
-		if err := f.listen(ctx, conn); err != nil {
+		if err := f.awaitChange(ctx, conn); err != nil {
 			return worked, err
 		}
 	}
 }
 
-// hear has the connection hear of notifications from now on.
-func (f *follower) hear(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, f.patience())
+// listen has the connection hear of notifications from now on.
+func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
 	_, err := conn.Exec(ctx, "LISTEN "+regdb.Channel)
 	return err
 }
 
-// listen returns when it is time to read: after a notification, or when the poll interval is over. It takes all
+// awaitChange returns when it is time to read: after a notification, or when the poll interval is over. It takes all
 // notifications that are there, and those of the lull after the last read: what they announce was committed before
 // they came, so that the one read that follows sees it.
-func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
-	next := time.Now().Add(lull)
+func (f *follower) awaitChange(ctx context.Context, conn *pgx.Conn) error {
+	next := time.Now().Add(minReadInterval)
 	notified, err := notification(ctx, conn, f.registry.poll)
 	for notified && err == nil {
 		notified, err = notification(ctx, conn, time.Until(next))
@@ -163,8 +163,8 @@ type change struct {
 	at      int64  // Unix time, in µs
 }
 
-// tell passes c on to whom it concerns.
-func (c change) tell(inv Invalidator) {
+// apply passes c on to whom it concerns.
+func (c change) apply(inv Invalidator) {
 	if c.session != "" {
 		if r, ok := inv.(Revoker); ok {
 			r.Revoke(c.session)

@@ -8,8 +8,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
-// followPatience is the least time without a read after which a process counts as one that does not hear of changes.
-const followPatience = 30 * time.Second
+// maxReadAge is the least time without a read after which a process counts as one that does not hear of changes.
+const maxReadAge = 30 * time.Second
 
 // FollowStat is a snapshot of how the calls of Follow go.
 type FollowStat struct {
@@ -95,12 +95,12 @@ func (f *following) lost() {
 	f.count.lost++
 }
 
-// check returns an error if a call has not read for longer than patience.
-func (f *following) check(now time.Time, patience time.Duration) error {
+// check returns an error if a call has not read for longer than age.
+func (f *following) check(now time.Time, age time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.calls {
-		if ago := now.Sub(c.read); ago > patience {
+		if ago := now.Sub(c.read); ago > age {
 			cause := "no answer yet"
 			if c.err != nil {
 				cause = c.err.Error()

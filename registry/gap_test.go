@@ -65,7 +65,7 @@ func TestWriterWaitsForTheVersionBeforeItsOwn(t *testing.T) {
 	must(t, err)
 	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	_, err = tx.Exec(t.Context(), `WITH changed AS (UPDATE pgtenancy.tenants SET epoch = epoch + 1 WHERE id = $1 RETURNING id, epoch)`+
-		regdb.Announce, first)
+		regdb.Publish, first)
 	must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- f.SetPassword(t.Context(), second, tenancy.NewSecret("new")) }()

@@ -39,14 +39,14 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, conn) // which frees the lock
+	defer closeConn(ctx, conn) // which frees the lock
 	if _, err := conn.Exec(ctx, `SELECT pg_catalog.pg_advisory_lock($1::bigint)`, migrationLock); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS pgtenancy`); err != nil {
 		return err
 	}
-	if err := shut(ctx, conn); err != nil {
+	if err := revokePublic(ctx, conn); err != nil {
 		return err
 	}
 	files, err := fs.Sub(migrations, "migrations")
@@ -64,8 +64,8 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return err
 }
 
-// shut takes from PUBLIC what it still has in the registry's database, as far as this role may.
-func shut(ctx context.Context, conn *pgx.Conn) error {
+// revokePublic takes from PUBLIC what it still has in the registry's database, as far as this role may.
+func revokePublic(ctx context.Context, conn *pgx.Conn) error {
 	var database string
 	var connects, creates bool
 	if err := conn.QueryRow(ctx, `SELECT d.datname,
@@ -121,8 +121,8 @@ func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 	return conn, err
 }
 
-// hangUp closes a connection that connect made, even if ctx has ended.
-func hangUp(ctx context.Context, conn *pgx.Conn) {
+// closeConn closes a connection that connect made, even if ctx has ended.
+func closeConn(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	_ = conn.Close(ctx)

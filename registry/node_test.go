@@ -174,7 +174,7 @@ func newLink(t *testing.T) (*link, *pgx.ConnConfig) {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
-		l.hangUp()
+		l.closeConn()
 		l.wg.Wait()
 	})
 	addr := listener.Addr().(*net.TCPAddr)
@@ -220,7 +220,7 @@ func (l *link) pump(dst io.WriteCloser, src io.Reader) {
 	}
 }
 
-func (l *link) hangUp() {
+func (l *link) closeConn() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for conn := range l.open {

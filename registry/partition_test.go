@@ -44,7 +44,7 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 
 			l.hole.Store(how == "black hole")
 			if l.cut.Store(how == "refused"); l.cut.Load() {
-				l.hangUp()
+				l.closeConn()
 			}
 			var failed, served atomic.Int64
 			end := time.Now().Add(pgtest.Size(1500*time.Millisecond, time.Minute))
@@ -77,7 +77,7 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 			must(t, errors.Join(f.Suspend(t.Context(), "known0"), f.Resume(t.Context(), "known0"), f.Suspend(t.Context(), "known0")))
 			l.hole.Store(false)
 			l.cut.Store(false)
-			l.hangUp()
+			l.closeConn()
 			back, before := time.Now(), n.Stat().LookupCount()
 			for i := range herd {
 				users.Go(func() {

@@ -139,7 +139,7 @@ func (f *fixture) closeUnderLoad(t *testing.T, n *node, id tenancy.ID, from, to 
 	fenced := time.Now()
 	f.comment(t, to, tenancy.Mark{Tenant: id, Epoch: epoch})
 	f.exec(t, `WITH changed AS (UPDATE pgtenancy.tenants SET database = $2, epoch = $3 WHERE id = $1 RETURNING id, epoch)`+
-		regdb.Announce, id, to, epoch)
+		regdb.Publish, id, to, epoch)
 	moved := time.Now()
 	var r request
 	eventually(t, "moved", func() bool { r = n.ask(t.Context(), id); return r.err == nil })

@@ -41,7 +41,7 @@ func New(cfg Config) (*Registry, error) {
 		secrets[scheme] = source
 	}
 	return &Registry{
-		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, Silence: regdb.MaxSilence},
+		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout},
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
@@ -60,7 +60,7 @@ func (r *Registry) Check(ctx context.Context) error {
 	if err := r.db.QueryRow(ctx, "check", `SELECT version FROM pgtenancy.feed WHERE id = 1`, nil, &version); err != nil {
 		return err
 	}
-	return r.following.check(time.Now(), max(3*r.poll, followPatience))
+	return r.following.check(time.Now(), max(3*r.poll, maxReadAge))
 }
 
 // Internal returns what the other packages of this module need of r. Its type is internal: no other module can use it.

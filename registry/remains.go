@@ -25,10 +25,10 @@ type remains struct {
 	alone    bool                       // no other process lived then: they are its own, or those of others that have ended
 }
 
-// settle sets free what a process had that has ended: all but those of its sessions that are still there. A backend
+// reclaim sets free what a process had that has ended: all but those of its sessions that are still there. A backend
 // with a long statement does not notice that its client is gone. A server that cannot be asked keeps its row until it
 // is taken for dead.
-func (s *Share) settle(ctx context.Context, id string, alone bool) error {
+func (s *Share) reclaim(ctx context.Context, id string, alone bool) error {
 	granted := make(map[string]int)
 	if err := s.r.db.ForEach(ctx, "list what a dead process had",
 		`SELECT server, granted FROM pgtenancy.router_conns WHERE router = $1`, func(row pgx.CollectableRow) error {
@@ -45,7 +45,7 @@ func (s *Share) settle(ctx context.Context, id string, alone bool) error {
 		if n > 0 {
 			still, err := s.count(ctx, id, server, alone)
 			if err != nil {
-				return nil //nolint:nilerr // it was noted, and patience decides
+				return nil //nolint:nilerr // it was noted, and the missed beats decide
 			}
 			n = min(n, still)
 		}

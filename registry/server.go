@@ -98,7 +98,7 @@ ON CONFLICT (name) DO UPDATE SET
 const raiseServer = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET epoch = epoch + 1, updated_at = now() WHERE server = $1 RETURNING id, epoch
-)` + regdb.Announce
+)` + regdb.Publish
 
 // Server returns the server of that name, or [ErrServerNotFound]. ctx governs the query.
 func (r *Registry) Server(ctx context.Context, name string) (Server, error) {

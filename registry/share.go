@@ -23,10 +23,10 @@ type Budgeted interface {
 }
 
 const (
-	// patience is how many beats of its own a process watches another one that shows none, before it takes the other
+	// missedBeats is how many beats of its own a process watches another one that shows none, before it takes the other
 	// for dead. Counting beats and not time keeps an outage of the registry, in which nobody's beat is written, from
 	// making everybody look dead to whoever comes back first.
-	patience = 10
+	missedBeats = 10
 
 	// turnBeats is for how many beats a process has a connection, or none, if there are fewer than processes. It takes a
 	// beat or two to hand one over.
@@ -145,7 +145,7 @@ func (s *Share) beat(ctx context.Context) error {
 	if !alive {
 		return s.rejoin(ctx)
 	}
-	living, err := s.census(ctx)
+	living, err := s.livingProcesses(ctx)
 	if err != nil {
 		return err
 	}
@@ -170,8 +170,8 @@ func (s *Share) rejoin(ctx context.Context) error {
 	return s.join(ctx)
 }
 
-// census returns the ids of all processes that live, in order.
-func (s *Share) census(ctx context.Context) ([]string, error) {
+// livingProcesses returns the ids of all processes that live, in order.
+func (s *Share) livingProcesses(ctx context.Context) ([]string, error) {
 	beats, ended := make(map[string]int64), make(map[string]bool)
 	if err := s.r.db.ForEach(ctx, "count routers", `SELECT id, beat, process,
 			floor(extract(epoch FROM now()) / $1::float8)::bigint FROM pgtenancy.routers`,
@@ -192,7 +192,7 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 			now.still = last.still + 1
 		}
 		seen[id] = now
-		if now.still < patience {
+		if now.still < missedBeats {
 			if ended[id] {
 				gone = append(gone, id)
 			} else {
@@ -211,7 +211,7 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 		}
 	}
 	for _, id := range gone {
-		if err := s.settle(ctx, id, len(living) == 1); err != nil {
+		if err := s.reclaim(ctx, id, len(living) == 1); err != nil {
 			return nil, err
 		}
 	}

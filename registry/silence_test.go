@@ -97,7 +97,7 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 			cfg := f.pool.Config()
 			cfg.ConnConfig.Tracer = s
 			silent := &fixture{Registry: newRegistry(t, registry.Config{Pool: newPool(t, cfg), Keyring: newKeyring(t, 1)})}
-			silent.LimitSilence(300 * time.Millisecond)
+			silent.SetIdleTimeout(300 * time.Millisecond)
 			ended := make(chan error, 1)
 			go func() { ended <- do(t.Context(), f, silent, s) }()
 			wake := sync.OnceFunc(func() { close(s.over) })

@@ -49,7 +49,7 @@ func (s *starved) note(ctx context.Context, server string, limit int) {
 	switch {
 	case now.none == starvedBeats && !now.logged:
 		now.logged, message = true, "registry: budget share is no connection at all: there are fewer than processes, or others hold them"
-	case now.some >= patience || now.some > 0 && !now.logged:
+	case now.some >= missedBeats || now.some > 0 && !now.logged:
 		if now.logged {
 			message = "registry: budget share is no longer nothing"
 		}

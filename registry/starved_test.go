@@ -65,7 +65,7 @@ func TestAShareOfNothingIsLoggedOnceAndItsEnd(t *testing.T) {
 	log.next(t, `level=WARN msg="registry: budget share is no connection at all`)
 	first.open["s1"] = 0
 	first.share.Leave(t.Context())
-	for range registry.Patience + 1 {
+	for range registry.MissedBeats + 1 {
 		must(t, second.share.Beat(t.Context()))
 	}
 	for len(log) > 1 { // whose turn it was meanwhile

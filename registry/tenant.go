@@ -164,7 +164,7 @@ func (r *Registry) RenewConnections(ctx context.Context, id tenancy.ID) error {
 	const sql = `
 WITH changed AS (
 	SELECT id, 0::bigint AS epoch FROM pgtenancy.tenants WHERE id = $1
-)` + regdb.Announce
+)` + regdb.Publish
 	told, err := r.db.Exec(ctx, fmt.Sprintf("renew connections of tenant %q", id), sql, id)
 	if err == nil && !told {
 		err = regdb.NotFound(id)

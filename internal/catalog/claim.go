@@ -75,7 +75,7 @@ WITH changed AS (
 	UPDATE pgtenancy.tenants SET state = 'active', epoch = epoch + 1, data = NULL, claim_owner = '',
 		claim_expires = now(), fail_reason = '', activated_at = now(), updated_at = now()
 	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
-)` + regdb.Announce
+)` + regdb.Publish
 	err := cat.db.QueryRow(ctx, fmt.Sprintf("activate tenant %q", c.Tenant.ID), sql,
 		[]any{c.Tenant.ID, c.Attempt, c.Owner}, nil, &c.Tenant.Epoch, nil)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -106,7 +106,7 @@ WITH changed AS (
 		claim_expires = now(), updated_at = now(),
 		idempotency_key = CASE WHEN NOT $5::boolean THEN idempotency_key END
 	WHERE ` + fence + ` AND state = 'provisioning' RETURNING id, epoch
-)` + regdb.Announce
+)` + regdb.Publish
 	return cat.fenced(ctx, "fail", sql, c, regdb.Text(reason), again)
 }
 

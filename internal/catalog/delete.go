@@ -23,7 +23,7 @@ WITH changed AS (
 		claim_expires = now() + $3::interval, updated_at = now()
 	WHERE id = $1 AND (state IN ('active', 'suspended') OR state = 'deleting' AND claim_expires <= now())
 	RETURNING *
-)` + regdb.Publish + `
+)` + regdb.PublishRows + `
 SELECT ` + claimColumns + `, ` + regdb.Notify + ` FROM written JOIN changed t ON t.id = written.tenant_id ` + claimTables
 	if err := validateClaim(owner, ttl); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ WITH gone AS (
 ), changed AS (
 	INSERT INTO pgtenancy.retired_ids (id, epoch, idempotency_key, request_hash)
 	SELECT id, epoch + 1, key, CASE WHEN key IS NOT NULL THEN request_hash END FROM gone RETURNING id, epoch
-)` + regdb.Announce
+)` + regdb.Publish
 	return cat.db.InTx(ctx, fmt.Sprintf("forget tenant %q", c.Tenant.ID), func(tx pgx.Tx) error {
 		for _, sql := range []string{uncount, forget} {
 			tag, err := tx.Exec(ctx, sql, c.Tenant.ID, c.Attempt, c.Owner)

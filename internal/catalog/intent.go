@@ -36,9 +36,9 @@ type warmRow struct {
 	password       []byte // sealed
 }
 
-// intend begins an intent and calls f, again if it must. What f has not committed is rolled back. The error is redacted
+// withIntent begins an intent and calls f, again if it must. What f has not committed is rolled back. The error is redacted
 // unless it is a refusal.
-func (cat *Catalog) intend(ctx context.Context, res *Reservation, f func(in *intent) error) error {
+func (cat *Catalog) withIntent(ctx context.Context, res *Reservation, f func(in *intent) error) error {
 	return regdb.Redact(fmt.Sprintf("reserve tenant %q", res.ID), regdb.Retry(ctx, func() error {
 		return cat.db.Pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 			in := &intent{db: cat.db, conn: c.Conn(), res: *res, warm: map[string]warmRow{}}
@@ -63,7 +63,7 @@ func (cat *Catalog) intend(ctx context.Context, res *Reservation, f func(in *int
 func (in *intent) read(ctx context.Context) error {
 	b := new(pgx.Batch)
 	b.BeginTx(pgx.TxOptions{})
-	b.Queue(in.db.LimitSilence())
+	b.Queue(in.db.SetIdleTimeout())
 	if in.res.IdempotencyKey != "" {
 		b.Queue(`
 			SELECT id, state, request_hash FROM (
@@ -173,7 +173,7 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	); err != nil {
 		return nil, regdb.Refuse(err)
 	}
-	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+regdb.Announce, in.res.ID)
+	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+regdb.Publish, in.res.ID)
 	b.Queue(`COMMIT`)
 	err = in.conn.SendBatch(ctx, b).Close()
 	if pgerr.IsState(err, pgerr.DivisionByZero) {

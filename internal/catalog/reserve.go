@@ -90,7 +90,7 @@ func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error
 	res = res.clone()
 	var claim *Claim
 	taken := "" // the unique constraint that was violated
-	err := cat.intend(ctx, &res, func(in *intent) (err error) {
+	err := cat.withIntent(ctx, &res, func(in *intent) (err error) {
 		claim, err = in.write(ctx)
 		taken = pgerr.Violated(err)
 		return err
@@ -107,7 +107,7 @@ func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error
 // taken says what a violated constraint means. The key comes first: another Reserve with the same key may have
 // committed after this one looked, and then this is a replay, whatever else they have in common.
 func (cat *Catalog) taken(ctx context.Context, res *Reservation, constraint string, err error) error {
-	if again := cat.intend(ctx, res, func(*intent) error { return nil }); again != nil {
+	if again := cat.withIntent(ctx, res, func(*intent) error { return nil }); again != nil {
 		return again
 	}
 	switch constraint {

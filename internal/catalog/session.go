@@ -250,7 +250,7 @@ func (cat *Catalog) sealClient(ctx context.Context, session string, c Client) ([
 	return cat.db.Seal(ctx, plain, "sessions", session, "client")
 }
 
-func (cat *Catalog) openClient(ctx context.Context, session string, sealed []byte) (Client, error) {
+func (cat *Catalog) decryptClient(ctx context.Context, session string, sealed []byte) (Client, error) {
 	if sealed == nil {
 		return Client{}, nil
 	}

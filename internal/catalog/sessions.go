@@ -34,7 +34,7 @@ func (cat *Catalog) Sessions(ctx context.Context, adminID string) ([]Session, er
 	sessions := make([]Session, len(found))
 	for i, f := range found { // the connection is free by now: a Sealer may ask a network
 		sessions[i] = f.Session
-		if sessions[i].Client, err = cat.openClient(ctx, f.ID, f.client); err != nil && !regdb.IsLost(err) {
+		if sessions[i].Client, err = cat.decryptClient(ctx, f.ID, f.client); err != nil && !regdb.IsLost(err) {
 			return nil, fmt.Errorf("registry: %s: %w", op, err)
 		}
 	}

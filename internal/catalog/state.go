@@ -13,21 +13,21 @@ import (
 // Suspend closes an active tenant: routers stop leasing its pool. A tenant that is suspended already stays so. It
 // returns [tenancy.ErrNotFound], or [ErrConflict] in any other state. ctx governs the transaction.
 func (cat *Catalog) Suspend(ctx context.Context, id tenancy.ID) error {
-	return cat.turn(ctx, id, tenancy.Active, tenancy.Suspended)
+	return cat.changeState(ctx, id, tenancy.Active, tenancy.Suspended)
 }
 
 // Resume opens a suspended tenant again. A tenant that is active already stays so. It returns [tenancy.ErrNotFound],
 // or [ErrConflict] in any other state. ctx governs the transaction.
 func (cat *Catalog) Resume(ctx context.Context, id tenancy.ID) error {
-	return cat.turn(ctx, id, tenancy.Suspended, tenancy.Active)
+	return cat.changeState(ctx, id, tenancy.Suspended, tenancy.Active)
 }
 
-func (cat *Catalog) turn(ctx context.Context, id tenancy.ID, from, to tenancy.State) error {
+func (cat *Catalog) changeState(ctx context.Context, id tenancy.ID, from, to tenancy.State) error {
 	const sql = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET state = $3, epoch = epoch + 1, updated_at = now()
 	WHERE id = $1 AND state = $2 RETURNING id, epoch
-)` + regdb.Announce
+)` + regdb.Publish
 	changed, err := cat.db.Exec(ctx, fmt.Sprintf("make tenant %q %s", id, to), sql, id, from, to)
 	if err != nil || changed {
 		return err
@@ -54,7 +54,7 @@ func (cat *Catalog) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to s
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET schema_hash = $3, updated_at = now() WHERE id = $1 AND schema_hash = $2
 	RETURNING id, 0::bigint AS epoch
-)` + regdb.Announce
+)` + regdb.Publish
 	changed, err := cat.db.Exec(ctx, fmt.Sprintf("set schema hash of tenant %q", id), sql, id, from, to)
 	if err != nil || changed {
 		return err

@@ -156,10 +156,10 @@ const (
 )
 
 func (cat *Catalog) warmClaims(ctx context.Context, op, sql string, args ...any) ([]*Claim, error) {
-	var found []stocked
+	var found []warmClaim
 	err := regdb.Retry(ctx, func() (err error) {
 		rows, _ := cat.db.Pool.Query(ctx, sql, args...)
-		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w stocked, err error) {
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w warmClaim, err error) {
 			err = row.Scan(w.fields()...)
 			return w, err
 		})
@@ -175,20 +175,20 @@ func (cat *Catalog) warmClaims(ctx context.Context, op, sql string, args ...any)
 	return claims, nil
 }
 
-// stocked is a row of warmColumns.
-type stocked struct {
+// warmClaim is a row of warmColumns.
+type warmClaim struct {
 	Claim
 	route regdb.Route
 	whole bool
 }
 
-func (w *stocked) fields() []any {
+func (w *warmClaim) fields() []any {
 	fields := append(w.route.Fields(), serverFields(&w.Tenant.Server)...)
 	return append(fields, &w.Attempt, &w.Tenant.Step, &w.Owner, &w.Expires, &w.whole)
 }
 
 // claim returns the claim. One that is to be dropped is without its password, which is of no use any more.
-func (w *stocked) claim(ctx context.Context, db *regdb.DB) *Claim {
+func (w *warmClaim) claim(ctx context.Context, db *regdb.DB) *Claim {
 	c := w.Claim
 	c.stock = true
 	t, signed := w.route.WithoutPassword(db)

@@ -4,8 +4,8 @@ func ofRegistry() []mutant {
 	return []mutant{{
 		name: "LISTEN before the first read",
 		file: "registry/follow.go",
-		old:  "\tif err := f.hear(ctx, conn); err != nil {\n\t\treturn false, err\n\t}\n\tfor {\n\t\tif err := f.catchUp(ctx, conn); err != nil {\n\t\t\treturn worked, err\n\t\t}\n",
-		new:  "\tfor {\n\t\tif err := f.catchUp(ctx, conn); err != nil {\n\t\t\treturn worked, err\n\t\t}\n\t\tif !worked {\n\t\t\tif err := f.hear(ctx, conn); err != nil {\n\t\t\t\treturn false, err\n\t\t\t}\n\t\t}\n",
+		old:  "\tif err := f.listen(ctx, conn); err != nil {\n\t\treturn false, err\n\t}\n\tfor {\n\t\tif err := f.catchUp(ctx, conn); err != nil {\n\t\t\treturn worked, err\n\t\t}\n",
+		new:  "\tfor {\n\t\tif err := f.catchUp(ctx, conn); err != nil {\n\t\t\treturn worked, err\n\t\t}\n\t\tif !worked {\n\t\t\tif err := f.listen(ctx, conn); err != nil {\n\t\t\t\treturn false, err\n\t\t\t}\n\t\t}\n",
 		test: "./registry TestChangeRightAfterTheFirstReadIsNotMissed",
 	}, {
 		name: "the read of what was missed after a reconnect",
@@ -76,13 +76,13 @@ func ofRegistry() []mutant {
 	}, {
 		name: "the renewal that a stamp announces",
 		file: "internal/catalog/state.go",
-		old:  "\tRETURNING id, 0::bigint AS epoch\n)` + regdb.Announce",
+		old:  "\tRETURNING id, 0::bigint AS epoch\n)` + regdb.Publish",
 		new:  "\tRETURNING id, 0::bigint AS epoch\n) SELECT id FROM changed`",
 		test: "./registry TestChangeOfASchemaIsToldAsARenewal",
 	}, {
 		name: "the renewals among changes that were purged",
 		file: "registry/resync.go",
-		old:  "change{tenant: id}.tell(f.inv)",
+		old:  "change{tenant: id}.apply(f.inv)",
 		new:  "_ = whatever",
 		test: "./registry TestRenewalThatWasPurgedIsToldOfEveryTenant",
 	}, {

@@ -18,10 +18,10 @@ import (
 
 // DB is the database of a registry, and the keys that its values are sealed with. It is safe for concurrent use.
 type DB struct {
-	Pool    *pgxpool.Pool
-	Keys    *keyring.Keyring
-	Secrets map[string]SecretSource // by scheme
-	Silence time.Duration           // see MaxSilence
+	Pool        *pgxpool.Pool
+	Keys        *keyring.Keyring
+	Secrets     map[string]SecretSource // by scheme
+	IdleTimeout time.Duration           // see IdleTimeout
 }
 
 // Format implements [fmt.Formatter]: under every verb a DB shows nothing; it leads to the keys.
@@ -45,19 +45,19 @@ func Retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// MaxSilence is how long PostgreSQL waits for the next word of a transaction before it ends the session. Others wait
+// IdleTimeout is how long PostgreSQL waits for the next word of a transaction before it ends the session. Others wait
 // for the rows that it has locked: a process that was stopped, or whose host is gone, must not hold them up for longer.
-const MaxSilence = 10 * time.Second
+const IdleTimeout = 10 * time.Second
 
-// LimitSilence is the statement that makes it so for a transaction.
-func (db *DB) LimitSilence() string {
-	return fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", db.Silence.Milliseconds())
+// SetIdleTimeout is the statement that makes it so for a transaction.
+func (db *DB) SetIdleTimeout() string {
+	return fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", db.IdleTimeout.Milliseconds())
 }
 
 // InTx runs f in a transaction, again if it must, and redacts its error unless it is a refusal. An error of f rolls back. f
 // should not wait for anything but the transaction.
 func (db *DB) InTx(ctx context.Context, op string, f func(tx pgx.Tx) error) error {
-	begin := pgx.TxOptions{BeginQuery: "BEGIN; " + db.LimitSilence()}
+	begin := pgx.TxOptions{BeginQuery: "BEGIN; " + db.SetIdleTimeout()}
 	return Redact(op, Retry(ctx, func() error { return pgx.BeginTxFunc(ctx, db.Pool, begin, f) }))
 }
 

@@ -4,17 +4,17 @@ package regdb
 // to the database may send one too.
 const Channel = "pgtenancy_changes"
 
-// Announce ends a statement that has changed rows of tenants and returned their id and epoch as "changed": it writes
+// Publish ends a statement that has changed rows of tenants and returned their id and epoch as "changed": it writes
 // the changes and notifies whoever follows, in the same transaction. Its result is one row for each change.
 //
 // The feed's row stays locked until the transaction ends, so that versions commit in order and without gaps. It is
 // locked after the tenants' rows everywhere, and a server's row before them: no two writers can deadlock.
-const Announce = Publish + `
+const Publish = PublishRows + `
 SELECT tenant_id, epoch, ` + Notify + ` FROM written`
 
-// Publish is announce for a statement that returns more than the changes; Notify must be among it, for each row of
+// PublishRows is announce for a statement that returns more than the changes; Notify must be among it, for each row of
 // "written".
-const Publish = `,
+const PublishRows = `,
 feed AS (
 	UPDATE pgtenancy.feed SET version = version + (SELECT count(*) FROM changed)
 	WHERE id = 1 AND EXISTS (SELECT 1 FROM changed)

@@ -65,15 +65,15 @@ func (db *DB) OpenPassword(ctx context.Context, sealed []byte, id tenancy.ID) (t
 	if !ok {
 		return tenancy.NewSecret(string(plain)), nil
 	}
-	secret, err := db.follow(ctx, ref)
+	secret, err := db.resolveSecretRef(ctx, ref)
 	if err != nil {
 		return tenancy.Secret{}, fmt.Errorf("%w of tenant %q", err, id)
 	}
 	return secret, nil
 }
 
-// follow returns the secret that ref names.
-func (db *DB) follow(ctx context.Context, ref string) (tenancy.Secret, error) {
+// resolveSecretRef returns the secret that ref names.
+func (db *DB) resolveSecretRef(ctx context.Context, ref string) (tenancy.Secret, error) {
 	scheme, name, ok := strings.Cut(ref, ":")
 	source := db.Secrets[scheme]
 	if !ok || name == "" || source == nil || strings.Contains(ref, refMark) {

@@ -26,7 +26,7 @@ func (db *DB) SetPassword(ctx context.Context, id tenancy.ID, p tenancy.Secret) 
 
 // SetPasswordRef is registry.Registry.SetPasswordRef.
 func (db *DB) SetPasswordRef(ctx context.Context, id tenancy.ID, ref string) error {
-	if _, err := db.follow(ctx, ref); err != nil {
+	if _, err := db.resolveSecretRef(ctx, ref); err != nil {
 		return err
 	}
 	return db.setPassword(ctx, id, tenancy.NewSecret(refMark+ref))
@@ -37,7 +37,7 @@ func (db *DB) setPassword(ctx context.Context, id tenancy.ID, p tenancy.Secret) 
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET password = $2, epoch = epoch + 1, updated_at = now()
 	WHERE id = $1 AND state IN ('active', 'suspended') RETURNING id, epoch
-)` + Announce
+)` + Publish
 	sealed, err := db.Seal(ctx, []byte(p.Reveal()), "tenants", string(id), "password")
 	if err != nil {
 		return err
