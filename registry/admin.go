@@ -75,12 +75,12 @@ func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
 	return a, nil
 }
 
-// CheckKeys reports whether the keys are those that this registry was written with, by one admin's row: the e-mail must open,
-// and be in the blind index as the key of that id puts it there. Otherwise it returns [ErrWrongKeys], or the error of a
-// Sealer. A registry without admins fits all keys. ctx governs the queries.
+// CheckKeys reports whether the keys are those that this registry was written with, by one admin's row: the e-mail must
+// open, and be in the blind index as the key of that id puts it there. Otherwise it returns [ErrWrongKeys], or the
+// error of a Sealer. A registry without admins fits all keys. ctx governs the queries.
 //
-// Call it when a service starts. With other keys, an e-mail that has an account could sign up again, and what is sealed from
-// then on would not open under the right ones.
+// Call it when a service starts. With other keys, an e-mail that has an account could sign up again, and what is sealed
+// from then on would not open under the right ones.
 func (r *Registry) CheckKeys(ctx context.Context) error {
 	var id string
 	var sealed []byte

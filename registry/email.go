@@ -35,7 +35,7 @@ func ParseEmail(s string) (Email, error) {
 	return Email{address: unique.Make(address), normalized: unique.Make(normalized)}, nil
 }
 
-// Reveal returns the address as it was typed. Whoever calls it keeps it out of logs and errors.
+// Reveal returns the address as it was typed. Keep it out of logs and errors.
 func (e Email) Reveal() string {
 	if e.IsZero() {
 		return ""

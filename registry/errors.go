@@ -8,7 +8,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
-// endedSession is what a client is told whose session, or whose admin, is no more.
+// endedSession is shown to a client whose session or admin does not exist any more.
 const endedSession = "The session has ended. Sign in again."
 
 // The sentinels know their status in HTTP: see middleware.StatusCode. ErrWrongKeys is for operators.

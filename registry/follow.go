@@ -11,20 +11,19 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Invalidator is told of every change; *tenancy.Resolver is one.
+// Invalidator receives every change; *tenancy.Resolver implements it.
 type Invalidator interface {
-	// Invalidate is told that tenant id has the given epoch now. Epoch 0 says that whatever was known of it, of whatever
-	// epoch, is out of date.
+	// Invalidate reports that tenant id has the given epoch now. Epoch 0 makes any cached record of it out of date.
 	Invalidate(id tenancy.ID, epoch int64)
 }
 
-// Revoker is told of every session that is closed before its time; *authn.Cache is one.
+// Revoker receives every session that is closed before it expires; *authn.Cache implements it.
 type Revoker interface {
 	Revoke(session string)
 }
 
-// Renewer is told when the schema of a tenant's database was changed, so that connections to it remember what is no
-// longer so; *tenancy.Resolver is one. An Invalidator that is none is told of epoch 0 instead.
+// Renewer receives each tenant whose database has a new schema, because connections cache statements of the old one;
+// *tenancy.Resolver implements it. An Invalidator that is no Renewer receives epoch 0 instead.
 type Renewer interface {
 	Renew(id tenancy.ID)
 }
@@ -33,17 +32,16 @@ const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 
-	// minReadInterval is the least time between two reads, whoever notifies and however often.
+	// minReadInterval is the least time between two reads, however many notifications arrive.
 	minReadInterval = 5 * time.Millisecond
 )
 
-// Follow tells inv of every change to a tenant until ctx ends, and then returns nil. It begins with what changed since
-// New, so that nothing that was looked up through r before is missed, and it may tell inv of one change more than
-// once. It calls inv from one goroutine, its caller's.
+// Follow passes every change to a tenant to inv until ctx ends, and then returns nil. It begins with the changes since
+// New, so that it covers every record that was looked up through r before. It may pass one change more than once. It
+// calls inv from one goroutine, its caller's.
 //
-// If inv is a [Renewer] too, it is told of every change of a schema. If it is a [Revoker] too, it is told of every
-// closed session, beginning with those of the last hour. A struct that embeds a *tenancy.Resolver and an *authn.Cache
-// is both.
+// If inv is a [Renewer] too, it receives every change of a schema. If it is a [Revoker] too, it receives every closed
+// session, beginning with those of the last hour. A struct that embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
 // notification, and every Config.PollInterval, which also shows whether the connection still lives. A notification is
@@ -133,7 +131,7 @@ func (f *follower) awaitChange(ctx context.Context, conn *pgx.Conn) error {
 func notification(ctx context.Context, conn *pgx.Conn, d time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, err := conn.WaitForNotification(ctx) // one that is buffered comes even when d is over
+	_, err := conn.WaitForNotification(ctx) // a buffered notification is returned even after d
 	if err != nil && ctx.Err() != nil && !conn.IsClosed() {
 		return false, nil
 	}

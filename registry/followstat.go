@@ -8,7 +8,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
-// maxReadAge is the least time without a read after which a process counts as one that does not hear of changes.
+// maxReadAge is the least time without a read after which Check fails.
 const maxReadAge = 30 * time.Second
 
 // FollowStat is a snapshot of how the calls of Follow go.
@@ -33,7 +33,7 @@ func (s FollowStat) FailureCount() int64 { return s.failures }
 // told anew: they were lost with a restore or a failover, or purged while this process was away for longer than a day.
 func (s FollowStat) LostCount() int64 { return s.lost }
 
-// FollowStat returns a snapshot. It asks nobody.
+// FollowStat returns a snapshot, without I/O.
 func (r *Registry) FollowStat() FollowStat {
 	f := &r.following
 	f.mu.Lock()
@@ -48,7 +48,7 @@ func (r *Registry) FollowStat() FollowStat {
 	return s
 }
 
-// following is what is known of the calls of Follow.
+// following tracks the running calls of Follow.
 type following struct {
 	mu    sync.Mutex // guards what follows
 	calls map[*follower]call

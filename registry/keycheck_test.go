@@ -8,8 +8,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry/keyring"
 )
 
-// TestOtherKeysAreNoticed guards an operator whose program made new keys because it did not find the old ones: what it wrote
-// opened under neither, and an e-mail that had an account could sign up again.
+// TestOtherKeysAreNoticed guards an operator whose program made new keys because it did not find the old ones: what it
+// wrote opened under neither, and an e-mail that had an account could sign up again.
 func TestOtherKeysAreNoticed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

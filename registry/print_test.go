@@ -104,7 +104,8 @@ func prints(v any) map[string]string {
 	return forms
 }
 
-// exportedStructs are those of this package and of the two that share its rows and keys, which are named by their package.
+// exportedStructs are those of this package and of the two that share its rows and keys, which are named by their
+// package.
 func exportedStructs(t *testing.T) (names []string) {
 	t.Helper()
 	for pattern, prefix := range map[string]string{

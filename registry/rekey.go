@@ -20,7 +20,7 @@ type RekeyConfig struct {
 	// Batch is how many rows are read, and rewritten in one transaction, at a time. Default: 100.
 	Batch int
 
-	// Progress is told after each batch. It must not block. Default: nobody is.
+	// Progress is called after each batch, on Rekey's goroutine. It must not block. Default: none.
 	Progress func(RekeyProgress)
 }
 
@@ -32,7 +32,7 @@ type RekeyProgress struct {
 	Rewritten int64 // of these
 }
 
-// RekeyResult is what [Registry.Rekey] did, and what is left to be done.
+// RekeyResult counts the rows that [Registry.Rekey] wrote, and those that are left.
 type RekeyResult struct {
 	Indexed  int64 // rows written to the blind index
 	Resealed int64 // values sealed, and addresses of servers signed, again
@@ -60,7 +60,7 @@ const maxPasses = 5
 // keys that are retired. Sign-ups and sign-ins may go on meanwhile, in processes whose rings share an index key, and it
 // may be stopped and called again. ctx governs all of it. Beside an error it returns what was done so far.
 //
-// The order in which a key is replaced is told in docs/security.md.
+// docs/security.md has the order of steps that replaces a key.
 func (r *Registry) Rekey(ctx context.Context, cfg RekeyConfig) (*RekeyResult, error) {
 	k := &rekeying{Registry: r, cfg: cfg}
 	k.cfg.Batch = cmp.Or(cfg.Batch, 100)
@@ -104,7 +104,7 @@ func (k *rekeying) run(ctx context.Context) error {
 			return err
 		}
 		if k.result.Indexed+k.result.Resealed == before {
-			break // nobody has written under an old key since the last pass
+			break // no process has written under an old key since the last pass
 		}
 	}
 	if k.result.Left == 0 { // else an e-mail might be found by nothing but a retired key

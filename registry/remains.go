@@ -8,14 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Counter can be asked what is left of processes that have ended; *provision.Provisioner is one.
+// Counter counts what ended processes left on a server; *provision.Provisioner implements it.
 type Counter interface {
 	// TenantSessions names the sessions that a server has in tenants' databases, of whatever process. A session has the
 	// same name each time. ctx governs the query.
 	TenantSessions(ctx context.Context, server string) ([]string, error)
 }
 
-// countTimeout bounds the question to one server, so that one that does not answer holds up no beat for long.
+// countTimeout bounds the query to one server, so that a server that does not answer does not delay a beat for long.
 const countTimeout = time.Second
 
 // remains is what was left of a process when it was first seen to have ended. It can open nothing any more, so that
@@ -62,7 +62,7 @@ func (s *Share) reclaim(ctx context.Context, id string, alone bool) error {
 	case left == 0:
 		_, err := s.r.db.Exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
 		return err
-	case s.remains[id].alone: // they are counted, so that nobody is to take it for dead
+	case s.remains[id].alone: // they are counted, so no process may take it for dead
 		_, err := s.r.db.Exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)
 		return err
 	}

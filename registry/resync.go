@@ -25,8 +25,8 @@ const (
 	minStatementTimeout = 2 * time.Second
 )
 
-// statementTimeout is how long a statement may take before the connection counts as dead: the poll interval, but no less than
-// what a busy registry needs, or a follower that polls often would never get through.
+// statementTimeout is how long a statement may take before the connection counts as dead: the poll interval, but no
+// less than what a busy registry needs, or a follower that polls often would never get through.
 func (f *follower) statementTimeout() time.Duration { return max(f.registry.poll, minStatementTimeout) }
 
 // catchUp tells the Invalidator of every change that it was not told of.
@@ -78,7 +78,7 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 		return false, nil
 	case len(changes) == 0 || changes[0].version != f.last+1:
 		// Versions have no gaps: the next one was purged while this process was away.
-		f.noteLost(ctx, "changes were purged before they were read: every tenant is told anew")
+		f.noteLost(ctx, "changes were purged before they were read: every tenant is invalidated")
 		err := f.invalidateAll(ctx, conn, false)
 		if err == nil {
 			f.last = newest
@@ -117,7 +117,7 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 // received everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The
 // changes that took the place of the lost ones were not told of, so that all are told again.
 func (f *follower) restart(ctx context.Context, conn *pgx.Conn) error {
-	f.noteLost(ctx, "the registry has lost changes, after a restore or a failover: every tenant is told anew")
+	f.noteLost(ctx, "the registry has lost changes, after a restore or a failover: every tenant is invalidated")
 	if err := f.invalidateAll(ctx, conn, true); err != nil {
 		return err
 	}
@@ -132,8 +132,8 @@ func (f *follower) noteLost(ctx context.Context, what string) {
 }
 
 // invalidateAll tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its
-// epoch or as out of date whatever its epoch is. It may take longer than statementTimeout, as a million tenants are a second or
-// two; but none of them may.
+// epoch or as out of date whatever its epoch is. It may take longer than statementTimeout, as a million tenants are a
+// second or two; but none of them may.
 func (f *follower) invalidateAll(ctx context.Context, conn *pgx.Conn, whatever bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

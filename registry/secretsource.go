@@ -23,7 +23,7 @@ var ErrSecretRef error = regdb.ErrSecretRef
 type SecretSource func(ctx context.Context, name string) (tenancy.Secret, error)
 
 // EnvSecrets is the source of what stands in environment variables. Only those whose names begin with prefix, which
-// must not be empty, can be named: who writes to the registry must not read the rest of the environment.
+// must not be empty, can be named: write access to the registry must not be enough to read the rest of the environment.
 func EnvSecrets(prefix string) SecretSource {
 	return func(_ context.Context, name string) (tenancy.Secret, error) {
 		value, ok := os.LookupEnv(name)

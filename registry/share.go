@@ -23,9 +23,9 @@ type Budgeted interface {
 }
 
 const (
-	// missedBeats is how many beats of its own a process watches another one that shows none, before it takes the other
-	// for dead. Counting beats and not time keeps an outage of the registry, in which nobody's beat is written, from
-	// making everybody look dead to whoever comes back first.
+	// missedBeats is after how many of its own beats without one of another process's a process takes the other for dead.
+	// It counts beats and not time: in an outage of the registry no beat is written, and the first process that is back
+	// must not take all others for dead.
 	missedBeats = 10
 
 	// turnBeats is for how many beats a process has a connection, or none, if there are fewer than processes. It takes a
@@ -39,7 +39,7 @@ const (
 // the processes that live. Make one with [Registry.JoinBudget] and let [Share.Run] keep it.
 //
 // A process takes more only when the others have written down that they let go, so that the sum never exceeds the
-// budget, whoever joins, leaves or is killed. What a killed process had is divided again after 10 beats
+// budget, whichever process joins, leaves or is killed. What a killed process had is divided again after 10 beats
 // (Config.Heartbeat); at once, if another one on its machine sees that it has ended and can count what it left
 // ([Counter]). A process that is only cut off from the registry for so long, or stopped, is taken for dead after 10
 // beats as well: until it hears of it, it keeps what it had.
@@ -73,7 +73,7 @@ type sighting struct {
 //
 // If b is a [Counter] too, the process that takes the place of one that was killed on its machine (on Linux, in its PID
 // namespace) gets at once what no session at the server has any more. A struct that embeds a *tenancy.Resolver and a
-// *provision.Provisioner is both. Only give one that counts the sessions of every tenant.
+// *provision.Provisioner is both. Its Counter must count the sessions of every tenant.
 func (r *Registry) JoinBudget(ctx context.Context, b Budgeted) (*Share, error) {
 	s := &Share{
 		r: r, b: b, id: strings.ToLower(rand.Text()),

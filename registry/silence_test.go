@@ -96,7 +96,8 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 			s := newStop()
 			cfg := f.pool.Config()
 			cfg.ConnConfig.Tracer = s
-			silent := &fixture{Registry: newRegistry(t, registry.Config{Pool: newPool(t, cfg), Keyring: newKeyring(t, 1)})}
+			reg := newRegistry(t, registry.Config{Pool: newPool(t, cfg), Keyring: newKeyring(t, 1)})
+			silent := &fixture{Registry: reg, Catalog: catalog.Of(reg)}
 			silent.SetIdleTimeout(300 * time.Millisecond)
 			ended := make(chan error, 1)
 			go func() { ended <- do(t.Context(), f, silent, s) }()

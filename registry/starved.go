@@ -27,7 +27,7 @@ type starving struct {
 	logged     bool
 }
 
-// note is told of every beat how many connections to a server this process may open. That it has some again is logged
+// note records, at every beat, how many connections to a server this process may open. That it has some again is logged
 // only when that lasts, or processes that take turns would log all the time.
 func (s *starved) note(ctx context.Context, server string, limit int) {
 	s.mu.Lock()
@@ -68,8 +68,8 @@ func (s *starved) forget(server string) {
 }
 
 // Check reports whether this process may open connections to every server that has a budget. If not, its error names
-// those to which it may open none, and its status is 503. It asks nobody: it goes by the last beat. It is meant for a
-// readiness probe.
+// those to which it may open none, and its status is 503. It does no I/O: it uses the result of the last beat. It is
+// meant for a readiness probe.
 func (s *Share) Check() error {
 	s.starved.mu.Lock()
 	defer s.starved.mu.Unlock()

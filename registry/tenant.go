@@ -155,11 +155,11 @@ func decryptEmail(ctx context.Context, db *regdb.DB, sealed []byte, table, row s
 	return e, nil
 }
 
-// RenewConnections tells every process that follows that the schema of the tenant's database has changed: each renews
-// its connections to it and cuts nothing that is in use ([tenancy.Resolver.Renew]). Whoever changes a schema by other
-// means than package provision calls it, once the change is committed; called just before the commit too, with the
-// changed tables locked, it leaves fewer connections that could meet the change with a statement that is out of date.
-// It returns [tenancy.ErrNotFound]. ctx governs the statement.
+// RenewConnections has every process that follows renew its connections to the tenant's database, whose schema has
+// changed. Connections in use are not cut ([tenancy.Resolver.Renew]). Call it after a change of a schema that package
+// provision did not make, once the change is committed. A call just before the commit too, with the changed tables
+// locked, leaves fewer connections whose cached statements are out of date. It returns [tenancy.ErrNotFound]. ctx
+// governs the statement.
 func (r *Registry) RenewConnections(ctx context.Context, id tenancy.ID) error {
 	const sql = `
 WITH changed AS (
@@ -184,11 +184,11 @@ func (r *Registry) SetBillingCustomer(ctx context.Context, id tenancy.ID, custom
 }
 
 // SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it: "scheme:name",
-// such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. Whoever keeps the secret keeps it
-// equal to the role's; provision.RotatePassword puts a sealed password in its place again.
+// such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. The owner of the secret keeps it equal
+// to the role's password; provision.RotatePassword puts a sealed password in its place again.
 //
-// The reference is sealed, for who writes to the registry must not choose which secret is sent to which server. It
-// returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or
+// The reference is sealed: write access to the registry must not be enough to choose which secret is sent to which
+// server. It returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or
 // [ErrConflict] for a tenant that is neither active nor suspended. ctx governs the whole of it.
 func (r *Registry) SetPasswordRef(ctx context.Context, id tenancy.ID, ref string) error {
 	return r.db.SetPasswordRef(ctx, id, ref)

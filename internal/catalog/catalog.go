@@ -22,12 +22,12 @@ func Of(reg *registry.Registry) *Catalog { return &Catalog{reg: reg, db: reg.Int
 // Format implements [fmt.Formatter]: under every verb a Catalog shows nothing; it leads to the keys.
 func (*Catalog) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "catalog") }
 
-// TryLease reports whether the duty called name falls to the caller now. Whoever takes it keeps it from all other
-// callers, in whatever process, for as long as every, also if it dies: the duty is taken no more often than that. It is
-// done by one at a time only if it ends within every, since it cannot be renewed; one that takes longer may be begun by
-// another caller meanwhile. Time is the database's. ctx governs the statement.
-func (cat *Catalog) TryLease(ctx context.Context, name string, every time.Duration) (bool, error) {
+// TryLease reports whether the caller gets the lease called name. After a call returns true, all other callers in all
+// processes get false until ttl has passed, even if the caller that got true dies. So the work under a lease starts at
+// most once per ttl. A lease cannot be renewed: work that takes longer than ttl may run twice at once. Time is the
+// database's. ctx governs the statement.
+func (cat *Catalog) TryLease(ctx context.Context, name string, ttl time.Duration) (bool, error) {
 	return cat.db.Exec(ctx, fmt.Sprintf("try lease %q", name), `
 		INSERT INTO pgtenancy.duties (name, until) VALUES ($1, now() + $2::interval)
-		ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE duties.until <= now()`, name, every)
+		ON CONFLICT (name) DO UPDATE SET until = excluded.until WHERE duties.until <= now()`, name, ttl)
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Claim is the right of one process to work on a tenant's row until it expires. Every write under a claim is fenced:
-// it changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has
-// expired but was taken by nobody still holds. Time is the database's. It prints its tenant's id and its attempt only.
+// Claim is the right of one process to work on a tenant's row until it expires. Every write under a claim is fenced: it
+// changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has expired
+// holds until another process takes it. Time is the database's. It prints its tenant's id and its attempt only.
 //
-// To unmake a tenant takes no secret of its. One that is failing or deleting is claimed without its password, which
-// nobody is asked for; without what is sealed under a key that is lost; and without an admin if it has none.
+// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, omits values
+// whose key is lost, and has a zero Admin if the tenant has none.
 type Claim struct {
 	Tenant  registry.Tenant
 	Admin   registry.Admin // the first one, role PRIMARY
@@ -110,8 +110,8 @@ WITH changed AS (
 	return cat.fenced(ctx, "fail", sql, c, regdb.Text(reason), again)
 }
 
-// ReleaseClaim gives the claim up without changing the state; another process may take it after retryAfter. ctx governs the
-// statement.
+// ReleaseClaim gives the claim up without changing the state; another process may take it after retryAfter. ctx governs
+// the statement.
 func (cat *Catalog) ReleaseClaim(ctx context.Context, c *Claim, retryAfter time.Duration) error {
 	sql := `UPDATE ` + c.table() + ` SET claim_owner = '', claim_expires = now() + $4::interval, updated_at = now()
 		WHERE ` + fence

@@ -13,9 +13,9 @@ import (
 )
 
 // BeginDelete moves an active or suspended tenant to deleting, epoch raised and notified, and claims it for owner for
-// ttl. A tenant that is deleting already is claimed too if its claim has expired. It returns [tenancy.ErrNotFound],
-// or [ErrConflict] in any other state or while another process deletes it. ctx governs the statement. After any other error
-// the tenant may be deleting all the same, for [Registry.ClaimAbandoned] to claim.
+// ttl. A tenant that is deleting already is claimed too if its claim has expired. It returns [tenancy.ErrNotFound], or
+// [ErrConflict] in any other state or while another process deletes it. ctx governs the statement. After any other
+// error the tenant may be deleting all the same, for [Registry.ClaimAbandoned] to claim.
 func (cat *Catalog) BeginDelete(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
 	const sql = `
 WITH changed AS (
@@ -47,9 +47,9 @@ SELECT ` + claimColumns + `, ` + regdb.Notify + ` FROM written JOIN changed t ON
 // expired, oldest first, each with its attempt raised by one. Two processes never get the same one. ctx governs the
 // statement.
 //
-// A sign-up that cannot be read, because a sealed value is broken, its key is not in the ring or there is no admin, keeps
-// nobody from the others: it is not claimed, is offered again after ttl, and its error is in the one returned, beside
-// the claims. The same is true of any tenant that a Sealer cannot open.
+// A sign-up that cannot be read, because a sealed value is broken, its key is not in the ring or there is no admin, is
+// not claimed. It is offered again after ttl, and its error is joined into the returned one, beside the other claims.
+// The same is true of any tenant that a Sealer cannot open.
 func (cat *Catalog) ClaimAbandoned(ctx context.Context, owner string, ttl time.Duration, limit int) ([]*Claim, error) {
 	if err := validateClaim(owner, ttl); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (cat *Catalog) ClaimAbandoned(ctx context.Context, owner string, ttl time.D
 	return claims, errors.Join(errs...)
 }
 
-// unclaim takes a claim back that nobody was given. The time until which it would have held stays.
+// unclaim undoes a claim that was not returned to the caller. Its expiry stays.
 func (cat *Catalog) unclaim(ctx context.Context, row *claimed, owner string) error {
 	_, err := cat.db.Exec(ctx, fmt.Sprintf("give tenant %q back", row.route.ID),
 		`UPDATE pgtenancy.tenants SET attempt = attempt - 1, claim_owner = '' WHERE `+fence, row.route.ID, row.Attempt, owner)
@@ -101,10 +101,9 @@ WITH abandoned AS MATERIALIZED (
 )
 SELECT ` + claimColumns + ` FROM claimed t ` + claimTables + ` ORDER BY t.expired, t.id`
 
-// Forget deletes every row of a failing or deleting tenant: its name and e-mails are free again, its id is remembered so
-// that it is never given out twice. The idempotency key of one that failed is remembered for a day, as Reserve says.
-// Call it last, when database, role and side effects are gone.
-// ctx governs the transaction.
+// Forget deletes every row of a failing or deleting tenant: its name and e-mails are free again, its id is remembered
+// and never used again. The idempotency key of a failed sign-up is remembered for a day, as Reserve says. Call it last,
+// when database, role and side effects are gone. ctx governs the transaction.
 func (cat *Catalog) Forget(ctx context.Context, c *Claim) error {
 	const uncount = `UPDATE pgtenancy.servers SET tenants = tenants - 1
 		WHERE name = (SELECT server FROM pgtenancy.tenants WHERE ` + fence + `)`

@@ -36,8 +36,8 @@ type warmRow struct {
 	password       []byte // sealed
 }
 
-// withIntent begins an intent and calls f, again if it must. What f has not committed is rolled back. The error is redacted
-// unless it is a refusal.
+// withIntent begins an intent and calls f, again if it must. What f has not committed is rolled back. The error is
+// redacted unless it is a refusal.
 func (cat *Catalog) withIntent(ctx context.Context, res *Reservation, f func(in *intent) error) error {
 	return regdb.Redact(fmt.Sprintf("reserve tenant %q", res.ID), regdb.Retry(ctx, func() error {
 		return cat.db.Pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
@@ -59,7 +59,7 @@ func (cat *Catalog) withIntent(ctx context.Context, res *Reservation, f func(in 
 
 // read is the first round trip. The servers stay locked until the transaction ends, so that sign-ups at the same moment
 // do not overfill one. No more than one warm database is taken, but which server will be chosen is not known yet; and
-// whoever else wants one of those waits for the servers anyway.
+// other reservations that want one of those wait for the servers anyway.
 func (in *intent) read(ctx context.Context) error {
 	b := new(pgx.Batch)
 	b.BeginTx(pgx.TxOptions{})

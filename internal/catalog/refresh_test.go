@@ -120,7 +120,8 @@ func TestTokenWhoseSuccessorWasLostIsGoodAgain(t *testing.T) {
 	}
 }
 
-// TestTheDumpYieldsNoToken makes tokens of everything that the registry keeps of a session, as who has a dump of it would.
+// TestTheDumpYieldsNoToken makes tokens of everything that the registry keeps of a session, as who has a dump of it
+// would.
 func TestTheDumpYieldsNoToken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -66,8 +66,8 @@ func (e *ReplayError) Error() string {
 // HTTPStatus is 409, for middleware.StatusCode.
 func (*ReplayError) HTTPStatus() int { return status.Conflict }
 
-// WarmChoice has Reserve take a warm database of the reservation's schema, if there is one on the chosen server that
-// nobody else is just taking. Its id, names and password then replace the reservation's.
+// WarmChoice has Reserve take a warm database of the reservation's schema, if the chosen server has one that no other
+// reservation has locked. Its id, names and password then replace the reservation's.
 type WarmChoice struct {
 	Prefer []tenancy.ID // these first; else the one that was made first
 	Step   string       // the first step of a sign-up that got one, recorded
@@ -76,8 +76,8 @@ type WarmChoice struct {
 // Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant (provisioning),
 // admin and blind index row. It returns [ErrEmailTaken], [ErrEmailBusy], [ErrIDTaken] or [ErrNoServer]; or
 // *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A key
-// is known while the sign-up is under way, and for a day after it has ended. After one that failed the state is
-// failing, whether or not the sign-up has been forgotten; one that was broken off leaves no key (see Abort).
+// is known while the sign-up is under way, and for a day after it has ended. After a failed sign-up the state is
+// failing, whether or not the sign-up has been forgotten. A sign-up that was aborted leaves no key (see Abort).
 //
 // The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
 func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error) {

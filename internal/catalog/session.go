@@ -135,8 +135,8 @@ func (cat *Catalog) lockSession(ctx context.Context, tx pgx.Tx, t refreshToken, 
 	if row.secret, err = cat.db.Open(ctx, sealed, "sessions", t.session, "secret"); err != nil {
 		return nil, regdb.Refuse(err)
 	}
-	// Whoever only knows a session's id cannot end it: an older counter counts as a reuse only if the MAC is right. A
-	// newer one comes from before a restore of the registry.
+	// Knowing a session's id is not enough to end it: an older counter is a reuse only if the MAC is right. A newer
+	// counter was issued before the registry was restored from a backup.
 	if !t.signedBy(row.secret, row.Session) || t.counter > row.counter {
 		return nil, regdb.Refuse(ErrInvalidSession)
 	}

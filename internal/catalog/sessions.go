@@ -74,8 +74,8 @@ func (cat *Catalog) CountWrongPassword(ctx context.Context, sessionID string, mo
 	return err
 }
 
-// CloseSession revokes a session, and tells whoever follows. One that is not there is no error. ctx governs the
-// statement.
+// CloseSession revokes a session and publishes that to every process that follows. A session that does not exist is no
+// error. ctx governs the statement.
 func (cat *Catalog) CloseSession(ctx context.Context, sessionID string) error {
 	_, err := cat.db.Exec(ctx, "close session", regdb.CloseSessions(`id = $1`), sessionID)
 	return err
@@ -88,8 +88,8 @@ func (cat *Catalog) CloseSessionOf(ctx context.Context, adminID, sessionID strin
 	return err
 }
 
-// CloseSessions revokes all sessions of an admin but one (empty: none is spared), and tells whoever follows. ctx
-// governs the statement.
+// CloseSessions revokes all sessions of an admin except the given one (empty: all), and publishes that to every process
+// that follows. ctx governs the statement.
 func (cat *Catalog) CloseSessions(ctx context.Context, adminID, except string) error {
 	_, err := cat.db.Exec(ctx, fmt.Sprintf("close sessions of admin %q", adminID),
 		regdb.CloseSessions(`admin_id = $1 AND id <> $2`), adminID, except)

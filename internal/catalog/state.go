@@ -76,8 +76,8 @@ func (cat *Catalog) ClaimSchemaHash(ctx context.Context, c *Claim, hash string) 
 	return err
 }
 
-// ReturnUnusedClaim is [Catalog.ReleaseClaim] for a claim under which nothing was done: the attempt does not count. The caller must
-// not use c any more.
+// ReturnUnusedClaim is [Catalog.ReleaseClaim] for a claim under which nothing was done: the attempt does not count. The
+// caller must not use c any more.
 func (cat *Catalog) ReturnUnusedClaim(ctx context.Context, c *Claim, retryAfter time.Duration) error {
 	sql := `UPDATE ` + c.table() + ` SET attempt = attempt - 1, claim_owner = '', claim_expires = now() + $4::interval,
 		updated_at = now() WHERE ` + fence

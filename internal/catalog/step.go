@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Step is a side effect of a sign-up outside PostgreSQL, recorded so that whoever ends the sign-up can undo it. It
-// prints its name and state only.
+// Step is a side effect of a sign-up outside PostgreSQL, recorded so that the process that ends the sign-up can undo
+// it. It prints its name and state only.
 type Step struct {
 	Name   string
 	State  StepState

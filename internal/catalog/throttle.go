@@ -27,8 +27,8 @@ type Pace struct {
 	MaxDelay time.Duration
 }
 
-// top is the number of attempts after which the delay is MaxDelay. No more are counted, so that all are forgotten after a
-// time that nobody can prolong.
+// top is the number of attempts after which the delay is MaxDelay. No more are counted, so that all are forgotten after
+// a bounded time.
 func (p Pace) top() float64 {
 	return float64(p.Free) + math.Ceil(math.Log2(float64(p.MaxDelay)/float64(p.Delay)))
 }
@@ -52,13 +52,13 @@ type Count struct {
 	Resets bool
 }
 
-// Attempt is one that is to be counted, by every one of Counts.
+// Attempt is an attempt to be counted under each of Counts.
 type Attempt struct {
 	Counts []Count
 
 	// Home is where the attempt comes from, as in "this account, from this address". It counts once an attempt from there
-	// has succeeded, for thirty days, and then in place of those that spare it: whoever hinders an account's owner with
-	// attempts of their own does not do so there. The zero Count is nowhere.
+	// has succeeded, for thirty days, and then in place of those that spare it: attempts from other places do not delay
+	// the account's owner there. The zero Count is nowhere.
 	Home Count
 }
 
@@ -130,8 +130,8 @@ SELECT coalesce((SELECT wait FROM held), 0), (SELECT count(*) FROM wanted), ARRA
 // each other. Time is the database's. ctx governs the one statement that it is, as a rule.
 //
 // Rows that say nothing any more are deleted now and then, and those that would be forgotten first with them when there
-// are more than 100,000: whoever makes attempts at ever new names pushes out their own. Homes are not among these;
-// there are no more of them than sign-ins that succeeded.
+// are more than 100,000: a client that invents new names displaces its own rows. Homes are not deleted for that; there
+// are no more of them than sign-ins that succeeded.
 func (cat *Catalog) CountAttempt(ctx context.Context, a Attempt) (*Admission, error) {
 	counts := a.Counts
 	if a.Home != (Count{}) {
@@ -224,8 +224,8 @@ const (
 	sweepOdds     = 64               // one attempt of so many asks whether it is time
 )
 
-// sweepThrottles deletes what says nothing any more, and what is too much, if it is this caller's turn. Between two sweeps
-// there are more rows by what attempts were admitted.
+// sweepThrottles deletes expired rows, and rows above maxThrottles, if this caller gets the lease. Between two sweeps
+// the table grows by the admitted attempts.
 func (cat *Catalog) sweepThrottles(ctx context.Context) error {
 	if rand.N(sweepOdds) > 0 { //nolint:gosec // nothing is won by guessing it
 		return nil

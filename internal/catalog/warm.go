@@ -82,8 +82,8 @@ func (cat *Catalog) WarmReady(ctx context.Context, c *Claim) error {
 		WHERE `+fence+` AND state = 'making'`, c)
 }
 
-// WantWarm says that warm databases of that schema are wanted on a server, so that nobody retires them. Say it several
-// times within the Idle of [Registry.ClaimWarm]. ctx governs the statement.
+// WantWarm keeps the warm databases of that schema on a server from being retired. Call it several times within the
+// Idle of [Catalog.ClaimWarm]. ctx governs the statement.
 func (cat *Catalog) WantWarm(ctx context.Context, server, schemaHash string) error {
 	_, err := cat.db.Exec(ctx, fmt.Sprintf("want warm databases on server %q", server), `
 		UPDATE pgtenancy.warm_databases SET wanted_at = now()
@@ -101,9 +101,10 @@ type WarmWork struct {
 	Limit      int
 }
 
-// ClaimWarm claims warm databases whose maker is gone and those that nobody wants, oldest first; two processes never
-// get the same one. ctx governs the statement. Those whose Tenant.State is provisioning are to be finished; those that
-// are failing (they never were whole) or deleting are out of stock from then on, and are to be dropped and forgotten.
+// ClaimWarm claims warm databases whose maker is gone and those that no process wants, oldest first; two processes
+// never get the same one. ctx governs the statement. Those whose Tenant.State is provisioning are to be finished; those
+// that are failing (they never were whole) or deleting are out of stock from then on, and are to be dropped and
+// forgotten.
 //
 // One whose password does not open is never finished: dropping it needs no password.
 func (cat *Catalog) ClaimWarm(ctx context.Context, w WarmWork) ([]*Claim, error) {
@@ -141,8 +142,8 @@ func (cat *Catalog) WarmStock(ctx context.Context, server, schemaHash string) ([
 	return ids, regdb.Redact(fmt.Sprintf("warm databases on server %q", server), err)
 }
 
-// IsWarm reports whether id is a warm database's, in whatever state. A sign-up may take it a moment later: to know
-// that an id is nobody's, ask IsWarm first and Tenant second. ctx governs the query.
+// IsWarm reports whether id is a warm database's, in whatever state. A sign-up may take it a moment later: to know that
+// an id is unused, call IsWarm first and Tenant second. ctx governs the query.
 func (cat *Catalog) IsWarm(ctx context.Context, id tenancy.ID) (warm bool, err error) {
 	err = cat.db.QueryRow(ctx, fmt.Sprintf("warm database %q", id),
 		`SELECT EXISTS (SELECT 1 FROM pgtenancy.warm_databases WHERE id = $1)`, []any{id}, &warm)

@@ -112,8 +112,8 @@ func ofRegistry() []mutant {
 	}, {
 		name: "the age of Follow's last read",
 		file: "registry/followstat.go",
-		old:  "ago > patience {",
-		new:  "ago > patience && ago < 0 {",
+		old:  "ago > age {",
+		new:  "ago > age && ago < 0 {",
 		test: "./registry TestFollowLogsTheFirstFailureInARowAndItsEnd",
 	}}
 }

@@ -54,8 +54,8 @@ func (db *DB) SetIdleTimeout() string {
 	return fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", db.IdleTimeout.Milliseconds())
 }
 
-// InTx runs f in a transaction, again if it must, and redacts its error unless it is a refusal. An error of f rolls back. f
-// should not wait for anything but the transaction.
+// InTx runs f in a transaction, again if it must, and redacts its error unless it is a refusal. An error of f rolls
+// back. f should not wait for anything but the transaction.
 func (db *DB) InTx(ctx context.Context, op string, f func(tx pgx.Tx) error) error {
 	begin := pgx.TxOptions{BeginQuery: "BEGIN; " + db.SetIdleTimeout()}
 	return Redact(op, Retry(ctx, func() error { return pgx.BeginTxFunc(ctx, db.Pool, begin, f) }))

@@ -1,18 +1,18 @@
 package regdb
 
-// Channel is what changes are notified on. A notification says nothing but that it is time to read: whoever may connect
-// to the database may send one too.
+// Channel is what changes are notified on. A notification says nothing but that it is time to read: any role that may
+// connect to the database can send one.
 const Channel = "pgtenancy_changes"
 
-// Publish ends a statement that has changed rows of tenants and returned their id and epoch as "changed": it writes
-// the changes and notifies whoever follows, in the same transaction. Its result is one row for each change.
+// Publish ends a statement that has changed rows of tenants and returned their id and epoch as "changed": it writes the
+// changes and notifies every process that follows, in the same transaction. Its result is one row for each change.
 //
 // The feed's row stays locked until the transaction ends, so that versions commit in order and without gaps. It is
 // locked after the tenants' rows everywhere, and a server's row before them: no two writers can deadlock.
 const Publish = PublishRows + `
 SELECT tenant_id, epoch, ` + Notify + ` FROM written`
 
-// PublishRows is announce for a statement that returns more than the changes; Notify must be among it, for each row of
+// PublishRows is Publish for a statement that returns more than the changes; it must select Notify, for each row of
 // "written".
 const PublishRows = `,
 feed AS (
@@ -29,13 +29,13 @@ feed AS (
 // Notify is typed, so that no function of another schema fits better than PostgreSQL's own.
 //
 // Any role of the server can fill its queue of notifications; every transaction that notifies fails then (54000). A
-// change matters more than how soon it is known, so it is published without when the queue is nearly full: whoever
-// follows polls.
+// change matters more than how soon it is known, so it is published without a notification when the queue is nearly
+// full: followers poll.
 const Notify = `CASE WHEN (SELECT pg_catalog.pg_notification_queue_usage()) < 0.9
 	THEN pg_catalog.pg_notify('` + Channel + `'::text, ''::text) END`
 
-// CloseSessions is a statement that deletes the sessions that the condition names and announces each of them as
-// announce does a tenant, in the same transaction.
+// CloseSessions is a statement that deletes the sessions that the condition names and publishes each of them as Publish
+// does a tenant, in the same transaction.
 func CloseSessions(condition string) string {
 	return `
 WITH closed AS (

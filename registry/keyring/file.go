@@ -10,8 +10,9 @@ import (
 // maxKeyFile is the longest file of keys, in bytes.
 const maxKeyFile = 64 << 10
 
-// ReadFile returns what is in a file of keys. It refuses one of more than 64 KiB, and what is no regular file. On
-// Unix it also refuses a file that any user but the process's own and root may read, write or put another in place of:
+// ReadFile returns the contents of a file of keys. On every system it returns an error for a file over 64 KiB and for
+// anything that is not a regular file. On Unix it also returns an error if a user other than the process's own and root
+// can read, write or replace the file:
 //
 //   - The file's mode must be 0600 or stricter, and it belongs to the process's user or to root.
 //   - So does every directory on the way to it, from the root on and through symbolic links, and nobody else may write to

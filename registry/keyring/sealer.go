@@ -7,7 +7,7 @@ import (
 
 // Sealer seals in place of the keys of a [Keyring], for operators whose keys must not leave a key service (a KMS,
 // Vault's transit engine). It is asked for every value that is read or written, by Lookup too, whenever a router opens
-// a tenant: one that asks a network keeps data keys of its own, which that network seals, and asks for those alone.
+// a tenant: a Sealer on a network should keep data keys of its own, sealed by the key service, and fetch only those.
 //
 // Its errors are passed on, and hold no secret. ctx governs each call, and ends after 10 s at the latest. It is used by
 // many goroutines at once.
@@ -26,8 +26,8 @@ type Sealer interface {
 // its layout.
 const foreign = 2
 
-// sealerTimeout is how long a Sealer may take. The reconciler and the survey ask for one tenant after the other, and a key
-// service that hangs must not hold them up for good.
+// sealerTimeout is how long a Sealer may take. The reconciler and the survey ask for one tenant after the other, and a
+// key service that hangs must not hold them up for good.
 const sealerTimeout = 10 * time.Second
 
 // Sealer returns what seals in place of the ring's keys; nil if they seal.
