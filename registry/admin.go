@@ -84,7 +84,8 @@ func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
 func (r *Registry) CheckKeys(ctx context.Context) error {
 	var id string
 	var sealed []byte
-	err := r.db.QueryRow(ctx, "check keys", `SELECT id, email FROM pgtenancy.admins ORDER BY id LIMIT 1`, nil, &id, &sealed)
+	err := r.db.QueryRow(ctx, "check keys", `SELECT id, email FROM pgtenancy.admins ORDER BY id LIMIT 1`,
+		nil, &id, &sealed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -100,7 +101,8 @@ func (r *Registry) CheckKeys(ctx context.Context) error {
 	}
 	for _, b := range r.db.EmailIndex(email.identity()) {
 		var value []byte
-		err := r.db.QueryRow(ctx, "check keys", `SELECT bidx FROM pgtenancy.admin_email_index WHERE admin_id = $1 AND kid = $2`,
+		err := r.db.QueryRow(ctx, "check keys",
+			`SELECT bidx FROM pgtenancy.admin_email_index WHERE admin_id = $1 AND kid = $2`,
 			[]any{id, b.KeyID}, &value)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) { // a key that is new
 			return err

@@ -22,7 +22,7 @@ const countTimeout = time.Second
 // what it still has is among the sessions that there were then.
 type remains struct {
 	sessions map[string]map[string]bool // by server
-	alone    bool                       // no other process lived then: they are its own, or those of others that have ended
+	alone    bool                       // no other process lived then: all sessions are of ended processes
 }
 
 // reclaim sets free what a process had that has ended: all but those of its sessions that are still there. A backend
@@ -60,7 +60,7 @@ func (s *Share) reclaim(ctx context.Context, id string, alone bool) error {
 	}
 	switch {
 	case left == 0:
-		_, err := s.r.db.Exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
+		_, err := s.r.db.Exec(ctx, "remove dead router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
 		return err
 	case s.remains[id].alone: // they are counted, so no process may take it for dead
 		_, err := s.r.db.Exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)

@@ -115,7 +115,9 @@ func (k *rekeying) sealedRows(ctx context.Context, c sealedColumn, after []any) 
 }
 
 // resealRows returns how many of rows are not current, and how many of these it has sealed again.
-func (k *rekeying) resealRows(ctx context.Context, c sealedColumn, rows []sealedRow) (stale, resealed int64, err error) {
+func (k *rekeying) resealRows(ctx context.Context, c sealedColumn, rows []sealedRow) (
+	stale, resealed int64, err error,
+) {
 	var b pgx.Batch
 	for _, row := range rows {
 		if k.db.Keys.Current(row.sealed) {

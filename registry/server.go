@@ -116,7 +116,8 @@ func (r *Registry) Server(ctx context.Context, name string) (Server, error) {
 
 // Servers returns all servers, ordered by name, those that are Unsigned too. ctx governs the query.
 func (r *Registry) Servers(ctx context.Context) ([]Server, error) {
-	rows, _ := r.db.Pool.Query(ctx, `SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`)
+	rows, _ := r.db.Pool.Query(ctx,
+		`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`)
 	servers, err := pgx.CollectRows(rows, r.scanServer)
 	return servers, regdb.Redact("servers", err)
 }
@@ -170,7 +171,8 @@ type UnsignedServerError struct {
 
 // Error names the server and what to do.
 func (e *UnsignedServerError) Error() string {
-	return fmt.Sprintf("registry: server %q: address is not signed by a key of this ring: call PutServer with the right one",
+	return fmt.Sprintf(
+		"registry: server %q: address is not signed by a key of this ring: call PutServer with the right one",
 		regdb.Shorten(e.Server))
 }
 

@@ -130,7 +130,8 @@ func (s *Share) leave(ctx context.Context) {
 		open += s.b.SetMaxConns(server, 0)
 	}
 	if open == 0 {
-		_, _ = s.r.db.Exec(ctx, "leave budget", `DELETE FROM pgtenancy.routers WHERE id = $1`, s.id) // or it is taken for dead
+		// If this fails, the others take this process for dead.
+		_, _ = s.r.db.Exec(ctx, "leave budget", `DELETE FROM pgtenancy.routers WHERE id = $1`, s.id)
 	}
 }
 
@@ -200,7 +201,8 @@ func (s *Share) livingProcesses(ctx context.Context) ([]string, error) {
 			}
 			continue
 		}
-		if _, err := s.r.db.Exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
+		if _, err := s.r.db.Exec(ctx, "remove dead router",
+			`DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
 			return nil, err
 		}
 	}

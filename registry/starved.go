@@ -48,7 +48,8 @@ func (s *starved) note(ctx context.Context, server string, limit int) {
 	message := ""
 	switch {
 	case now.none == starvedBeats && !now.logged:
-		now.logged, message = true, "registry: budget share is no connection at all: there are fewer than processes, or others hold them"
+		now.logged = true
+		message = "registry: budget share is no connection at all: there are fewer than processes, or others hold them"
 	case now.some >= missedBeats || now.some > 0 && !now.logged:
 		if now.logged {
 			message = "registry: budget share is no longer nothing"

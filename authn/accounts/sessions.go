@@ -32,7 +32,8 @@ func (s ActiveSession) Format(f fmt.State, _ rune) {
 
 // LogValue implements [slog.LogValuer].
 func (s ActiveSession) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("id", s.ID), slog.String("tenant", string(s.TenantID)), slog.String("admin", s.AdminID))
+	return slog.GroupValue(slog.String("id", s.ID), slog.String("tenant", string(s.TenantID)),
+		slog.String("admin", s.AdminID))
 }
 
 // Sessions returns the sessions of id's admin, the one that was used last first, each with the address and the user

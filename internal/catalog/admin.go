@@ -47,7 +47,9 @@ func remark(ctx context.Context, tx pgx.Tx, adminID, oldHash, newHash string) er
 	return err
 }
 
-func (cat *Catalog) setAdminPassword(ctx context.Context, adminID, oldHash, newHash string, then func(pgx.Tx) error) error {
+func (cat *Catalog) setAdminPassword(
+	ctx context.Context, adminID, oldHash, newHash string, then func(pgx.Tx) error,
+) error {
 	err := cat.db.InTx(ctx, fmt.Sprintf("set password of admin %q", adminID), func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE pgtenancy.admins SET password_hash = $3::text, updated_at = now()
 			WHERE id = $1::text AND password_hash = $2::text`, adminID, oldHash, newHash)

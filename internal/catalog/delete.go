@@ -24,12 +24,14 @@ WITH changed AS (
 	WHERE id = $1 AND (state IN ('active', 'suspended') OR state = 'deleting' AND claim_expires <= now())
 	RETURNING *
 )` + regdb.PublishRows + `
-SELECT ` + claimColumns + `, ` + regdb.Notify + ` FROM written JOIN changed t ON t.id = written.tenant_id ` + claimTables
+SELECT ` + claimColumns + `, ` + regdb.Notify + `
+FROM written JOIN changed t ON t.id = written.tenant_id ` + claimTables
 	if err := validateClaim(owner, ttl); err != nil {
 		return nil, err
 	}
 	var row claimed
-	err := cat.db.QueryRow(ctx, fmt.Sprintf("delete tenant %q", id), sql, []any{id, owner, ttl}, append(row.fields(), nil)...)
+	err := cat.db.QueryRow(ctx, fmt.Sprintf("delete tenant %q", id), sql, []any{id, owner, ttl},
+		append(row.fields(), nil)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		state, err := cat.db.State(ctx, id)
 		if err == nil {

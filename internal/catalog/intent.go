@@ -198,7 +198,8 @@ func (in *intent) takeWarm(ctx context.Context, b *pgx.Batch, server string) (se
 		return nil
 	}
 	b.Queue(`DELETE FROM pgtenancy.warm_databases WHERE id = $1`, w.id)
-	in.res.ID, in.res.Database, in.res.Role, in.res.Password, in.res.Step = w.id, w.database, w.role, password, in.res.Warm.Step
+	in.res.ID, in.res.Database, in.res.Role, in.res.Password = w.id, w.database, w.role, password
+	in.res.Step = in.res.Warm.Step
 	return w.password
 }
 
@@ -242,8 +243,8 @@ RETURNING created_at, claim_expires`
 			return err
 		}
 	}
-	b.Queue(insert, res.ID, c.Tenant.Server.Name, res.Database, res.Role, password, res.SchemaHash, data, res.Owner, res.TTL,
-		res.Step, nullable(res.IdempotencyKey), hash,
+	b.Queue(insert, res.ID, c.Tenant.Server.Name, res.Database, res.Role, password, res.SchemaHash, data, res.Owner,
+		res.TTL, res.Step, nullable(res.IdempotencyKey), hash,
 	).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Tenant.CreatedAt, &c.Expires) })
 	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen. An id
 	// that was used is an error of the statement, so that nothing is committed.

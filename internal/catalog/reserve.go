@@ -36,7 +36,7 @@ type Reservation struct {
 	Warm *WarmChoice `json:"-"` // nil: take no warm database
 
 	IdempotencyKey string // empty: none; at most 255 bytes
-	RequestHash    []byte `json:"-"` // of what was asked for under that key; sealed at rest, for such hashes can be guessed
+	RequestHash    []byte `json:"-"` // of the request under that key; sealed at rest, because it can be guessed
 
 	Owner string
 	TTL   time.Duration // of the claim

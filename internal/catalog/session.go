@@ -42,7 +42,8 @@ func (s Session) Format(f fmt.State, _ rune) {
 
 // LogValue implements [slog.LogValuer].
 func (s Session) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("id", s.ID), slog.String("tenant", string(s.TenantID)), slog.String("admin", s.AdminID))
+	return slog.GroupValue(slog.String("id", s.ID), slog.String("tenant", string(s.TenantID)),
+		slog.String("admin", s.AdminID))
 }
 
 // OpenedWith reports whether s was opened with the password that has this hash, or it is not known with which.
@@ -181,7 +182,8 @@ WITH opened AS (
 SELECT t.state, o.created_at, o.expires_at, (SELECT count(*) FROM pgtenancy.sessions WHERE admin_id = $2)
 FROM pgtenancy.tenants t JOIN pgtenancy.admins a ON a.tenant_id = t.id LEFT JOIN opened o ON true
 WHERE t.id = $1 AND a.id = $2`
-	id, adminID := tenancy.ID(strings.Clone(string(req.TenantID))), strings.Clone(req.AdminID) // the Session keeps them, and a StateError
+	// The Session keeps them, and a StateError.
+	id, adminID := tenancy.ID(strings.Clone(string(req.TenantID))), strings.Clone(req.AdminID)
 	s := Session{
 		ID: strings.ToLower(rand.Text()), TenantID: id, AdminID: adminID, Idle: cmp.Or(req.Idle, req.TTL),
 		mark: passwordMark(req.PasswordHash),
@@ -210,7 +212,8 @@ WHERE t.id = $1 AND a.id = $2`
 	}
 	if others >= maxSessions {
 		_, err = cat.db.Exec(ctx, fmt.Sprintf("close old sessions of tenant %q", id), regdb.CloseSessions(`id IN (
-			SELECT id FROM pgtenancy.sessions WHERE admin_id = $1 ORDER BY created_at DESC, id OFFSET $2)`), adminID, maxSessions)
+			SELECT id FROM pgtenancy.sessions WHERE admin_id = $1 ORDER BY created_at DESC, id OFFSET $2)`),
+			adminID, maxSessions)
 		if err != nil {
 			return Session{}, tenancy.Secret{}, err
 		}

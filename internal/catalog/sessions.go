@@ -20,7 +20,8 @@ func (cat *Catalog) Sessions(ctx context.Context, adminID string) ([]Session, er
 	var found []row
 	op := fmt.Sprintf("sessions of admin %q", adminID)
 	err := regdb.Redact(op, regdb.Retry(ctx, func() (err error) {
-		rows, _ := cat.db.Pool.Query(ctx, `SELECT id, tenant_id, admin_id, created_at, rotated_at, expires_at, idle, password_mark, client
+		rows, _ := cat.db.Pool.Query(ctx, `SELECT id, tenant_id, admin_id, created_at, rotated_at, expires_at, idle,
+				password_mark, client
 			FROM pgtenancy.sessions WHERE admin_id = $1::text AND `+sessionLives+` ORDER BY rotated_at DESC, id`, adminID)
 		found, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (s row, err error) {
 			err = r.Scan(&s.ID, &s.TenantID, &s.AdminID, &s.CreatedAt, &s.LastUsedAt, &s.ExpiresAt, &s.Idle, &s.mark, &s.client)

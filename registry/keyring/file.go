@@ -15,8 +15,9 @@ const maxKeyFile = 64 << 10
 // can read, write or replace the file:
 //
 //   - The file's mode must be 0600 or stricter, and it belongs to the process's user or to root.
-//   - So does every directory on the way to it, from the root on and through symbolic links, and nobody else may write to
-//     one; in a sticky directory such as /tmp others may, if what is taken from it belongs to the process's user or root.
+//   - So must every directory on the way to it, from the root on and through symbolic links, and no other user may
+//     write to one. In a sticky directory such as /tmp others may, if the entry on the way belongs to the process's
+//     user or to root.
 //
 // A secret that Kubernetes mounts, with its links, is such a file where its defaultMode is 0400. ReadFile looks at
 // the very file that it reads. Its errors hold the path and nothing of the file; a file that is not there matches
