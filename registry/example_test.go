@@ -13,5 +13,8 @@ func ExampleParseEmail() {
 
 	_, err = registry.ParseEmail("Ann <ann@example.com>")
 	fmt.Println(err)
-	// Output: [redacted] <nil> Ann@Bücher.example registry: invalid e-mail address
+	// Output:
+	// [redacted] <nil>
+	// Ann@Bücher.example
+	// registry: invalid e-mail address
 }

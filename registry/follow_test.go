@@ -243,7 +243,8 @@ func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
 		}
 		written += last - 2
 	}
-	pgtest.Figure(t, "R8", "%d changes while the listener was killed %d times: %d missed, %d of %d caches differ from the table",
+	pgtest.Figure(t, "R8", "%d changes while the listener was killed %d times: %d missed, %d of %d caches differ from "+
+		"the table",
 		written, kills.Load(), missed, stale, writers)
 }
 

@@ -86,7 +86,8 @@ func TestATenantIsUnmadeWithoutItsPassword(t *testing.T) {
 	kept = false
 	got, err := catalog.Of(r).TenantWithoutSecrets(t.Context(), id)
 	must(t, err)
-	if got.ID != id || got.Endpoint.Database != "tenant_acme" || !got.Endpoint.Password.IsZero() || got.Server.Name != "s1" ||
+	if got.ID != id || got.Endpoint.Database != "tenant_acme" || !got.Endpoint.Password.IsZero() ||
+		got.Server.Name != "s1" ||
 		got.ActivatedAt.IsZero() || !got.Organization.Email.IsZero() {
 		t.Errorf("got %v", got)
 	}
@@ -136,7 +137,8 @@ func TestATenantWhoseKeyIsLostCanBeUnmade(t *testing.T) {
 		t.Errorf("the key service is down: %v", err)
 	}
 	f.expire(t, "sealed")
-	if claims, err := catalog.Of(r).ClaimAbandoned(t.Context(), "owner", time.Minute, 10); !errors.Is(err, errVault) || len(claims) != 0 {
+	if claims, err := catalog.Of(r).ClaimAbandoned(t.Context(), "owner", time.Minute, 10); !errors.Is(err, errVault) ||
+		len(claims) != 0 {
 		t.Errorf("the key service is down: claimed %v, %v", claims, err)
 	}
 	v.down.Store(false)

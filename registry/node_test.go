@@ -76,7 +76,8 @@ func (f *fixture) comment(t testing.TB, database string, m tenancy.Mark) {
 // killListener ends the connection that listens for n, if there is one.
 func (f *fixture) killListener(ctx context.Context, n *node) error {
 	_, err := f.pool.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE datname = current_database() AND application_name = $1 AND query LIKE ANY('{LISTEN%,%pgtenancy.feed%,%pgtenancy.changes%}')`,
+		WHERE datname = current_database() AND application_name = $1
+			AND query LIKE ANY('{LISTEN%,%pgtenancy.feed%,%pgtenancy.changes%}')`,
 		n.name)
 	return err
 }

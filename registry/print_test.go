@@ -41,7 +41,8 @@ func planted(t *testing.T) map[string]any {
 	tenant := registry.Tenant{Organization: org}
 	tenant.ID, tenant.Endpoint.Password = "acme", tenancy.NewSecret(secret)
 	return map[string]any{
-		"Admin": admin, "Organization": org, "Tenant": tenant, "keyring.Key": k, "keyring.Config": rings, "keyring.Keyring": ring, "keyring.MAC": keyring.MAC{},
+		"Admin": admin, "Organization": org, "Tenant": tenant, "keyring.Key": k,
+		"keyring.Config": rings, "keyring.Keyring": ring, "keyring.MAC": keyring.MAC{},
 		"Config": cfg, "Registry": newRegistry(t, cfg), "Email": person, "Share": registry.ShareOf(newRegistry(t, cfg), nil),
 		"catalog.Catalog": catalog.Of(newRegistry(t, cfg)),
 		"catalog.Claim":   catalog.Claim{Tenant: tenant, Admin: admin, Data: []byte(secret), Attempt: 3},
@@ -51,16 +52,19 @@ func planted(t *testing.T) map[string]any {
 		},
 		"catalog.Step": catalog.Step{Name: "billing", State: catalog.StepDone, Result: secret},
 		"Membership":   registry.Membership{}, "catalog.ReplayError": &catalog.ReplayError{}, "Server": registry.Server{},
-		"catalog.Session": catalog.Session{Client: catalog.Client{UserAgent: secret}}, "catalog.Client": catalog.Client{UserAgent: secret},
+		"catalog.Session":        catalog.Session{Client: catalog.Client{UserAgent: secret}},
+		"catalog.Client":         catalog.Client{UserAgent: secret},
 		"catalog.SessionRequest": catalog.SessionRequest{PasswordHash: secret, Client: catalog.Client{UserAgent: secret}},
 		"catalog.Warm":           catalog.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
 		"catalog.WarmChoice":     catalog.WarmChoice{}, "catalog.WarmWork": catalog.WarmWork{},
 		"UnsignedServerError": &registry.UnsignedServerError{},
 		"FollowStat":          registry.FollowStat{},
-		"catalog.Pace":        catalog.Pace{}, "catalog.Subject": catalog.Subject{Email: person}, "catalog.Count": catalog.Count{Subject: catalog.Subject{Email: person}},
+		"catalog.Pace":        catalog.Pace{}, "catalog.Subject": catalog.Subject{Email: person},
+		"catalog.Count":     catalog.Count{Subject: catalog.Subject{Email: person}},
 		"catalog.Attempt":   catalog.Attempt{Home: catalog.Count{Subject: catalog.Subject{Email: person}}},
 		"catalog.Admission": catalog.Admission{},
-		"RekeyConfig":       registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{}, "RekeyResult": registry.RekeyResult{},
+		"RekeyConfig":       registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{},
+		"RekeyResult": registry.RekeyResult{},
 	}
 }
 

@@ -88,7 +88,8 @@ func signIn(ctx context.Context, r *registry.Registry, tenant string, token tena
 	if _, err := r.Lookup(ctx, members[0].TenantID); err != nil {
 		return token, err
 	}
-	_, next, err := catalog.Of(r).OpenSession(ctx, catalog.SessionRequest{TenantID: members[0].TenantID, AdminID: members[0].AdminID, TTL: grace})
+	_, next, err := catalog.Of(r).OpenSession(ctx, catalog.SessionRequest{TenantID: members[0].TenantID,
+		AdminID: members[0].AdminID, TTL: grace})
 	if err != nil {
 		return token, err
 	}
@@ -139,7 +140,8 @@ func TestKeysAreReplacedWhilePeopleSignUpAndIn(t *testing.T) {
 	tr := f.traffic(t, tenants, 4, steps[0])
 	defer func() {
 		pgtest.Figure(t, "S9", "%d tenants, %d log-ins during the rotation, %d refused; %d e-mails raced, %d signed up "+
-			"once, %d twice; rows left on old keys: %d", tenants, tr.signIns.Load(), tr.refused.Load(), 4*races, won, doubled, last.Left)
+			"once, %d twice; rows left on old keys: %d", tenants, tr.signIns.Load(),
+			tr.refused.Load(), 4*races, won, doubled, last.Left)
 	}()
 	for i, r := range steps[1:] {
 		for n := range races { // while half of the processes have the next ring
@@ -240,7 +242,8 @@ func TestRekeyReportsWhatItCannotMend(t *testing.T) {
 	must(t, stranger.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}))
 	_, err := catalog.Of(stranger).Reserve(t.Context(), res)
 	must(t, err)
-	f.exec(t, `UPDATE pgtenancy.admins SET email = (SELECT email FROM pgtenancy.admins WHERE id = 'admin-a') WHERE id = 'admin-b'`)
+	f.exec(t, `UPDATE pgtenancy.admins SET email = (SELECT email FROM pgtenancy.admins WHERE id = 'admin-a') WHERE id
+		= 'admin-b'`)
 	r := f.ringed(t, []int16{2, 1}, []int16{101, 100})
 	result, err := r.Rekey(t.Context(), registry.RekeyConfig{Retire: []int16{3}})
 	must(t, err)

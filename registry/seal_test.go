@@ -70,7 +70,8 @@ func TestASealerStandsInForTheKeyring(t *testing.T) {
 	must(t, err)
 	must(t, catalog.Of(r).PutStep(t.Context(), c, catalog.Step{Name: "s", State: catalog.StepDone, Result: "customer"}))
 	must(t, catalog.Of(r).Activate(t.Context(), c))
-	_, token, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: grace})
+	_, token, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme",
+		AdminID: "admin-acme", TTL: grace})
 	must(t, err)
 	_, _, err = catalog.Of(r).RotateSession(t.Context(), token, grace)
 	must(t, err)
@@ -101,9 +102,11 @@ func TestWhatASealerCannotOpenOrSealIsAnErrorThatSaysWhere(t *testing.T) {
 	v.down.Store(true)
 	_, lookup := r.Lookup(t.Context(), "acme")
 	_, reserve := catalog.Of(r).Reserve(t.Context(), reservation(t, "other"))
-	_, _, session := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: grace})
+	_, _, session := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme",
+		AdminID: "admin-acme", TTL: grace})
 	for what, err := range map[string]error{
-		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret of`: session,
+		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret
+			of`: session,
 	} {
 		if !errors.Is(err, errVault) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
@@ -138,7 +141,8 @@ func TestSealedValuesDoNotOpenInAnotherRow(t *testing.T) {
 			must(t, catalog.Of(r).Activate(t.Context(), c))
 		}
 		a, b := tenancy.ID(what+"-a"), what+"-b"
-		f.exec(t, `UPDATE pgtenancy.tenants SET password = (SELECT password FROM pgtenancy.tenants WHERE id = $2) WHERE id = $1`, a, b)
+		f.exec(t, `UPDATE pgtenancy.tenants SET password = (SELECT password FROM pgtenancy.tenants WHERE id = $2) WHERE
+			id = $1`, a, b)
 		if got, err := r.Lookup(t.Context(), a); err == nil || !got.Endpoint.Password.IsZero() {
 			t.Errorf("%s: another tenant's password opens: %v", what, err)
 		}
@@ -170,7 +174,8 @@ func TestCurrentIsWhatTheFirstKeySeals(t *testing.T) {
 		sealed []byte
 		want   bool
 	}{
-		"current": {value, true}, "old": {old.Seal([]byte("x"), "p"), false}, "empty": {nil, false}, "short": {value[:2], false},
+		"current": {value, true}, "old": {old.Seal([]byte("x"), "p"), false}, "empty": {nil, false}, "short": {value[:2],
+			false},
 		"another version": {slices.Concat([]byte{9}, value[1:]), false}, "damaged": {bytes.Clone(value[:3]), true},
 	} {
 		if got := box.Current(c.sealed); got != c.want {

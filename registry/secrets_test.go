@@ -54,7 +54,8 @@ func TestTheDumpGivesNothingAway(t *testing.T) {
 			}
 		}
 	}
-	pgtest.Figure(t, "S8", "%d e-mails, passwords, tokens and data in 3 forms: %d in a dump of %d bytes", len(secrets), hits, len(dump))
+	pgtest.Figure(t, "S8", "%d e-mails, passwords, tokens and data in 3 forms: %d in a dump of %d bytes", len(secrets),
+		hits, len(dump))
 }
 
 func mac(token tenancy.Secret) string {

@@ -11,7 +11,8 @@ import (
 // Guards: no sign-up with stock in hand got through in either.
 func TestMainPathsRunWithoutTypesFromTheServer(t *testing.T) {
 	t.Parallel()
-	pgtest.InModes(t, "^(TestReserveTakesAWarmDatabaseAsItIs|TestAttemptsAreFreeAndThenWaitEverLonger|TestASessionRotates|"+
+	pgtest.InModes(t, "^(TestReserveTakesAWarmDatabaseAsItIs|TestAttemptsAreFreeAndThenWaitEverLonger|"+
+		"TestASessionRotates|"+
 		"TestAForgottenSignUpsKeyIsKnownForADay|TestStepsAreListedAsTheyWereBegun)$",
 		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol)
 }

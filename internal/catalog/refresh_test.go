@@ -93,7 +93,8 @@ func TestTokenWhoseSuccessorWasLostIsGoodAgain(t *testing.T) {
 	f.active(t, "acme")
 	kills, tokens, lost, mended := pgtest.Size(1, 50), 40, 0, 0
 	defer func() {
-		pgtest.Figure(t, "S10", "%d processes killed while they exchanged tokens: %d successors were made and told to nobody, "+
+		pgtest.Figure(t, "S10", "%d processes killed while they exchanged tokens: %d successors were made and told to "+
+			"nobody, "+
 			"%d of these tokens were good again", 2*kills, lost, mended)
 	}()
 	for range kills {

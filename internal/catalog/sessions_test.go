@@ -29,7 +29,8 @@ func TestSessionsAreListedWithWhatTheCallerGaveUntilTheyEnd(t *testing.T) {
 	if len(sessions) != 2 || sessions[0].ID != second.ID || sessions[1].ID != first.ID {
 		t.Fatalf("%v, want the last used first", sessions)
 	}
-	if s := sessions[1]; s.Client != client || !s.CreatedAt.Equal(first.CreatedAt) || !s.ExpiresAt.Equal(first.ExpiresAt) ||
+	if s := sessions[1]; s.Client != client || !s.CreatedAt.Equal(first.CreatedAt) ||
+		!s.ExpiresAt.Equal(first.ExpiresAt) ||
 		s.Idle != time.Minute || !s.LastUsedAt.Before(s.CreatedAt) || s.TenantID != "acme" {
 		t.Errorf("%#v, %v", s.Client, s)
 	}
@@ -37,7 +38,8 @@ func TestSessionsAreListedWithWhatTheCallerGaveUntilTheyEnd(t *testing.T) {
 		t.Error("the client is not sealed")
 	}
 	f.exec(t, `UPDATE pgtenancy.sessions SET rotated_at = now() - interval '61 seconds'`)
-	if sessions, err = f.Sessions(t.Context(), "admin-acme"); err != nil || len(sessions) != 1 || sessions[0].ID != second.ID {
+	if sessions, err = f.Sessions(t.Context(), "admin-acme"); err != nil || len(sessions) != 1 ||
+		sessions[0].ID != second.ID {
 		t.Errorf("%v, %v: want the one that is not idle", sessions, err)
 	}
 }
@@ -115,7 +117,8 @@ func TestChangedPasswordAndTheEndOfOtherSessionsAreOneTransaction(t *testing.T) 
 	}
 	spared, live := open()
 	_, gone := open()
-	if err := f.ChangeAdminPassword(t.Context(), "admin-acme", "$another", "$new", spared.ID); !errors.Is(err, registry.ErrConflict) {
+	if err := f.ChangeAdminPassword(t.Context(), "admin-acme", "$another", "$new",
+		spared.ID); !errors.Is(err, registry.ErrConflict) {
 		t.Errorf("%v, want ErrConflict", err)
 	}
 	gone = f.rotate(t, gone)
@@ -127,7 +130,8 @@ func TestChangedPasswordAndTheEndOfOtherSessionsAreOneTransaction(t *testing.T) 
 	}
 	must(t, f.ChangeAdminPassword(t.Context(), "admin-acme", "$rehashed", "$new", spared.ID))
 	f.wantInvalid(t, "another session", gone)
-	if s, _, err = f.RotateSession(t.Context(), live, grace); err != nil || !s.OpenedWith("$new") || s.OpenedWith("$rehashed") {
+	if s, _, err = f.RotateSession(t.Context(), live, grace); err != nil || !s.OpenedWith("$new") ||
+		s.OpenedWith("$rehashed") {
 		t.Errorf("the session that is spared: %v", err)
 	}
 	if err := f.ChangeAdminPassword(t.Context(), "nobody", "", "", ""); !errors.Is(err, registry.ErrAdminNotFound) {
@@ -163,7 +167,8 @@ func TestAbortedSignUpLeavesItsKeyFreeAndItsEmailBusy(t *testing.T) {
 	f := newFixture(t)
 	busy := func(what string, res catalog.Reservation) {
 		t.Helper()
-		if _, err := f.Reserve(t.Context(), res); !errors.Is(err, registry.ErrEmailBusy) || !errors.Is(err, registry.ErrEmailTaken) {
+		if _, err := f.Reserve(t.Context(), res); !errors.Is(err, registry.ErrEmailBusy) ||
+			!errors.Is(err, registry.ErrEmailTaken) {
 			t.Errorf("%s: %v, want ErrEmailBusy", what, err)
 		}
 	}
@@ -184,7 +189,8 @@ func TestAbortedSignUpLeavesItsKeyFreeAndItsEmailBusy(t *testing.T) {
 	must(t, f.Activate(t.Context(), c))
 	keyless.ID = "acme3"
 	keyless.Database, keyless.Role, keyless.Admin.ID = "acme3", "acme3", "admin-acme3"
-	if _, err := f.Reserve(t.Context(), keyless); !errors.Is(err, registry.ErrEmailTaken) || errors.Is(err, registry.ErrEmailBusy) {
+	if _, err := f.Reserve(t.Context(), keyless); !errors.Is(err, registry.ErrEmailTaken) ||
+		errors.Is(err, registry.ErrEmailBusy) {
 		t.Errorf("active: %v, want ErrEmailTaken", err)
 	}
 	_, err = f.BeginDelete(t.Context(), "acme2", "owner", time.Minute)

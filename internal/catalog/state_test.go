@@ -37,7 +37,8 @@ func TestEveryChangeRaisesTheEpochAndIsWrittenDown(t *testing.T) {
 		}
 	}
 	got := f.lookup(t, id)
-	if got.Endpoint.Host != "pool1.internal" || got.Endpoint.Port != 6432 || !got.Endpoint.Pooled || got.Endpoint.Password.Reveal() != "new" {
+	if got.Endpoint.Host != "pool1.internal" || got.Endpoint.Port != 6432 || !got.Endpoint.Pooled ||
+		got.Endpoint.Password.Reveal() != "new" {
 		t.Errorf("endpoint %s:%d", got.Endpoint.Host, got.Endpoint.Port)
 	}
 	full, err := f.Tenant(t.Context(), id)
@@ -173,7 +174,8 @@ func TestSetAdminPasswordComparesFirst(t *testing.T) {
 	f := newFixture(t)
 	f.active(t, "acme")
 	must(t, f.SetAdminPassword(t.Context(), "admin-acme", "$argon2id$acme", "$new"))
-	if err := f.SetAdminPassword(t.Context(), "admin-acme", "$argon2id$acme", "$x"); !errors.Is(err, registry.ErrConflict) {
+	if err := f.SetAdminPassword(t.Context(), "admin-acme", "$argon2id$acme",
+		"$x"); !errors.Is(err, registry.ErrConflict) {
 		t.Errorf("stale hash: %v, want ErrConflict", err)
 	}
 	if err := f.SetAdminPassword(t.Context(), "nobody", "", ""); !errors.Is(err, registry.ErrAdminNotFound) {

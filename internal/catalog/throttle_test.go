@@ -99,7 +99,8 @@ func TestAttemptsAtOnceAreNoMoreThanOneByOne(t *testing.T) {
 	f := newFixture(t)
 	rounds, most := pgtest.Size(3, 200), 0
 	defer func() {
-		pgtest.Figure(t, "S4", "%d rounds of 64 attempts at once on one account: at most %d were admitted, of 3", rounds, most)
+		pgtest.Figure(t, "S4", "%d rounds of 64 attempts at once on one account: at most %d were admitted, of 3", rounds,
+			most)
 	}()
 	for round := range rounds {
 		admitted := make([]bool, 64)
@@ -206,7 +207,8 @@ func TestSweepBoundsTheRowsAndSparesHomesAndWhoIsHeld(t *testing.T) {
 	must(t, f.AttemptSucceeded(t.Context(), f.attempt(t, home)))
 	insert := func(n int, until string) {
 		f.exec(t, `INSERT INTO pgtenancy.throttles (key, level, free, delay, most, top, expires_at)
-			SELECT sha256(($2 || n)::bytea), 1, 3, 60, 3600, 9, now() + $2::interval FROM generate_series(1, $1::int) n`, n, until)
+			SELECT sha256(($2 || n)::bytea), 1, 3, 60, 3600, 9, now() + $2::interval FROM generate_series(1,
+				$1::int) n`, n, until)
 	}
 	insert(1000, "-1 second")
 	insert(catalog.MaxThrottles+500, "1 hour")
@@ -238,7 +240,8 @@ func TestKeysOfCountsTellNothing(t *testing.T) {
 	f := newFixture(t)
 	f.active(t, "acme")
 	subject := catalog.Subject{Scope: "account", Email: email(t, "acme@example.com")}
-	f.try(t, catalog.Count{Subject: subject, Pace: slow()}, at("account", "acme@example.com"), at("address", "192.0.2.1/32"),
+	f.try(t, catalog.Count{Subject: subject, Pace: slow()}, at("account", "acme@example.com"),
+		at("address", "192.0.2.1/32"),
 		at("addr", "ess|192.0.2.1/32"))
 	if n := f.count(t, "pgtenancy.throttles"); n != 4 {
 		t.Errorf("%d rows, want 4: two subjects have one key", n)
@@ -256,7 +259,8 @@ func TestKeysOfCountsTellNothing(t *testing.T) {
 	}
 	before := f.count(t, "pgtenancy.throttles")
 	other := f.ringed(t, []int16{9}, []int16{100})
-	_, err := catalog.Of(other).CountAttempt(t.Context(), catalog.Attempt{Counts: []catalog.Count{{Subject: subject, Pace: slow()}}})
+	_, err := catalog.Of(other).CountAttempt(t.Context(), catalog.Attempt{Counts: []catalog.Count{{Subject: subject,
+		Pace: slow()}}})
 	must(t, err)
 	if n := f.count(t, "pgtenancy.throttles"); n != before+1 {
 		t.Error("another key gives the same hash: it is not keyed")

@@ -88,7 +88,8 @@ func TestReserveTakesAWarmDatabaseAsItIs(t *testing.T) {
 		Server: "s1", Host: "db1.internal", Port: 5432,
 		Database: "tenant_w2", User: "tenant_w2", Password: tenancy.NewSecret("warm password of w2"),
 	}
-	if !c.Warm || c.Tenant.ID != "w2" || c.Tenant.Endpoint != want || c.Tenant.Step != "seed" || string(c.Data) != "data of acme" {
+	if !c.Warm || c.Tenant.ID != "w2" || c.Tenant.Endpoint != want || c.Tenant.Step != "seed" ||
+		string(c.Data) != "data of acme" {
 		t.Errorf("warm %t, step %q, tenant %+v", c.Warm, c.Tenant.Step, c.Tenant.Tenant)
 	}
 	must(t, f.Activate(t.Context(), c))
@@ -313,7 +314,8 @@ func TestStockThatNobodyWantsIsRetired(t *testing.T) {
 	}
 	age()
 	must(t, f.WantWarm(t.Context(), "s1", "hash"))
-	if claims := f.claimWarm(t); len(claims) != 1 || claims[0].Tenant.ID != "w2" || claims[0].Tenant.State != tenancy.Provisioning {
+	if claims := f.claimWarm(t); len(claims) != 1 || claims[0].Tenant.ID != "w2" ||
+		claims[0].Tenant.State != tenancy.Provisioning {
 		t.Fatalf("claimed %d of a stock that is wanted", len(claims))
 	}
 	age()
@@ -346,7 +348,8 @@ func TestWarmDatabaseWhosePasswordDoesNotOpenIsRetired(t *testing.T) {
 			t.Errorf("%s got %q, want %q", c.name, got.Tenant.ID, c.want)
 		}
 	}
-	if claims := f.claimWarm(t); len(claims) != 1 || claims[0].Tenant.ID != "w1" || claims[0].Tenant.State != tenancy.Deleting {
+	if claims := f.claimWarm(t); len(claims) != 1 || claims[0].Tenant.ID != "w1" ||
+		claims[0].Tenant.State != tenancy.Deleting {
 		t.Errorf("claimed %d to be dropped", len(claims))
 	}
 }

@@ -3,6 +3,7 @@ package regdb
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -58,10 +59,16 @@ const (
 type Route struct {
 	tenancy.Tenant
 	Address Address
-	Sealed  []byte // the password
+	Sealed  []byte `json:"-"` // the password
 
 	mac string // of Address
 }
+
+// Format implements [fmt.Formatter]: under every verb a Route shows its tenant's id.
+func (r Route) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "route of tenant %q", string(r.ID)) }
+
+// LogValue implements [slog.LogValuer].
+func (r Route) LogValue() slog.Value { return slog.GroupValue(slog.String("tenant", string(r.ID))) }
 
 // Fields returns what to scan a row into.
 func (r *Route) Fields() []any {

@@ -23,6 +23,8 @@ func ExampleNew() {
 		Index: []keyring.Key{{ID: 1, Secret: []byte("too short")}},
 	})
 	fmt.Println(err)
-	// Output: keyring [redacted] <nil> keyring: Config.Index: seal: key 1: must be at least 32 bytes keyring: Config.Seal:
-	// seal: no key
+	// Output:
+	// keyring [redacted] <nil>
+	// keyring: Config.Index: seal: key 1: must be at least 32 bytes
+	// keyring: Config.Seal: seal: no key
 }
