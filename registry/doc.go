@@ -10,8 +10,8 @@
 // # Changes
 //
 // Every write that a router must know of raises the tenant's epoch, appends to the table of changes and notifies, in
-// one transaction. Changes have versions without gaps, in the order of commit, so that a follower that was away needs only
-// those after the last that it saw. A notification is a hint to read the table: any role that may connect to the
+// one transaction. Changes have versions without gaps, in the order of commit, so that a follower that was away needs
+// only those after the last that it saw. A notification is a hint to read the table: any role that may connect to the
 // database can send one, and a forged one neither adds nor hides a change. [Migrate] takes CONNECT from PUBLIC, where
 // its role may.
 //

@@ -98,8 +98,11 @@ func (*Keyring) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "keyring 
 // MAC is the HMAC-SHA-256 of a text under one index key.
 type MAC struct {
 	KeyID int16
-	Sum   []byte
+	Sum   []byte `json:"-"`
 }
+
+// Format implements [fmt.Formatter]: under every verb a MAC shows the ID of its key.
+func (m MAC) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "MAC under key %d", m.KeyID) }
 
 // MACs returns the MAC of text under every index key of the ring, ordered by key ID.
 func (k *Keyring) MACs(text string) []MAC {
