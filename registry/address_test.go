@@ -20,8 +20,10 @@ func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.active(t, "acme")
-	must(t, f.PutServer(t.Context(), registry.Server{Name: "s2", Host: "db2.internal", Port: 5433,
-		State: registry.ServerFull}))
+	must(t, f.PutServer(t.Context(), registry.Server{
+		Name: "s2", Host: "db2.internal", Port: 5433,
+		State: registry.ServerFull,
+	}))
 	for _, attack := range []string{
 		`UPDATE pgtenancy.servers SET port = 8155 WHERE name = 's1'`,
 		`UPDATE pgtenancy.servers SET host = 'evil.example' WHERE name = 's1'`,
@@ -104,8 +106,10 @@ func TestAttackerWhoWritesAnAddressToTheRegistryIsSeenInEachClaim(t *testing.T) 
 	f.exec(t, `UPDATE pgtenancy.servers SET port = 8155`)
 	claims, err := f.ClaimAbandoned(t.Context(), "owner", 1, 10)
 	must(t, err)
-	warm, err := f.ClaimWarm(t.Context(), catalog.WarmWork{Owner: "o", TTL: 1, SchemaHash: "hash", Attempts: 3,
-		Idle: 1e12, Limit: 9})
+	warm, err := f.ClaimWarm(t.Context(), catalog.WarmWork{
+		Owner: "o", TTL: 1, SchemaHash: "hash", Attempts: 3,
+		Idle: 1e12, Limit: 9,
+	})
 	must(t, err)
 	if len(claims) != 1 || len(warm) != 1 {
 		t.Fatalf("claimed %v and %v", claims, warm)

@@ -46,7 +46,7 @@ func (r *Registry) TenantsByEmail(ctx context.Context, e Email) ([]Membership, e
 	if e.IsZero() {
 		return nil, ErrInvalidEmail
 	}
-	values := make([][]byte, 0, 0)
+	var values [][]byte
 	for _, b := range r.db.EmailIndex(e.identity()) {
 		values = append(values, b.Sum)
 	}

@@ -29,8 +29,10 @@ func TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame(t *testing.T) {
 	for _, v := range emailVectors {
 		c.add(v.typed)
 	}
-	for _, typed := range []string{"j.doe@gmail.com", "jdoe@gmail.com", "jd.oe@gmail.com", "jdoe+x@gmail.com",
-		"jdoe@googlemail.com"} {
+	for _, typed := range []string{
+		"j.doe@gmail.com", "jdoe@gmail.com", "jd.oe@gmail.com", "jdoe+x@gmail.com",
+		"jdoe@googlemail.com",
+	} {
 		c.add(typed)
 	}
 	forms := []string{"a%sb@example.com", "ann@a%sb.com", "ann%sexample.com", "ann@example%scom"}

@@ -49,8 +49,10 @@ func TestKeyServiceThatHangsIsWaitedForTenSeconds(t *testing.T) {
 		must(t, err)
 		for what, ask := range map[string]func() error{
 			"seal": func() error {
-				_, _, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme", AdminID: "admin",
-					TTL: time.Hour})
+				_, _, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{
+					TenantID: "acme", AdminID: "admin",
+					TTL: time.Hour,
+				})
 				return err
 			},
 			"secret": func() error { return r.SetPasswordRef(t.Context(), "acme", "vault:acme") },

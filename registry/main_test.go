@@ -59,11 +59,6 @@ func newRegistry(t testing.TB, cfg registry.Config) *registry.Registry {
 	return r
 }
 
-// serializable makes every transaction of a fixture serializable, as CockroachDB's are.
-func serializable(pool *pgxpool.Config, _ *registry.Config) {
-	pool.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
-}
-
 func key(id int16) keyring.Key {
 	secret := bytes.Repeat([]byte{byte(id)}, 31)
 	return keyring.Key{ID: id, Secret: append(secret, 0xff)}

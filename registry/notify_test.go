@@ -23,8 +23,10 @@ func TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, pollEvery(10*time.Millisecond))
 	id := f.active(t, "acme")
-	_, token, err := f.OpenSession(t.Context(), catalog.SessionRequest{TenantID: id, AdminID: "admin-acme",
-		TTL: time.Hour})
+	_, token, err := f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: id, AdminID: "admin-acme",
+		TTL: time.Hour,
+	})
 	must(t, err)
 	rec, _ := f.follow(t)
 	rec.wait(t, id, 2)

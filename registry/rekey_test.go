@@ -88,8 +88,10 @@ func signIn(ctx context.Context, r *registry.Registry, tenant string, token tena
 	if _, err := r.Lookup(ctx, members[0].TenantID); err != nil {
 		return token, err
 	}
-	_, next, err := catalog.Of(r).OpenSession(ctx, catalog.SessionRequest{TenantID: members[0].TenantID,
-		AdminID: members[0].AdminID, TTL: grace})
+	_, next, err := catalog.Of(r).OpenSession(ctx, catalog.SessionRequest{
+		TenantID: members[0].TenantID,
+		AdminID:  members[0].AdminID, TTL: grace,
+	})
 	if err != nil {
 		return token, err
 	}

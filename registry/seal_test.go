@@ -70,8 +70,10 @@ func TestASealerStandsInForTheKeyring(t *testing.T) {
 	must(t, err)
 	must(t, catalog.Of(r).PutStep(t.Context(), c, catalog.Step{Name: "s", State: catalog.StepDone, Result: "customer"}))
 	must(t, catalog.Of(r).Activate(t.Context(), c))
-	_, token, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme",
-		AdminID: "admin-acme", TTL: grace})
+	_, token, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: "acme",
+		AdminID:  "admin-acme", TTL: grace,
+	})
 	must(t, err)
 	_, _, err = catalog.Of(r).RotateSession(t.Context(), token, grace)
 	must(t, err)
@@ -102,8 +104,10 @@ func TestWhatASealerCannotOpenOrSealIsAnErrorThatSaysWhere(t *testing.T) {
 	v.down.Store(true)
 	_, lookup := r.Lookup(t.Context(), "acme")
 	_, reserve := catalog.Of(r).Reserve(t.Context(), reservation(t, "other"))
-	_, _, session := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme",
-		AdminID: "admin-acme", TTL: grace})
+	_, _, session := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: "acme",
+		AdminID:  "admin-acme", TTL: grace,
+	})
 	for what, err := range map[string]error{
 		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret
 			of`: session,
@@ -174,8 +178,10 @@ func TestCurrentIsWhatTheFirstKeySeals(t *testing.T) {
 		sealed []byte
 		want   bool
 	}{
-		"current": {value, true}, "old": {old.Seal([]byte("x"), "p"), false}, "empty": {nil, false}, "short": {value[:2],
-			false},
+		"current": {value, true}, "old": {old.Seal([]byte("x"), "p"), false}, "empty": {nil, false}, "short": {
+			value[:2],
+			false,
+		},
 		"another version": {slices.Concat([]byte{9}, value[1:]), false}, "damaged": {bytes.Clone(value[:3]), true},
 	} {
 		if got := box.Current(c.sealed); got != c.want {

@@ -121,7 +121,7 @@ func (cat *Catalog) taken(ctx context.Context, res *Reservation, constraint stri
 
 // emailTaken says whether there is an account, or only may be one or was one.
 func (cat *Catalog) emailTaken(ctx context.Context, e registry.Email) error {
-	values := make([][]byte, 0, 0)
+	var values [][]byte
 	for _, b := range emailIndex(cat.db, e) {
 		values = append(values, b.Sum)
 	}

@@ -45,8 +45,10 @@ func TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers(t *testing.T) {
 		}
 		must(t, f.Activate(t.Context(), c))
 	}
-	session, _, err := f.OpenSession(t.Context(), catalog.SessionRequest{TenantID: tenancy.ID(memory.String("aa")),
-		AdminID: memory.String("admin-aa"), TTL: time.Hour})
+	session, _, err := f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: tenancy.ID(memory.String("aa")),
+		AdminID:  memory.String("admin-aa"), TTL: time.Hour,
+	})
 	must(t, err)
 	memory.Next()
 	if session.TenantID != "aa" || session.AdminID != "admin-aa" {
@@ -60,8 +62,10 @@ func TestClaimsSessionsAndAdmissionsKeepNoStringOfTheirCallers(t *testing.T) {
 	must(t, f.AttemptSucceeded(t.Context(), adm))
 	var known int
 	must(t, f.pool.QueryRow(t.Context(), `SELECT count(*) FROM pgtenancy.throttles WHERE known`).Scan(&known))
-	from := f.attempt(t, catalog.Attempt{Home: at("home", "192.0.2.1"),
-		Counts: []catalog.Count{account(t, "x@example.com")}})
+	from := f.attempt(t, catalog.Attempt{
+		Home:   at("home", "192.0.2.1"),
+		Counts: []catalog.Count{account(t, "x@example.com")},
+	})
 	must(t, f.AttemptSucceeded(t.Context(), from))
 	var after int
 	must(t, f.pool.QueryRow(t.Context(), `SELECT count(*) FROM pgtenancy.throttles WHERE known`).Scan(&after))

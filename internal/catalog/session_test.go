@@ -16,8 +16,10 @@ const grace = time.Minute
 
 func (f *fixture) open(t testing.TB, tenant string) (catalog.Session, tenancy.Secret) {
 	t.Helper()
-	s, token, err := f.OpenSession(t.Context(), catalog.SessionRequest{TenantID: tenancy.ID(tenant),
-		AdminID: "admin-" + tenant, TTL: time.Hour})
+	s, token, err := f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: tenancy.ID(tenant),
+		AdminID:  "admin-" + tenant, TTL: time.Hour,
+	})
 	must(t, err)
 	return s, token
 }
@@ -215,13 +217,17 @@ func TestOpenSessionIsForAdminsOfActiveTenants(t *testing.T) {
 	f := newFixture(t)
 	f.reserve(t, "young")
 	f.active(t, "acme")
-	_, _, err := f.OpenSession(t.Context(), catalog.SessionRequest{TenantID: "young", AdminID: "admin-young",
-		TTL: time.Hour})
+	_, _, err := f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: "young", AdminID: "admin-young",
+		TTL: time.Hour,
+	})
 	if !errors.Is(err, tenancy.ErrProvisioning) {
 		t.Errorf("provisioning tenant: %v, want tenancy.ErrProvisioning", err)
 	}
-	_, _, err = f.OpenSession(t.Context(), catalog.SessionRequest{TenantID: "acme", AdminID: "admin-young",
-		TTL: time.Hour})
+	_, _, err = f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: "acme", AdminID: "admin-young",
+		TTL: time.Hour,
+	})
 	if !errors.Is(err, registry.ErrAdminNotFound) {
 		t.Errorf("admin of another tenant: %v, want ErrAdminNotFound", err)
 	}

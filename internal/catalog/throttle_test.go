@@ -259,8 +259,10 @@ func TestKeysOfCountsTellNothing(t *testing.T) {
 	}
 	before := f.count(t, "pgtenancy.throttles")
 	other := f.ringed(t, []int16{9}, []int16{100})
-	_, err := catalog.Of(other).CountAttempt(t.Context(), catalog.Attempt{Counts: []catalog.Count{{Subject: subject,
-		Pace: slow()}}})
+	_, err := catalog.Of(other).CountAttempt(t.Context(), catalog.Attempt{Counts: []catalog.Count{{
+		Subject: subject,
+		Pace:    slow(),
+	}}})
 	must(t, err)
 	if n := f.count(t, "pgtenancy.throttles"); n != before+1 {
 		t.Error("another key gives the same hash: it is not keyed")

@@ -23,6 +23,7 @@ func Dump(tb testing.TB, pool *pgxpool.Pool) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	//nolint:gosec // a program that the test found
 	printed, err := exec.CommandContext(tb.Context(), path, "--version").Output()
 	if err != nil {
 		tb.Fatal(err)
@@ -31,7 +32,7 @@ func Dump(tb testing.TB, pool *pgxpool.Pool) []byte {
 		return values(tb, pool)
 	}
 	cfg := pool.Config().ConnConfig
-	cmd := exec.CommandContext(tb.Context(), path, "--inserts")
+	cmd := exec.CommandContext(tb.Context(), path, "--inserts") //nolint:gosec // a program that the test found
 	cmd.Env = append(os.Environ(), "PGHOST="+cfg.Host, fmt.Sprintf("PGPORT=%d", cfg.Port), "PGUSER="+cfg.User,
 		"PGPASSWORD="+cfg.Password, "PGDATABASE="+cfg.Database)
 	out, err := cmd.Output()
@@ -51,7 +52,8 @@ func values(tb testing.TB, pool *pgxpool.Pool) []byte {
 	}
 	var dump strings.Builder
 	for _, table := range tables {
-		rows, _ := pool.Query(tb.Context(), `SELECT concat('''''', v.value, '''''') FROM `+table+` r, jsonb_each_text(to_jsonb(r)) v`)
+		rows, _ := pool.Query(tb.Context(),
+			`SELECT concat('''', v.value, '''') FROM `+table+` r, jsonb_each_text(to_jsonb(r)) v`)
 		values, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if err != nil {
 			tb.Fatal(err)

@@ -103,8 +103,10 @@ func TestKeysThatAreTooWeakAreRefused(t *testing.T) {
 
 func FuzzParseKeyring(f *testing.F) {
 	f.Add(ringText(randomKey(), randomKey()))
-	for _, s := range []string{"", "{}", "[]", "null", `{"index":null,"seal":[]}`,
-		`{"index":[{"id":99999,"secret":"AA=="}]}`, `{"index":[{"secret":"secret"}]}`} {
+	for _, s := range []string{
+		"", "{}", "[]", "null", `{"index":null,"seal":[]}`,
+		`{"index":[{"id":99999,"secret":"AA=="}]}`, `{"index":[{"secret":"secret"}]}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -36,10 +36,14 @@ func TestNewNamesEveryViolationAndNoSecret(t *testing.T) {
 			keyring.Config{Index: []keyring.Key{{1, make([]byte, 32)}}, Seal: []keyring.Key{key(2)}},
 			[]string{"Index: seal: key 1: must be random"},
 		},
-		"id 0": {keyring.Config{Index: []keyring.Key{key(0)}, Seal: []keyring.Key{key(2)}},
-			[]string{"id must be positive"}},
-		"id twice": {keyring.Config{Index: []keyring.Key{key(1), {1, key(3).Secret}}, Seal: []keyring.Key{key(2)}},
-			[]string{"key 1: given twice"}},
+		"id 0": {
+			keyring.Config{Index: []keyring.Key{key(0)}, Seal: []keyring.Key{key(2)}},
+			[]string{"id must be positive"},
+		},
+		"id twice": {
+			keyring.Config{Index: []keyring.Key{key(1), {1, key(3).Secret}}, Seal: []keyring.Key{key(2)}},
+			[]string{"key 1: given twice"},
+		},
 		"secret twice": {
 			keyring.Config{Index: []keyring.Key{key(1)}, Seal: []keyring.Key{{2, key(1).Secret}}},
 			[]string{"two keys have one secret"},
