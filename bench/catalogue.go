@@ -9,7 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -54,7 +56,7 @@ func (c *catalogue) fill(ctx context.Context, f *fleet, tenants int) error {
 
 // newRegistry makes a registry in pool's database that knows one server, "bench".
 func newRegistry(ctx context.Context, pool *pgxpool.Pool, server *pgx.ConnConfig) (*registry.Registry, error) {
-	keyring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{newKey()}, Seal: []registry.Key{newKey()}})
+	keyring, err := keyring.New(keyring.Config{Index: []keyring.Key{newKey()}, Seal: []keyring.Key{newKey()}})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func (c *catalogue) register(ctx context.Context, f *fleet, i int, id tenancy.ID
 	if err != nil {
 		return err
 	}
-	claim, err := c.Reserve(ctx, registry.Reservation{
+	claim, err := catalog.Of(c.Registry).Reserve(ctx, catalog.Reservation{
 		ID: id, Database: f.database(i), Role: f.prefix, Password: tenancy.NewSecret(f.password), SchemaHash: "bench",
 		Organization: registry.Organization{Name: "Bench", Email: email},
 		Admin:        registry.Admin{ID: fmt.Sprintf("admin%d", i), Email: email},
@@ -82,11 +84,11 @@ func (c *catalogue) register(ctx context.Context, f *fleet, i int, id tenancy.ID
 	if err != nil {
 		return err
 	}
-	return c.Activate(ctx, claim)
+	return catalog.Of(c.Registry).Activate(ctx, claim)
 }
 
-func newKey() registry.Key {
+func newKey() keyring.Key {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
-	return registry.Key{ID: 1, Secret: secret}
+	return keyring.Key{ID: 1, Secret: secret}
 }

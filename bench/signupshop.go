@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -66,7 +67,7 @@ func (sh *shop) open(ctx context.Context, stock, conns int) (err error) {
 	}
 	stop := runs(ctx, filler)
 	err = sh.until(ctx, func() (bool, error) {
-		ids, err := reg.WarmStock(ctx, "bench", tables{}.Hash())
+		ids, err := catalog.Of(reg).WarmStock(ctx, "bench", tables{}.Hash())
 		return len(ids) == stock, err
 	})
 	stop()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
@@ -72,17 +73,19 @@ func answers() map[string]answered {
 		"registry.ErrEmailTaken":     {registry.ErrEmailTaken, 409},
 		"registry.ErrIDTaken":        {registry.ErrIDTaken, 409},
 		"registry.ErrNoServer":       {registry.ErrNoServer, 503},
-		"registry.ErrNotWanted":      {registry.ErrNotWanted, 500},
+		"catalog.ErrNotWanted":       {catalog.ErrNotWanted, 500},
 		"registry.ErrKeyReused":      {registry.ErrKeyReused, 422},
-		"registry.ErrClaimLost":      {registry.ErrClaimLost, 503},
+		"catalog.ErrClaimLost":       {catalog.ErrClaimLost, 503},
 		"registry.ErrConflict":       {registry.ErrConflict, 409},
 		"registry.ErrAdminNotFound":  {registry.ErrAdminNotFound, 401},
 		"registry.ErrWrongKeys":      {registry.ErrWrongKeys, 500},
 		"registry.ErrServerNotFound": {registry.ErrServerNotFound, 404},
-		"registry.ErrInvalidSession": {registry.ErrInvalidSession, 401},
-		"registry.ErrSessionReused":  {registry.ErrSessionReused, 401},
+		"accounts.ErrInvalidSession": {accounts.ErrInvalidSession, 401},
+		"catalog.ErrInvalidSession":  {catalog.ErrInvalidSession, 401},
+		"accounts.ErrSessionReused":  {accounts.ErrSessionReused, 401},
+		"catalog.ErrSessionReused":   {catalog.ErrSessionReused, 401},
 		"registry.ErrSecretRef":      {registry.ErrSecretRef, 503},
-		"registry.ReplayError":       {&registry.ReplayError{}, 409},
+		"catalog.ReplayError":        {&catalog.ReplayError{}, 409},
 
 		"registry.UnsignedServerError": {&registry.UnsignedServerError{}, 503},
 
@@ -119,7 +122,8 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 	known := answers()
 	seen := 0
 	for _, dir := range []string{
-		"tenancy", "authn", "authn/accounts", "authn/jwks", "registry", "provision", "provision/atlas", "middleware",
+		"tenancy", "authn", "authn/accounts", "authn/jwks", "registry", "registry/keyring", "internal/catalog",
+		"provision", "provision/atlas", "middleware",
 	} {
 		for _, name := range exportedErrors(t, filepath.Join("..", dir)) {
 			seen++

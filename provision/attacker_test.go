@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -200,7 +201,7 @@ func TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut(t *testing.T) {
 	now, err = f.reg.Lookup(t.Context(), "acme")
 	must(t, err)
 	f.intrude(t, now).does(hold)
-	must(t, f.reg.Suspend(t.Context(), "acme")) // and the reconciler does the rest
+	must(t, catalog.Of(f.reg).Suspend(t.Context(), "acme")) // and the reconciler does the rest
 	pass, err := p.Reconcile(soon(t))
 	must(t, err)
 	if len(pass.Settled) != 1 {

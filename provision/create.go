@@ -11,6 +11,7 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -76,13 +77,13 @@ func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*
 	patience := time.Now().Add(emailPatience)
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		began := time.Now()
-		var claim *registry.Claim
+		var claim *catalog.Claim
 		err := guard(func() (err error) { claim, err = p.reserve(ctx, *req, !own); return err })
 		if err == nil {
 			req.ID = claim.Tenant.ID // a warm database's, perhaps
 			return p.create(ctx, &job{p: p, claim: claim, reserved: began, progress: req.Progress})
 		}
-		replay, known := errors.AsType[*registry.ReplayError](err)
+		replay, known := errors.AsType[*catalog.ReplayError](err)
 		switch {
 		case known && replay.State == tenancy.Failing:
 			return nil, ErrFailedBefore
@@ -111,24 +112,24 @@ func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
 	if err == nil {
 		return p.made(ctx, j.claim)
 	}
-	if failErr := p.fail(ctx, j.claim, err); errors.Is(failErr, registry.ErrClaimLost) && ctx.Err() == nil {
+	if failErr := p.fail(ctx, j.claim, err); errors.Is(failErr, catalog.ErrClaimLost) && ctx.Err() == nil {
 		return p.outcome(ctx, j.claim) // another process took over
 	}
 	return nil, err
 }
 
 // reserve writes the intent. If it may, it takes a warm database, and with it another id.
-func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*registry.Claim, error) {
+func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*catalog.Claim, error) {
 	name := p.names.tenant(req.ID)
 	if !req.ID.Valid() || len(name) > maxName {
 		return nil, tenancy.ErrInvalidID
 	}
 	role, password := p.login(name)
-	var warm *registry.WarmChoice
+	var warm *catalog.WarmChoice
 	if mayTake {
-		warm = &registry.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
+		warm = &catalog.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
 	}
-	return p.intend(ctx, registry.Reservation{
+	return p.intend(ctx, catalog.Reservation{
 		ID:             req.ID,
 		Database:       name,
 		Role:           role,
@@ -150,16 +151,16 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 
 // intend is the step of the intent, before which there is no claim. One that is refused is no step of a sign-up's: it
 // is neither counted nor logged.
-func (p *Provisioner) intend(ctx context.Context, res registry.Reservation) (*registry.Claim, error) {
+func (p *Provisioner) intend(ctx context.Context, res catalog.Reservation) (*catalog.Claim, error) {
 	const step = "intent"
 	start, observer := time.Now(), &p.cfg.Observer
 	if observer.StepStarted != nil {
 		observer.StepStarted(res.ID, step)
 	}
-	var claim *registry.Claim
+	var claim *catalog.Claim
 	err := p.cfg.failpoints.Before(ctx, step)
 	if err == nil {
-		claim, err = p.cfg.Registry.Reserve(ctx, res)
+		claim, err = p.catalog.Reserve(ctx, res)
 	}
 	took, id := time.Since(start), res.ID
 	if err == nil {
@@ -190,15 +191,15 @@ func isUnavailable(err error) bool {
 
 // fail marks the sign-up as failed, or as broken off, and leaves the rest to the reconciler. If the registry cannot be
 // reached either, the claim expires, and the reconciler tries the sign-up again.
-func (p *Provisioner) fail(ctx context.Context, claim *registry.Claim, reason error) error {
+func (p *Provisioner) fail(ctx context.Context, claim *catalog.Claim, reason error) error {
 	again := ctx.Err() != nil || isUnavailable(reason)
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	err := p.cfg.failpoints.Before(ctx, "fail")
 	if err == nil {
-		mark := p.cfg.Registry.Fail
+		mark := p.catalog.Fail
 		if again {
-			mark = p.cfg.Registry.Abort
+			mark = p.catalog.Abort
 		}
 		err = mark(ctx, claim, shorten(reason.Error()))
 	}
@@ -220,7 +221,7 @@ func shorten(reason string) string {
 }
 
 // made is what the sign-up has made. The tenant is read back only if a step may have changed it since the intent.
-func (p *Provisioner) made(ctx context.Context, claim *registry.Claim) (*Result, error) {
+func (p *Provisioner) made(ctx context.Context, claim *catalog.Claim) (*Result, error) {
 	if len(p.cfg.Steps) == 0 {
 		return result(&claim.Tenant, claim), nil
 	}
@@ -234,7 +235,7 @@ func (p *Provisioner) made(ctx context.Context, claim *registry.Claim) (*Result,
 }
 
 // outcome is what came of the claim's sign-up, whoever ended it.
-func (p *Provisioner) outcome(ctx context.Context, claim *registry.Claim) (*Result, error) {
+func (p *Provisioner) outcome(ctx context.Context, claim *catalog.Claim) (*Result, error) {
 	t, err := p.await(ctx, claim.Tenant.ID)
 	if err != nil {
 		return nil, err
@@ -242,6 +243,6 @@ func (p *Provisioner) outcome(ctx context.Context, claim *registry.Claim) (*Resu
 	return result(t, claim), nil
 }
 
-func result(t *registry.Tenant, claim *registry.Claim) *Result {
+func result(t *registry.Tenant, claim *catalog.Claim) *Result {
 	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}
 }

@@ -62,7 +62,7 @@ func (p *Provisioner) foreign(f found, t *registry.Tenant) bool {
 func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
 	check func(ctx context.Context, conn *pgx.Conn, f found, t *registry.Tenant) error,
 ) error {
-	t, err := p.cfg.Registry.TenantWithoutSecrets(ctx, id)
+	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
 	if err != nil || t.State != tenancy.Active && t.State != tenancy.Suspended {
 		return err
 	}
@@ -112,7 +112,7 @@ func (j *job) database(ctx context.Context) error {
 // process dies between the two there is no database, and if there is one, the stamp tells the truth.
 func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) error {
 	if t.SchemaHash != j.p.hash {
-		if err := j.p.cfg.Registry.ClaimSchemaHash(ctx, j.claim, j.p.hash); err != nil {
+		if err := j.p.catalog.ClaimSchemaHash(ctx, j.claim, j.p.hash); err != nil {
 			return err
 		}
 	}

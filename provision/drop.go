@@ -37,7 +37,7 @@ func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
 	if err != nil {
 		return err
 	}
-	claim, err := p.cfg.Registry.BeginDelete(ctx, id, p.owner, p.cfg.ClaimTTL)
+	claim, err := p.catalog.BeginDelete(ctx, id, p.owner, p.cfg.ClaimTTL)
 	if err != nil {
 		return err
 	}

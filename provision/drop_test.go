@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -134,7 +135,7 @@ func TestWhatIsNotOursIsLookedAtBeforeAnythingIsChanged(t *testing.T) {
 	if err := p.Resume(t.Context(), "acme"); !errors.Is(err, provision.ErrNotOurs) {
 		t.Errorf("Resume: %v", err)
 	}
-	must(t, f.reg.Resume(t.Context(), "acme")) // the operator's word alone
+	must(t, catalog.Of(f.reg).Resume(t.Context(), "acme")) // the operator's word alone
 }
 
 func TestDropOfADatabaseThatIsNotOursStopsBeforeTheNameIsFree(t *testing.T) {

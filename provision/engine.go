@@ -9,15 +9,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
-	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // job is the work on one tenant under one claim: a sign-up, or an undoing. It is used by one goroutine.
 type job struct {
 	p        *Provisioner
-	claim    *registry.Claim
+	claim    *catalog.Claim
 	reserved time.Time         // before Reserve; zero if the claim was taken over
 	progress func(step string) // may be nil
 
@@ -84,7 +84,7 @@ func (j *job) step(ctx context.Context, ph phase) error {
 		}
 		return cfg.failpoints.After(ctx, ph.name)
 	})
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, registry.ErrClaimLost) {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, catalog.ErrClaimLost) {
 		err = cause // what was cut short by it matters less
 	}
 	err = pgerr.Redact(err)
@@ -103,7 +103,7 @@ func (j *job) begin(ctx context.Context, name string) error {
 	if name == "activate" || name == j.claim.Tenant.Step && time.Since(j.reserved) < ttl/2 {
 		return nil
 	}
-	return j.p.cfg.Registry.Extend(ctx, j.claim, name, ttl)
+	return j.p.catalog.Extend(ctx, j.claim, name, ttl)
 }
 
 // guard turns a panic of f into an error.
@@ -142,7 +142,7 @@ func (j *job) seize(ctx context.Context, conn *pgx.Conn) error {
 	if err := pglock.Seize(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {
 		return err
 	}
-	return j.p.cfg.Registry.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
+	return j.p.catalog.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
 }
 
 // release gives the lock back after everything under it went well, and the session to whoever needs one next.

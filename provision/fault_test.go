@@ -14,10 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -152,7 +152,7 @@ func (f *fixture) hurt(t *testing.T, v *victim, said answers, id, point, way str
 		v.points.On("before seed", failpoint.Error(errBroken))
 	}
 	result, err := v.create(ctx, request(t, id, "x"+id+"@example.org"))
-	if slices.Contains(dropPoints, point) && errors.Is(err, registry.ErrClaimLost) {
+	if slices.Contains(dropPoints, point) && errors.Is(err, catalog.ErrClaimLost) {
 		t.Logf("%s: %v", id, err) // a busy machine after a crash: it is the deletion that is to be hurt
 		id += "-again"
 		result, err = v.create(ctx, request(t, id, "x"+id+"@example.org"))

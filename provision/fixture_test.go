@@ -29,6 +29,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -137,11 +138,11 @@ func poolOf(t *testing.T, cfg *pgxpool.Config) *pgxpool.Pool {
 
 func openRegistryOn(t *testing.T, pool *pgxpool.Pool, change ...func(*registry.Config)) *registry.Registry {
 	t.Helper()
-	key := func(name string) []registry.Key { // the same in every process of a test
+	key := func(name string) []keyring.Key { // the same in every process of a test
 		secret := sha256.Sum256([]byte(name))
-		return []registry.Key{{ID: 1, Secret: secret[:]}}
+		return []keyring.Key{{ID: 1, Secret: secret[:]}}
 	}
-	keyring, err := registry.NewKeyring(registry.KeyringConfig{Index: key("index"), Seal: key("seal")})
+	keyring, err := keyring.New(keyring.Config{Index: key("index"), Seal: key("seal")})
 	if err != nil {
 		t.Fatal(err)
 	}

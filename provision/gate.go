@@ -28,7 +28,7 @@ type gate struct {
 // atGate calls f at the gate of a tenant that has a database of its own. No statement on the gate's session waits for a
 // lock for longer than lockTimeout.
 func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx context.Context, g *gate) error) error {
-	t, err := p.cfg.Registry.TenantWithoutSecrets(ctx, id)
+	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 		return err
 	}
 	g := &gate{p: p, conn: conn}
-	if g.t, err = p.cfg.Registry.TenantWithoutSecrets(ctx, id); err != nil {
+	if g.t, err = p.catalog.TenantWithoutSecrets(ctx, id); err != nil {
 		return err
 	}
 	if g.f, err = look(ctx, conn, g.t.Endpoint); err != nil {

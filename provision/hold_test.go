@@ -8,8 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/provision"
-	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // TestSlowStepKeepsItsClaim has a step that takes twice as long as a claim lives, beside a reconciler that would like
@@ -48,7 +48,7 @@ func TestWorkStopsWhenTheClaimIsLost(t *testing.T) {
 			must(t, execute(ctx, f.regCfg.ConnConfig,
 				"UPDATE pgtenancy.tenants SET claim_owner = '', claim_expires = now(), attempt = attempt + 1"))
 			<-ctx.Done()
-			if !errors.Is(context.Cause(ctx), registry.ErrClaimLost) {
+			if !errors.Is(context.Cause(ctx), catalog.ErrClaimLost) {
 				t.Errorf("ended by %v", context.Cause(ctx))
 			}
 			_, err := other.Reconcile(context.WithoutCancel(ctx))

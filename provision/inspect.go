@@ -28,7 +28,7 @@ func (p *Provisioner) Inspect(ctx context.Context) (*Pass, error) {
 
 // abandoned lists what work would claim.
 func (r *pass) abandoned(ctx context.Context) error {
-	tenants, err := r.p.cfg.Registry.Abandoned(ctx, math.MaxInt32)
+	tenants, err := r.p.catalog.Abandoned(ctx, math.MaxInt32)
 	for _, t := range tenants {
 		if t.State == tenancy.Provisioning && t.Attempt < int64(r.p.cfg.Attempts) {
 			r.Finished = append(r.Finished, t.ID)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -41,7 +42,7 @@ func TestInspectReportsWhatReconcileDoesAndDoesNothing(t *testing.T) {
 	points.On("before seed", nil)
 	f.exec(t, `UPDATE pgtenancy.tenants SET claim_expires = now() + CASE id WHEN 'running' THEN interval '1 hour' ELSE '0' END,
 		attempt = CASE id WHEN 'tired' THEN 3 ELSE attempt END WHERE state <> 'active'`)
-	must(t, f.reg.Suspend(t.Context(), "open")) // and nobody shuts it
+	must(t, catalog.Of(f.reg).Suspend(t.Context(), "open")) // and nobody shuts it
 	for _, sql := range []string{
 		`DROP DATABASE "` + f.prefix + `lost"`, `CREATE DATABASE "` + f.prefix + `stranger"`, `CREATE ROLE "` + f.prefix + `strange"`,
 		`CREATE DATABASE "` + f.prefix + `_model_ours" OWNER "` + f.prefix + `_owner"`,

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -94,7 +95,7 @@ func TestRowThatPointsAtAnotherTenantsDatabaseServesNobody(t *testing.T) {
 // sealed gives the row of id its own password again, and returns how it is sealed there.
 func (f *fixture) sealed(t *testing.T, id tenancy.ID, as tenancy.Tenant) (sealed []byte) {
 	t.Helper()
-	must(t, f.reg.SetPassword(t.Context(), id, as.Endpoint.Password))
+	must(t, catalog.Of(f.reg).SetPassword(t.Context(), id, as.Endpoint.Password))
 	must(t, f.pool.QueryRow(t.Context(), "SELECT password FROM pgtenancy.tenants WHERE id = $1", id).Scan(&sealed))
 	return sealed
 }

@@ -6,19 +6,19 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // ended counts a step and writes its line. err is redacted.
-func (p *Provisioner) ended(ctx context.Context, claim *registry.Claim, step string, took time.Duration, err error) {
+func (p *Provisioner) ended(ctx context.Context, claim *catalog.Claim, step string, took time.Duration, err error) {
 	p.figures.count(step, took, err)
 	p.logStep(ctx, claim, step, took, err)
 }
 
 // logStep writes the line of one step. err is redacted. A panic's stack is logged, its value is not.
-func (p *Provisioner) logStep(ctx context.Context, claim *registry.Claim, step string, took time.Duration, err error) {
+func (p *Provisioner) logStep(ctx context.Context, claim *catalog.Claim, step string, took time.Duration, err error) {
 	attrs := []slog.Attr{
 		slog.String("tenant", string(claim.Tenant.ID)),
 		slog.String("server", claim.Tenant.Server.Name),

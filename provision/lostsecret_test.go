@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -70,7 +71,7 @@ func TestTenantWhosePasswordIsLostIsStillInHand(t *testing.T) {
 			must(t, write(ctx, f.resolver(t, f.reg), "closed"))
 
 			must(t, p.Drop(ctx, "dropped"))
-			_, err = f.reg.BeginDelete(ctx, "left", "a process that died", time.Nanosecond)
+			_, err = catalog.Of(f.reg).BeginDelete(ctx, "left", "a process that died", time.Nanosecond)
 			must(t, err)
 			run(t, f.provisioner(t, func(c *provision.Config) { c.ClaimTTL = time.Minute }))
 			eventually(t, "nothing left of what was dropped", func() bool {

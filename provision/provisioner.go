@@ -9,6 +9,7 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -19,12 +20,13 @@ import (
 // unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, one to the
 // maintenance database of each server, and another one where it made a database in the last 10 s.
 type Provisioner struct {
-	cfg   Config
-	names names
-	hash  string        // of cfg.Schema
-	owner string        // names this provisioner in its claims
-	wake  chan struct{} // has room for one: a pass of Run is due
-	taken chan struct{} // has room for one: a sign-up took from the stock, or found none
+	cfg     Config
+	catalog *catalog.Catalog
+	names   names
+	hash    string        // of cfg.Schema
+	owner   string        // names this provisioner in its claims
+	wake    chan struct{} // has room for one: a pass of Run is due
+	taken   chan struct{} // has room for one: a sign-up took from the stock, or found none
 
 	held held // connections to warm databases
 	kept kept // sessions on maintenance databases
@@ -50,15 +52,16 @@ func New(cfg Config) (*Provisioner, error) {
 		host = "unknown"
 	}
 	return &Provisioner{
-		cfg:   cfg,
-		names: names{prefix: cfg.Prefix},
-		hash:  cfg.Schema.Hash(),
-		owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
-		wake:  make(chan struct{}, 1),
-		taken: make(chan struct{}, 1),
-		held:  held{conns: map[tenancy.ID]heldConn{}},
-		kept:  kept{sessions: map[where]keptSession{}},
-		ready: map[string]bool{},
+		cfg:     cfg,
+		catalog: catalog.Of(cfg.Registry),
+		names:   names{prefix: cfg.Prefix},
+		hash:    cfg.Schema.Hash(),
+		owner:   fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
+		wake:    make(chan struct{}, 1),
+		taken:   make(chan struct{}, 1),
+		held:    held{conns: map[tenancy.ID]heldConn{}},
+		kept:    kept{sessions: map[where]keptSession{}},
+		ready:   map[string]bool{},
 	}, nil
 }
 

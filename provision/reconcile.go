@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -119,7 +119,7 @@ func (r *pass) work(ctx context.Context) error {
 	ended := make(chan struct{}, most)
 	running := 0
 	for ctx.Err() == nil {
-		claims, err := r.p.cfg.Registry.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, min(batch, most-running))
+		claims, err := r.p.catalog.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, min(batch, most-running))
 		errs = append(errs, err)
 		for _, c := range claims {
 			running++
@@ -148,7 +148,7 @@ func (r *pass) work(ctx context.Context) error {
 }
 
 // tenant works on one claimed tenant. The claim is renewed while it waits for its turn on its server, too.
-func (r *pass) tenant(ctx context.Context, claim *registry.Claim) {
+func (r *pass) tenant(ctx context.Context, claim *catalog.Claim) {
 	held, release := r.p.hold(ctx, claim)
 	defer release()
 	slot := r.slot(lane{claim.Tenant.Server.Name, claim.Tenant.State != tenancy.Provisioning})
@@ -171,7 +171,7 @@ func (r *pass) tenant(ctx context.Context, claim *registry.Claim) {
 }
 
 // settle does what the tenant's state asks for.
-func (r *pass) settle(ctx context.Context, claim *registry.Claim) error {
+func (r *pass) settle(ctx context.Context, claim *catalog.Claim) error {
 	j := &job{p: r.p, claim: claim}
 	if claim.Tenant.State != tenancy.Provisioning {
 		err := j.run(ctx, j.undoing())
@@ -188,20 +188,20 @@ func (r *pass) settle(ctx context.Context, claim *registry.Claim) error {
 	case err == nil:
 		r.record(&r.Finished, claim.Tenant.ID)
 		return nil
-	case claim.Attempt == int64(r.p.cfg.Attempts) && ctx.Err() == nil && !errors.Is(err, registry.ErrClaimLost):
+	case claim.Attempt == int64(r.p.cfg.Attempts) && ctx.Err() == nil && !errors.Is(err, catalog.ErrClaimLost):
 		return r.giveUp(ctx, claim, err)
 	}
 	return err
 }
 
 // giveUp marks a sign-up as failed. This pass claims it again, and undoes it.
-func (r *pass) giveUp(ctx context.Context, claim *registry.Claim, reason error) error {
-	return r.p.cfg.Registry.Fail(ctx, claim, shorten(reason.Error()))
+func (r *pass) giveUp(ctx context.Context, claim *catalog.Claim, reason error) error {
+	return r.p.catalog.Fail(ctx, claim, shorten(reason.Error()))
 }
 
 // retryLater reports err and gives the claim up for a while.
-func (r *pass) retryLater(ctx context.Context, claim *registry.Claim, err error) {
-	if errors.Is(err, registry.ErrClaimLost) {
+func (r *pass) retryLater(ctx context.Context, claim *catalog.Claim, err error) {
+	if errors.Is(err, catalog.ErrClaimLost) {
 		return // it is another's now
 	}
 	r.mu.Lock()
@@ -219,7 +219,7 @@ func (r *pass) retryLater(ctx context.Context, claim *registry.Claim, err error)
 }
 
 // delay is how long after it failed the work of claim is tried again: it doubles with every attempt.
-func (p *Provisioner) delay(ctx context.Context, claim *registry.Claim) time.Duration {
+func (p *Provisioner) delay(ctx context.Context, claim *catalog.Claim) time.Duration {
 	switch {
 	case ctx.Err() != nil:
 		return 0 // this process stops: another may go on at once
@@ -256,22 +256,22 @@ func (r *pass) record(list *[]tenancy.ID, id tenancy.ID) {
 }
 
 // yield gives the claim up, even if ctx has ended.
-func (p *Provisioner) yield(ctx context.Context, claim *registry.Claim, retryAfter time.Duration) {
-	p.giveUpClaim(ctx, claim, retryAfter, p.cfg.Registry.Yield)
+func (p *Provisioner) yield(ctx context.Context, claim *catalog.Claim, retryAfter time.Duration) {
+	p.giveUpClaim(ctx, claim, retryAfter, p.catalog.ReleaseClaim)
 }
 
 // giveBack gives up a claim that was not used: a sign-up loses none of its attempts.
-func (p *Provisioner) giveBack(ctx context.Context, claim *registry.Claim, retryAfter time.Duration) {
-	p.giveUpClaim(ctx, claim, retryAfter, p.cfg.Registry.GiveBack)
+func (p *Provisioner) giveBack(ctx context.Context, claim *catalog.Claim, retryAfter time.Duration) {
+	p.giveUpClaim(ctx, claim, retryAfter, p.catalog.ReturnUnusedClaim)
 }
 
-func (p *Provisioner) giveUpClaim(ctx context.Context, claim *registry.Claim, retryAfter time.Duration,
-	how func(context.Context, *registry.Claim, time.Duration) error,
+func (p *Provisioner) giveUpClaim(ctx context.Context, claim *catalog.Claim, retryAfter time.Duration,
+	how func(context.Context, *catalog.Claim, time.Duration) error,
 ) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	err := how(ctx, claim, retryAfter)
-	if err != nil && !errors.Is(err, registry.ErrClaimLost) {
+	if err != nil && !errors.Is(err, catalog.ErrClaimLost) {
 		p.logError(ctx, "give up claim", claim.Tenant.ID, err)
 	}
 }

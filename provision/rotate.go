@@ -102,7 +102,7 @@ func (g *gate) passwordSQL(verifier string) string {
 
 // tell writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.
 func (g *gate) tell(ctx context.Context, password tenancy.Secret) error {
-	err := g.p.cfg.Registry.SetPassword(ctx, g.t.ID, password)
+	err := g.p.catalog.SetPassword(ctx, g.t.ID, password)
 	if err == nil {
 		return nil
 	}

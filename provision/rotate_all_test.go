@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -111,7 +112,7 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 	}
 	// What is not provably the tenant's is left as it is; what is being deleted has no use for a password.
 	must(t, execute(t.Context(), f.admin, "COMMENT ON ROLE "+pgx.Identifier{f.prefix + "c"}.Sanitize()+" IS NULL"))
-	_, err := f.reg.BeginDelete(t.Context(), "d", "somebody", time.Minute)
+	_, err := catalog.Of(f.reg).BeginDelete(t.Context(), "d", "somebody", time.Minute)
 	must(t, err)
 	before := f.passwords(t, ids)
 
@@ -121,7 +122,7 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 		t.Errorf("stopped: %+v, %v", first, err)
 	}
 	// Another process died between its two commits: the role of b has not the password that the registry has.
-	must(t, f.reg.SetPassword(t.Context(), "b", tenancy.NewSecret("never committed")))
+	must(t, catalog.Of(f.reg).SetPassword(t.Context(), "b", tenancy.NewSecret("never committed")))
 	middle := f.passwords(t, ids)
 	rest, err := p.RotatePasswords(t.Context(), provision.RotateConfig{After: first.Through, Batch: 1})
 	if err != nil || rest.Through != "d" || rest.Rotated != 1 || rest.Skipped != 1 || rest.Failed != 1 ||

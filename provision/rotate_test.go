@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -71,7 +72,7 @@ func TestPasswordStaysIfTheRegistryRefuses(t *testing.T) {
 	if err := p.RotatePassword(t.Context(), "ghost"); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Error(err)
 	}
-	_, err := f.reg.BeginDelete(t.Context(), "acme", "somebody", 1)
+	_, err := catalog.Of(f.reg).BeginDelete(t.Context(), "acme", "somebody", 1)
 	must(t, err)
 	if err := p.RotatePassword(t.Context(), "acme"); !errors.Is(err, registry.ErrConflict) {
 		t.Error(err)

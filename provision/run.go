@@ -63,7 +63,7 @@ func (p *Provisioner) tidying() func(*pass, context.Context) error {
 
 // surveyInTurn surveys if no other process has done so lately.
 func (r *pass) surveyInTurn(ctx context.Context) error {
-	mine, err := r.p.cfg.Registry.TakeDuty(ctx, "survey", surveyEvery)
+	mine, err := r.p.catalog.TryLease(ctx, "survey", surveyEvery)
 	if err != nil || !mine {
 		return err
 	}

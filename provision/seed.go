@@ -78,7 +78,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // activate is the commit point. If its answer was lost on the way, the registry is asked whether it took place.
 func (j *job) activate(ctx context.Context) error {
-	err := j.p.cfg.Registry.Activate(ctx, j.claim)
+	err := j.p.catalog.Activate(ctx, j.claim)
 	if err == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -160,14 +161,14 @@ func TestReconcilerMovesGatesOfTheSharedRole(t *testing.T) {
 	}
 	revoke := "REVOKE CONNECT ON DATABASE " + quoted(f.prefix+"acme") + " FROM " + quoted(f.role)
 	reconcile("nothing has happened", 0, true)
-	must(t, f.reg.Suspend(t.Context(), "acme"))
+	must(t, catalog.Of(f.reg).Suspend(t.Context(), "acme"))
 	reconcile("died after the registry", 1, false)
 	reconcile("suspended", 0, false)
-	must(t, f.reg.Resume(t.Context(), "acme"))
+	must(t, catalog.Of(f.reg).Resume(t.Context(), "acme"))
 	reconcile("only the registry was told", 1, true)
 	must(t, execute(t.Context(), f.admin, revoke))
 	reconcile("died before the mark, and resumed meanwhile", 1, true)
-	must(t, f.reg.Suspend(t.Context(), "acme"))
+	must(t, catalog.Of(f.reg).Suspend(t.Context(), "acme"))
 	must(t, execute(t.Context(), f.admin, revoke))
 	reconcile("died before the mark", 1, false)
 	reconcile("suspended again", 0, false)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -56,7 +57,7 @@ func (f *fixture) abandon(t *testing.T, id, server string) {
 	t.Helper()
 	req := request(t, id, id+"@example.org")
 	req.Admin.ID = "admin-" + id
-	_, err := f.reg.Reserve(t.Context(), registry.Reservation{
+	_, err := catalog.Of(f.reg).Reserve(t.Context(), catalog.Reservation{
 		ID: req.ID, Database: f.prefix + id, Role: f.prefix + id, Server: server,
 		SchemaHash: f.schema.Hash(), Password: tenancy.NewSecret("pw"),
 		Organization: req.Organization, Admin: req.Admin, Owner: "dead", TTL: time.Microsecond,

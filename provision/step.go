@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -38,11 +39,11 @@ type StepInput struct {
 }
 
 // input is what the step of that name gets for the tenant of claim.
-func input(claim *registry.Claim, name, result string) StepInput {
+func input(claim *catalog.Claim, name, result string) StepInput {
 	return StepInput{Seed: seedOf(claim), Key: string(claim.Tenant.ID) + "/" + name, Result: result}
 }
 
-func seedOf(claim *registry.Claim) Seed {
+func seedOf(claim *catalog.Claim) Seed {
 	return Seed{
 		Tenant:       claim.Tenant.Tenant,
 		Organization: claim.Tenant.Organization,
@@ -54,25 +55,25 @@ func seedOf(claim *registry.Claim) Seed {
 // callStep is the engine's step for one of the caller's: recorded as begun before, so that Undo will run whatever
 // happens, and as done after, so that a second run of the engine leaves it out.
 func (j *job) callStep(ctx context.Context, s Step) error {
-	steps, err := j.p.cfg.Registry.Steps(ctx, j.claim.Tenant.ID)
+	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
 		return err
 	}
 	for _, known := range steps {
-		if known.Name == s.Name && known.State == registry.StepDone {
+		if known.Name == s.Name && known.State == catalog.StepDone {
 			return nil
 		}
 	}
-	if err := j.put(ctx, s.Name, registry.StepBegun, ""); err != nil {
+	if err := j.put(ctx, s.Name, catalog.StepBegun, ""); err != nil {
 		return err
 	}
 	result, err := s.Do(ctx, input(j.claim, s.Name, ""))
 	if err != nil {
 		return err
 	}
-	return j.put(ctx, s.Name, registry.StepDone, result)
+	return j.put(ctx, s.Name, catalog.StepDone, result)
 }
 
-func (j *job) put(ctx context.Context, name string, state registry.StepState, result string) error {
-	return j.p.cfg.Registry.PutStep(ctx, j.claim, registry.Step{Name: name, State: state, Result: result})
+func (j *job) put(ctx context.Context, name string, state catalog.StepState, result string) error {
+	return j.p.catalog.PutStep(ctx, j.claim, catalog.Step{Name: name, State: state, Result: result})
 }

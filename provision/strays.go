@@ -36,7 +36,7 @@ func (r *pass) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) erro
 // meanwhile, so that question comes before the other.
 func (r *pass) isStray(ctx context.Context, conn *pgx.Conn, role string) (stray bool, err error) {
 	id := tenancy.ID(role[len(r.p.cfg.Prefix):])
-	if warm, err := r.p.cfg.Registry.IsWarm(ctx, id); warm || err != nil {
+	if warm, err := r.p.catalog.IsWarm(ctx, id); warm || err != nil {
 		return false, err
 	}
 	_, err = r.p.cfg.Registry.Tenant(ctx, id)

@@ -180,7 +180,7 @@ func (r *pass) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool
 	}
 	id := tenancy.ID(name[len(r.p.cfg.Prefix):])
 	// In this order: a sign-up may turn the one into the other in between.
-	if warm, err := r.p.cfg.Registry.IsWarm(ctx, id); err != nil || warm {
+	if warm, err := r.p.catalog.IsWarm(ctx, id); err != nil || warm {
 		return false, err
 	}
 	_, err = r.p.cfg.Registry.Tenant(ctx, id)

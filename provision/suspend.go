@@ -35,7 +35,7 @@ const (
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	err := p.mayShut(ctx, id)
 	if err == nil {
-		err = p.cfg.Registry.Suspend(ctx, id)
+		err = p.catalog.Suspend(ctx, id)
 	}
 	if err == nil {
 		err = p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
@@ -87,7 +87,7 @@ func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 		if err := g.conn.Ping(ctx); err != nil {
 			return err
 		}
-		return errors.Join(p.cfg.Registry.Resume(ctx, id), g.conn.Ping(ctx))
+		return errors.Join(p.catalog.Resume(ctx, id), g.conn.Ping(ctx))
 	})
 	if err != nil {
 		return fmt.Errorf("provision: resume tenant %q: %w", string(id), pgerr.Redact(err))

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -175,13 +176,13 @@ func TestReconcilerMovesGatesToWhereTheRowsWantThem(t *testing.T) {
 		return err == nil
 	}
 	reconcile(0)
-	must(t, f.reg.Suspend(t.Context(), "acme")) // the registry alone, as a process that died right after it
+	must(t, catalog.Of(f.reg).Suspend(t.Context(), "acme")) // the registry alone, as a process that died right after it
 	reconcile(1)
 	if enters() {
 		t.Error("suspended, and its database is open")
 	}
 	reconcile(0)
-	must(t, f.reg.Resume(t.Context(), "acme"))
+	must(t, catalog.Of(f.reg).Resume(t.Context(), "acme"))
 	reconcile(1)
 	if !enters() {
 		t.Error("active, and its database is closed")
@@ -201,7 +202,7 @@ func TestSuspendRefusesWhatItMustNotClose(t *testing.T) {
 		t.Error(err)
 	}
 	f.create(t, p, "acme")
-	_, err := f.reg.BeginDelete(t.Context(), "acme", "somebody", 1)
+	_, err := catalog.Of(f.reg).BeginDelete(t.Context(), "acme", "somebody", 1)
 	must(t, err)
 	if err := p.Suspend(t.Context(), "acme"); !errors.Is(err, registry.ErrConflict) {
 		t.Error(err)

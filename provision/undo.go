@@ -8,8 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -162,12 +162,12 @@ func (j *job) dropOwnedIn(ctx context.Context, database, role string) error {
 
 // undoSteps undoes the caller's steps, the last begun first.
 func (j *job) undoSteps(ctx context.Context) error {
-	steps, err := j.p.cfg.Registry.Steps(ctx, j.claim.Tenant.ID)
+	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
 		return err
 	}
 	for _, s := range slices.Backward(steps) {
-		if s.State == registry.StepUndone {
+		if s.State == catalog.StepUndone {
 			continue
 		}
 		if err := j.undoStep(ctx, s); err != nil {
@@ -177,7 +177,7 @@ func (j *job) undoSteps(ctx context.Context) error {
 	return nil
 }
 
-func (j *job) undoStep(ctx context.Context, s registry.Step) error {
+func (j *job) undoStep(ctx context.Context, s catalog.Step) error {
 	i := slices.IndexFunc(j.p.cfg.Steps, func(c Step) bool { return c.Name == s.Name })
 	if i < 0 {
 		return ErrStepUnknown
@@ -187,12 +187,12 @@ func (j *job) undoStep(ctx context.Context, s registry.Step) error {
 			return err
 		}
 	}
-	return j.put(ctx, s.Name, registry.StepUndone, s.Result)
+	return j.put(ctx, s.Name, catalog.StepUndone, s.Result)
 }
 
 // forget frees the tenant's names. If its answer was lost on the way, the registry is asked whether it took place.
 func (j *job) forget(ctx context.Context) error {
-	err := j.p.cfg.Registry.Forget(ctx, j.claim)
+	err := j.p.catalog.Forget(ctx, j.claim)
 	if err == nil {
 		return nil
 	}

@@ -78,7 +78,7 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 // stamp replaces the stamp that t was read with. Of two upgrades that each believe to hold the lock, since the session
 // of one was lost, only the first to come to its end gives a stamp.
 func (p *Provisioner) stamp(ctx context.Context, t *registry.Tenant, hash string) error {
-	err := p.cfg.Registry.SetSchemaHash(ctx, t.ID, t.SchemaHash, hash)
+	err := p.catalog.SetSchemaHash(ctx, t.ID, t.SchemaHash, hash)
 	if err == nil {
 		t.SchemaHash = hash
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -22,28 +22,28 @@ func (j *job) making() []phase {
 	return []phase{{"warm:database", j.database}, {"warm:wall", j.wall}, {"warm:ready", j.stock}}
 }
 
-func (j *job) stock(ctx context.Context) error { return j.p.cfg.Registry.WarmReady(ctx, j.claim) }
+func (j *job) stock(ctx context.Context) error { return j.p.catalog.WarmReady(ctx, j.claim) }
 
 // retiring ends a warm database that is of no more use, or could not be made.
 func (j *job) retiring() []phase {
 	return []phase{{"warm:drop", j.drop}, {"warm:forget", j.forgetWarm}}
 }
 
-func (j *job) forgetWarm(ctx context.Context) error { return j.p.cfg.Registry.ForgetWarm(ctx, j.claim) }
+func (j *job) forgetWarm(ctx context.Context) error { return j.p.catalog.ForgetWarm(ctx, j.claim) }
 
 // restock makes one warm database on server, if one is wanted there, and reports whether it did.
 func (p *Provisioner) restock(ctx context.Context, server string) (bool, error) {
-	if err := p.cfg.Registry.WantWarm(ctx, server, p.hash); err != nil {
+	if err := p.catalog.WantWarm(ctx, server, p.hash); err != nil {
 		return false, err
 	}
 	id := tenancy.ID(cuid2.Generate())
 	name := p.names.tenant(id)
 	role, password := p.login(name)
-	claim, err := p.cfg.Registry.PlanWarm(ctx, registry.Warm{
+	claim, err := p.catalog.PlanWarm(ctx, catalog.Warm{
 		ID: id, Database: name, Role: role, Password: password, Server: server, SchemaHash: p.hash,
 		Most: p.cfg.Warm, Owner: p.owner, TTL: p.cfg.ClaimTTL,
 	})
-	if errors.Is(err, registry.ErrNotWanted) {
+	if errors.Is(err, catalog.ErrNotWanted) {
 		return false, nil
 	}
 	if err != nil {
@@ -57,7 +57,7 @@ func (p *Provisioner) restock(ctx context.Context, server string) (bool, error) 
 }
 
 // workWarm does what the claim's state asks for.
-func (p *Provisioner) workWarm(ctx context.Context, claim *registry.Claim) error {
+func (p *Provisioner) workWarm(ctx context.Context, claim *catalog.Claim) error {
 	ctx, cancel := context.WithTimeout(ctx, workLimit)
 	defer cancel()
 	j := &job{p: p, claim: claim}
@@ -71,7 +71,7 @@ func (p *Provisioner) workWarm(ctx context.Context, claim *registry.Claim) error
 func (r *pass) warm(ctx context.Context) error {
 	var errs []error
 	for ctx.Err() == nil {
-		claims, err := r.p.cfg.Registry.ClaimWarm(ctx, registry.WarmWork{
+		claims, err := r.p.catalog.ClaimWarm(ctx, catalog.WarmWork{
 			Owner: r.p.owner, TTL: r.p.cfg.ClaimTTL, SchemaHash: r.p.hash, Attempts: r.p.cfg.Attempts, Idle: warmIdle,
 			Limit: 1, // one after the other: nobody waits for them
 		})
@@ -84,7 +84,7 @@ func (r *pass) warm(ctx context.Context) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-func (r *pass) endWarm(ctx context.Context, claim *registry.Claim) {
+func (r *pass) endWarm(ctx context.Context, claim *catalog.Claim) {
 	err := r.serverDown(claim.Tenant.Server.Name)
 	if err == nil {
 		err = r.p.workWarm(ctx, claim)

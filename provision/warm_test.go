@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -49,7 +50,7 @@ func (f *fixture) warmed(t *testing.T, n int) []tenancy.ID {
 // stock is what is ready for sign-ups.
 func (f *fixture) stock(t *testing.T) []tenancy.ID {
 	t.Helper()
-	ids, err := f.reg.WarmStock(context.WithoutCancel(t.Context()), "one", f.schema.Hash())
+	ids, err := catalog.Of(f.reg).WarmStock(context.WithoutCancel(t.Context()), "one", f.schema.Hash())
 	must(t, err)
 	return ids
 }

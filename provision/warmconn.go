@@ -117,7 +117,7 @@ func (k *keeper) hold(ctx context.Context, server registry.Server) error {
 	if k.p.cfg.WarmConns == 0 {
 		return nil
 	}
-	next, err := k.p.cfg.Registry.WarmStock(ctx, server.Name, k.p.hash)
+	next, err := k.p.catalog.WarmStock(ctx, server.Name, k.p.hash)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -19,7 +20,10 @@ func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.active(t, "acme")
-	must(t, f.PutServer(t.Context(), registry.Server{Name: "s2", Host: "db2.internal", Port: 5433, State: registry.ServerFull}))
+	must(t, f.PutServer(t.Context(), registry.Server{
+		Name: "s2", Host: "db2.internal", Port: 5433,
+		State: registry.ServerFull,
+	}))
 	for _, attack := range []string{
 		`UPDATE pgtenancy.servers SET port = 8155 WHERE name = 's1'`,
 		`UPDATE pgtenancy.servers SET host = 'evil.example' WHERE name = 's1'`,
@@ -28,10 +32,12 @@ func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 		`UPDATE pgtenancy.servers SET address_mac = '' WHERE name = 's1'`,
 		`UPDATE pgtenancy.servers SET address_mac = '1:' WHERE name = 's1'`,
 		`UPDATE pgtenancy.servers SET address_mac = '9' || address_mac WHERE name = 's1'`,
-		`UPDATE pgtenancy.servers a SET address_mac = b.address_mac FROM pgtenancy.servers b WHERE a.name = 's1' AND b.name = 's2'`,
+		`UPDATE pgtenancy.servers a SET address_mac = b.address_mac FROM pgtenancy.servers b WHERE a.name = 's1' AND
+			b.name = 's2'`,
 		`UPDATE pgtenancy.servers a SET host = b.host, port = b.port, address_mac = b.address_mac FROM pgtenancy.servers b
 			WHERE a.name = 's1' AND b.name = 's2'`,
-		`INSERT INTO pgtenancy.servers (name, host, port, pooled_host, pooled_port, region, weight, capacity, max_conns, state)
+		`INSERT INTO pgtenancy.servers (name, host, port, pooled_host, pooled_port, region, weight, capacity, max_conns,
+			state)
 			VALUES ('evil', 'evil.example', 1, '', 0, '', 1, 0, 0, 'open');
 		UPDATE pgtenancy.tenants SET server = 'evil'`,
 	} {
@@ -44,7 +50,8 @@ func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 			t.Errorf("%s: tenant %v, %v", attack, got, err)
 		}
 		list, err := f.Tenants(t.Context(), "", 0)
-		if !isUnsigned(err) || len(list) != 1 || list[0].Endpoint.Host != "" || !list[0].Endpoint.Password.IsZero() || !list[0].Server.Unsigned {
+		if !isUnsigned(err) || len(list) != 1 || list[0].Endpoint.Host != "" || !list[0].Endpoint.Password.IsZero() ||
+			!list[0].Server.Unsigned {
 			t.Errorf("%s: listed %v, %v", attack, list, err)
 		}
 		bare, err := f.TenantWithoutSecrets(t.Context(), "acme")
@@ -61,7 +68,8 @@ func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 		f.exec(t, `UPDATE pgtenancy.tenants SET server = 's1'`)
 		f.exec(t, `DELETE FROM pgtenancy.servers WHERE name = 'evil'`)
 		must(t, f.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}))
-		if got := f.lookup(t, "acme").Endpoint; got.Host != "db1.internal" || got.Port != 5432 || got.Pooled || got.Password.IsZero() {
+		if got := f.lookup(t, "acme").Endpoint; got.Host != "db1.internal" || got.Port != 5432 || got.Pooled ||
+			got.Password.IsZero() {
 			t.Errorf("after %s and PutServer: %+v", attack, got)
 		}
 	}
@@ -89,15 +97,19 @@ func TestAttackerWhoWritesAnAddressToTheRegistryIsSeenInEachClaim(t *testing.T) 
 	f := newFixture(t)
 	c := f.reserve(t, "acme")
 	f.expire(t, c.Tenant.ID)
-	_, err := f.PlanWarm(t.Context(), registry.Warm{
-		ID: "warm", Database: "tenant_warm", Role: "tenant_warm", Server: "s1", SchemaHash: "hash", Most: 1, Owner: "o", TTL: 1,
+	_, err := f.PlanWarm(t.Context(), catalog.Warm{
+		ID: "warm", Database: "tenant_warm", Role: "tenant_warm", Server: "s1", SchemaHash: "hash",
+		Most: 1, Owner: "o", TTL: 1,
 		Password: tenancy.NewSecret("pw"),
 	})
 	must(t, err)
 	f.exec(t, `UPDATE pgtenancy.servers SET port = 8155`)
 	claims, err := f.ClaimAbandoned(t.Context(), "owner", 1, 10)
 	must(t, err)
-	warm, err := f.ClaimWarm(t.Context(), registry.WarmWork{Owner: "o", TTL: 1, SchemaHash: "hash", Attempts: 3, Idle: 1e12, Limit: 9})
+	warm, err := f.ClaimWarm(t.Context(), catalog.WarmWork{
+		Owner: "o", TTL: 1, SchemaHash: "hash", Attempts: 3,
+		Idle: 1e12, Limit: 9,
+	})
 	must(t, err)
 	if len(claims) != 1 || len(warm) != 1 {
 		t.Fatalf("claimed %v and %v", claims, warm)

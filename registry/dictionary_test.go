@@ -62,9 +62,11 @@ func TestDictionaryFindsNobodyInTheDump(t *testing.T) {
 		}
 	}
 	if found != 0 || foundPlain != people || foundByKey != people {
-		t.Errorf("found: %d without the key, want none; %d in plain hashes and %d with the key, want all %d", found, foundPlain, foundByKey, people)
+		t.Errorf("found: %d without the key, want none; %d in plain hashes and %d with the key, want all %d", found,
+			foundPlain, foundByKey, people)
 	}
-	pgtest.Figure(t, "S8", "%d guesses at %d people: %d found without the key, %d with it; plain SHA-256 gives away %d in %v",
+	pgtest.Figure(t, "S8", "%d guesses at %d people: %d found without the key, %d with it; plain SHA-256 gives away %d "+
+		"in %v",
 		guesses, people, found, foundByKey, foundPlain, took.Round(time.Millisecond))
 }
 

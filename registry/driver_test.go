@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -38,7 +39,7 @@ func TestAnErrorOfTheDriverSaysItsStatus(t *testing.T) {
 		{errors.Join(context.Canceled, pg("57014")), 499},
 		{context.Canceled, 499},
 	} {
-		err := fmt.Errorf("sign in: %w", registry.DriverErr(c.err))
+		err := fmt.Errorf("sign in: %w", regdb.Redact("try", c.err))
 		var status interface{ HTTPStatus() int }
 		if !errors.As(err, &status) || status.HTTPStatus() != c.want {
 			t.Errorf("%v: want status %d of %v", c.err, c.want, err)
@@ -73,7 +74,7 @@ func TestARegistryThatIsNotMigratedSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("42P01")
-	if err := registry.DriverErr(&pgconn.PgError{Code: "3F000"}); !strings.HasSuffix(err.Error(), "call Migrate") {
+	if err := regdb.Redact("try", &pgconn.PgError{Code: "3F000"}); !strings.HasSuffix(err.Error(), "call Migrate") {
 		t.Error(err)
 	}
 }

@@ -29,7 +29,10 @@ func TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame(t *testing.T) {
 	for _, v := range emailVectors {
 		c.add(v.typed)
 	}
-	for _, typed := range []string{"j.doe@gmail.com", "jdoe@gmail.com", "jd.oe@gmail.com", "jdoe+x@gmail.com", "jdoe@googlemail.com"} {
+	for _, typed := range []string{
+		"j.doe@gmail.com", "jdoe@gmail.com", "jd.oe@gmail.com", "jdoe+x@gmail.com",
+		"jdoe@googlemail.com",
+	} {
 		c.add(typed)
 	}
 	forms := []string{"a%sb@example.com", "ann@a%sb.com", "ann%sexample.com", "ann@example%scom"}
@@ -44,10 +47,12 @@ func TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame(t *testing.T) {
 			c.add(fmt.Sprintf(form, string(r)))
 		}
 	}
-	defer pgtest.Figure(t, "S7", "%d addresses, among them all %d runes that fold to ASCII; %d accepted, %d collisions, %d whose normalized form is not its own",
+	defer pgtest.Figure(t, "S7", "%d addresses, among them all %d runes that fold to ASCII; %d accepted, %d "+
+		"collisions, %d whose normalized form is not its own",
 		c.tried, len(lookalikes), c.accepted, c.collisions, c.unstable)
 	if c.collisions+c.unstable > 0 || c.accepted < 100 {
-		t.Errorf("%d collisions, %d unstable, want none; %d accepted, want 100 at least", c.collisions, c.unstable, c.accepted)
+		t.Errorf("%d collisions, %d unstable, want none; %d accepted, want 100 at least", c.collisions, c.unstable,
+			c.accepted)
 	}
 }
 
@@ -97,7 +102,8 @@ func meaning(typed string) string {
 // asciiLookalikes returns the runes outside of ASCII that compatibility mapping and case folding (UTS 46, which is
 // built on both) or a change of case turn into ASCII, and what they become.
 func asciiLookalikes() map[rune]string {
-	fold := idna.New(idna.MapForLookup(), idna.StrictDomainName(false), idna.CheckHyphens(false), idna.ValidateLabels(false))
+	fold := idna.New(idna.MapForLookup(), idna.StrictDomainName(false), idna.CheckHyphens(false),
+		idna.ValidateLabels(false))
 	found := make(map[rune]string)
 	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
 		if 0xd800 <= r && r <= 0xdfff {

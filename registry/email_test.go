@@ -10,7 +10,9 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 )
 
 func TestParseEmailFollowsItsRules(t *testing.T) {
@@ -115,7 +117,7 @@ func isASCII(s string) bool {
 func TestEmailsAndKeysNeverPrint(t *testing.T) {
 	t.Parallel()
 	e := email(t, "ann@example.com")
-	k := registry.Key{ID: 7, Secret: []byte("verysecretkeyverysecretkeyverysecretkey")}
+	k := keyring.Key{ID: 7, Secret: []byte("verysecretkeyverysecretkeyverysecretkey")}
 	ring := newKeyring(t, 7)
 	type nested struct {
 		Exported registry.Email
@@ -128,11 +130,11 @@ func TestEmailsAndKeysNeverPrint(t *testing.T) {
 	org := registry.Organization{Email: e}
 	values := []any{
 		e, &e, n, &n, org, &org,
-		registry.Claim{Admin: registry.Admin{Email: e}},
-		&registry.Reservation{Admin: registry.Admin{Email: e}},
+		catalog.Claim{Admin: registry.Admin{Email: e}},
+		&catalog.Reservation{Admin: registry.Admin{Email: e}},
 		k, &k,
-		[]registry.Key{k},
-		registry.KeyringConfig{Index: []registry.Key{k}},
+		[]keyring.Key{k},
+		keyring.Config{Index: []keyring.Key{k}},
 		ring, *ring,
 	}
 	var out bytes.Buffer

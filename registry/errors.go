@@ -2,16 +2,16 @@ package registry
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
-// endedSession is what a client is told whose session, or whose admin, is no more.
+// endedSession is shown to a client whose session or admin does not exist any more.
 const endedSession = "The session has ended. Sign in again."
 
-// The sentinels know their status in HTTP: see middleware.StatusCode. ErrNotWanted and ErrWrongKeys are for operators.
+// The sentinels know their status in HTTP: see middleware.StatusCode. ErrWrongKeys is for operators.
 var (
 	// ErrInvalidEmail is returned for an address that is not accepted. The error does not hold the address.
 	ErrInvalidEmail error = status.Field("registry: invalid e-mail address", "email", "must be an e-mail address")
@@ -30,18 +30,12 @@ var (
 	// ErrNoServer is returned by Reserve when no open server has room.
 	ErrNoServer error = status.New(status.Unavailable, "registry: no server has room", "")
 
-	// ErrNotWanted is returned by PlanWarm when no warm database is to be made there now.
-	ErrNotWanted = errors.New("registry: no warm database is wanted now")
-
 	// ErrKeyReused is returned by Reserve when the idempotency key was used for a different request.
 	ErrKeyReused error = status.New(status.Unprocessable, "registry: idempotency key used for another request",
 		"The idempotency key was used for another request.")
 
-	// ErrClaimLost is returned by a write under a claim that another process has taken over.
-	ErrClaimLost error = status.New(status.Unavailable, "registry: claim lost", "")
-
 	// ErrConflict is returned when a row was changed since it was read, or its state forbids the change.
-	ErrConflict error = status.New(status.Conflict, "registry: conflict", "")
+	ErrConflict = regdb.ErrConflict
 
 	// ErrAdminNotFound is returned when there is no such admin.
 	ErrAdminNotFound error = status.New(status.Unauthorized, "registry: admin not found", endedSession)
@@ -51,13 +45,6 @@ var (
 
 	// ErrServerNotFound is returned when there is no such server.
 	ErrServerNotFound error = status.New(status.NotFound, "registry: server not found", "")
-
-	// ErrInvalidSession is returned for a refresh token that opens no session: unknown, malformed, expired or revoked.
-	ErrInvalidSession error = status.New(status.Unauthorized, "registry: invalid session", endedSession)
-
-	// ErrSessionReused is returned when a refresh token was used again after its grace; its session is revoked. It
-	// matches ErrInvalidSession too.
-	ErrSessionReused = fmt.Errorf("%w: refresh token used again", ErrInvalidSession)
 )
 
 // emailBusyError is ErrEmailBusy.
@@ -79,3 +66,12 @@ func (emailBusyError) ProblemDetail() string {
 
 // RetryAfter is for middleware.WriteProblem.
 func (emailBusyError) RetryAfter() time.Duration { return 2 * time.Second }
+
+// unready is the error of a probe.
+type unready string
+
+// Error says what is not ready.
+func (e unready) Error() string { return "registry: " + string(e) }
+
+// HTTPStatus is 503.
+func (unready) HTTPStatus() int { return status.Unavailable }

@@ -6,8 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // Normalized is what identity is decided by.
@@ -26,23 +24,14 @@ func (s *Share) Shrink(ctx context.Context, server string, n int) error {
 	return s.shrink(ctx, server, n)
 }
 
-// LimitSilence changes how long r's transactions may wait for this process.
-func (r *Registry) LimitSilence(d time.Duration) { r.silence = d }
-
 // ShareOf returns a Share that has not joined.
 func ShareOf(r *Registry, b Budgeted) *Share { return &Share{r: r, b: b} }
 
-// Lull is the least time between two reads of Follow.
-const Lull time.Duration = lull
+// MinReadInterval is the least time between two reads of Follow.
+const MinReadInterval time.Duration = minReadInterval
 
-// Announce ends a statement that has changed tenants.
-const Announce = announce
-
-// DriverErr is what is left of an error of the driver.
-func DriverErr(err error) error { return driverErr("try", err) }
-
-// Patience is after how many beats a silent process is taken for dead.
-const Patience = patience
+// MissedBeats is after how many beats a silent process is taken for dead.
+const MissedBeats = missedBeats
 
 // Connect opens a connection outside the pool.
 func Connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) { return connect(ctx, pool) }
@@ -55,23 +44,9 @@ func SealedColumns() (names []string) {
 	return names
 }
 
-// SignRefreshToken is a token of a session whose secret is known.
-func SignRefreshToken(secret []byte, s Session, counter int64) tenancy.Secret {
-	return signRefreshToken(secret, s, counter)
-}
-
-// MaxThrottles is how many counts a sweep leaves.
-const MaxThrottles = maxThrottles
-
-// SweepThrottles is what one attempt of many does.
-func (r *Registry) SweepThrottles(ctx context.Context) error { return r.sweepThrottlesNow(ctx) }
-
-// MaxSessions is how many sessions an admin has.
-const MaxSessions = maxSessions
-
 // CheckFollow is the part of Check that asks nobody, as of now.
 func (r *Registry) CheckFollow(now time.Time) error {
-	return r.following.check(now, max(3*r.poll, followPatience))
+	return r.following.check(now, max(3*r.poll, maxReadAge))
 }
 
 // ProcessEnded reports whether the process that String named can be seen to have ended.
@@ -87,3 +62,6 @@ func ProcessOf(pid int) string {
 	p.start, _ = started(pid)
 	return p.String()
 }
+
+// SetIdleTimeout changes how long r's transactions may wait for this process.
+func (r *Registry) SetIdleTimeout(d time.Duration) { r.db.IdleTimeout = d }

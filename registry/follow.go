@@ -7,23 +7,23 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Invalidator is told of every change; *tenancy.Resolver is one.
+// Invalidator receives every change; *tenancy.Resolver implements it.
 type Invalidator interface {
-	// Invalidate is told that tenant id has the given epoch now. Epoch 0 says that whatever was known of it, of whatever
-	// epoch, is out of date.
+	// Invalidate reports that tenant id has the given epoch now. Epoch 0 makes any cached record of it out of date.
 	Invalidate(id tenancy.ID, epoch int64)
 }
 
-// Revoker is told of every session that is closed before its time; *authn.Cache is one.
+// Revoker receives every session that is closed before it expires; *authn.Cache implements it.
 type Revoker interface {
 	Revoke(session string)
 }
 
-// Renewer is told when the schema of a tenant's database was changed, so that connections to it remember what is no
-// longer so; *tenancy.Resolver is one. An Invalidator that is none is told of epoch 0 instead.
+// Renewer receives each tenant whose database has a new schema, because connections cache statements of the old one;
+// *tenancy.Resolver implements it. An Invalidator that is no Renewer receives epoch 0 instead.
 type Renewer interface {
 	Renew(id tenancy.ID)
 }
@@ -32,17 +32,16 @@ const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 
-	// lull is the least time between two reads, whoever notifies and however often.
-	lull = 5 * time.Millisecond
+	// minReadInterval is the least time between two reads, however many notifications arrive.
+	minReadInterval = 5 * time.Millisecond
 )
 
-// Follow tells inv of every change to a tenant until ctx ends, and then returns nil. It begins with what changed since
-// New, so that nothing that was looked up through r before is missed, and it may tell inv of one change more than
-// once. It calls inv from one goroutine, its caller's.
+// Follow passes every change to a tenant to inv until ctx ends, and then returns nil. It begins with the changes since
+// New, so that it covers every record that was looked up through r before. It may pass one change more than once. It
+// calls inv from one goroutine, its caller's.
 //
-// If inv is a [Renewer] too, it is told of every change of a schema. If it is a [Revoker] too, it is told of every
-// closed session, beginning with those of the last hour. A struct that embeds a *tenancy.Resolver and an *authn.Cache
-// is both.
+// If inv is a [Renewer] too, it receives every change of a schema. If it is a [Revoker] too, it receives every closed
+// session, beginning with those of the last hour. A struct that embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
 // notification, and every Config.PollInterval, which also shows whether the connection still lives. A notification is
@@ -66,7 +65,7 @@ func (r *Registry) Follow(ctx context.Context, inv Invalidator) error {
 		if ctx.Err() == nil {
 			r.following.failed(f, err)
 		}
-		f.outage.note(ctx, driverErr("follow", err))
+		f.outage.note(ctx, regdb.Redact("follow", err))
 		wait(ctx, backoff(failures))
 	}
 	return nil
@@ -87,12 +86,12 @@ const unknown = -1
 
 // follow follows on one connection until it fails or ctx ends. It reports whether the connection ever worked.
 func (f *follower) follow(ctx context.Context) (worked bool, err error) {
-	conn, err := connect(ctx, f.registry.pool)
+	conn, err := connect(ctx, f.registry.db.Pool)
 	if err != nil {
 		return false, err
 	}
-	defer hangUp(ctx, conn)
-	if err := f.hear(ctx, conn); err != nil {
+	defer closeConn(ctx, conn)
+	if err := f.listen(ctx, conn); err != nil {
 		return false, err
 	}
 	for {
@@ -102,25 +101,25 @@ func (f *follower) follow(ctx context.Context) (worked bool, err error) {
 		worked = true
 		f.registry.following.read(f, time.Now())
 		f.outage.note(ctx, nil)
-		if err := f.listen(ctx, conn); err != nil {
+		if err := f.awaitChange(ctx, conn); err != nil {
 			return worked, err
 		}
 	}
 }
 
-// hear has the connection hear of notifications from now on.
-func (f *follower) hear(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, f.patience())
+// listen has the connection hear of notifications from now on.
+func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
-	_, err := conn.Exec(ctx, "LISTEN "+channel)
+	_, err := conn.Exec(ctx, "LISTEN "+regdb.Channel)
 	return err
 }
 
-// listen returns when it is time to read: after a notification, or when the poll interval is over. It takes all
+// awaitChange returns when it is time to read: after a notification, or when the poll interval is over. It takes all
 // notifications that are there, and those of the lull after the last read: what they announce was committed before
 // they came, so that the one read that follows sees it.
-func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
-	next := time.Now().Add(lull)
+func (f *follower) awaitChange(ctx context.Context, conn *pgx.Conn) error {
+	next := time.Now().Add(minReadInterval)
 	notified, err := notification(ctx, conn, f.registry.poll)
 	for notified && err == nil {
 		notified, err = notification(ctx, conn, time.Until(next))
@@ -132,7 +131,7 @@ func (f *follower) listen(ctx context.Context, conn *pgx.Conn) error {
 func notification(ctx context.Context, conn *pgx.Conn, d time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_, err := conn.WaitForNotification(ctx) // one that is buffered comes even when d is over
+	_, err := conn.WaitForNotification(ctx) // a buffered notification is returned even after d
 	if err != nil && ctx.Err() != nil && !conn.IsClosed() {
 		return false, nil
 	}
@@ -151,4 +150,28 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// change is one row of the feed.
+type change struct {
+	version int64
+	tenant  tenancy.ID
+	epoch   int64  // 0: the record is the same; what connections remember of the tenant's database is out of date
+	session string // not empty: this session was closed, and that is all
+	at      int64  // Unix time, in µs
+}
+
+// apply passes c on to whom it concerns.
+func (c change) apply(inv Invalidator) {
+	if c.session != "" {
+		if r, ok := inv.(Revoker); ok {
+			r.Revoke(c.session)
+		}
+		return
+	}
+	if r, ok := inv.(Renewer); ok && c.epoch == 0 {
+		r.Renew(c.tenant)
+		return
+	}
+	inv.Invalidate(c.tenant, c.epoch)
 }

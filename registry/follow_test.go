@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -242,7 +243,8 @@ func TestFollowMissesNothingWhileItsListenerIsKilled(t *testing.T) {
 		}
 		written += last - 2
 	}
-	pgtest.Figure(t, "R8", "%d changes while the listener was killed %d times: %d missed, %d of %d caches differ from the table",
+	pgtest.Figure(t, "R8", "%d changes while the listener was killed %d times: %d missed, %d of %d caches differ from "+
+		"the table",
 		written, kills.Load(), missed, stale, writers)
 }
 
@@ -360,7 +362,7 @@ func TestFollowTellsARevokerOfClosedSessions(t *testing.T) {
 	one, first := f.open(t, "acme")
 	f.rotate(t, f.rotate(t, first))
 	_, _, err := f.RotateSession(t.Context(), first, 0)
-	if !errors.Is(err, registry.ErrSessionReused) {
+	if !errors.Is(err, catalog.ErrSessionReused) {
 		t.Fatal(err)
 	}
 	wantClosed("reused", one.ID)

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
-// followPatience is the least time without a read after which a process counts as one that does not hear of changes.
-const followPatience = 30 * time.Second
+// maxReadAge is the least time without a read after which Check fails.
+const maxReadAge = 30 * time.Second
 
 // FollowStat is a snapshot of how the calls of Follow go.
 type FollowStat struct {
@@ -31,7 +33,7 @@ func (s FollowStat) FailureCount() int64 { return s.failures }
 // told anew: they were lost with a restore or a failover, or purged while this process was away for longer than a day.
 func (s FollowStat) LostCount() int64 { return s.lost }
 
-// FollowStat returns a snapshot. It asks nobody.
+// FollowStat returns a snapshot, without I/O.
 func (r *Registry) FollowStat() FollowStat {
 	f := &r.following
 	f.mu.Lock()
@@ -46,7 +48,7 @@ func (r *Registry) FollowStat() FollowStat {
 	return s
 }
 
-// following is what is known of the calls of Follow.
+// following tracks the running calls of Follow.
 type following struct {
 	mu    sync.Mutex // guards what follows
 	calls map[*follower]call
@@ -84,7 +86,7 @@ func (f *following) failed(c *follower, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count.failures++
-	f.calls[c] = call{read: f.calls[c].read, err: driverErr("follow", err)}
+	f.calls[c] = call{read: f.calls[c].read, err: regdb.Redact("follow", err)}
 }
 
 func (f *following) lost() {
@@ -93,12 +95,12 @@ func (f *following) lost() {
 	f.count.lost++
 }
 
-// check returns an error if a call has not read for longer than patience.
-func (f *following) check(now time.Time, patience time.Duration) error {
+// check returns an error if a call has not read for longer than age.
+func (f *following) check(now time.Time, age time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.calls {
-		if ago := now.Sub(c.read); ago > patience {
+		if ago := now.Sub(c.read); ago > age {
 			cause := "no answer yet"
 			if c.err != nil {
 				cause = c.err.Error()

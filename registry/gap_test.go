@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -63,13 +64,15 @@ func TestWriterWaitsForTheVersionBeforeItsOwn(t *testing.T) {
 	tx, err := f.pool.Begin(t.Context())
 	must(t, err)
 	defer tx.Rollback(context.WithoutCancel(t.Context()))
-	_, err = tx.Exec(t.Context(), `WITH changed AS (UPDATE pgtenancy.tenants SET epoch = epoch + 1 WHERE id = $1 RETURNING id, epoch)`+
-		registry.Announce, first)
+	_, err = tx.Exec(t.Context(), `WITH changed AS (UPDATE pgtenancy.tenants SET epoch = epoch + 1 WHERE id = $1
+		RETURNING id, epoch)`+
+		regdb.Publish, first)
 	must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- f.SetPassword(t.Context(), second, tenancy.NewSecret("new")) }()
 	eventually(t, "waiting", func() bool {
-		return len(done) > 0 || f.count(t, `pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
+		return len(done) > 0 || f.count(t, `pg_stat_activity WHERE datname = current_database() AND wait_event_type =
+			'Lock'`) > 0
 	})
 	if len(done) > 0 || rec.has(second, 3) {
 		t.Error("the second change is committed before the first")
@@ -79,7 +82,8 @@ func TestWriterWaitsForTheVersionBeforeItsOwn(t *testing.T) {
 	rec.wait(t, first, 3)
 	rec.wait(t, second, 3)
 	var gaps int
-	must(t, f.pool.QueryRow(t.Context(), `SELECT max(version) - min(version) + 1 - count(*) FROM pgtenancy.changes`).Scan(&gaps))
+	must(t, f.pool.QueryRow(t.Context(), `SELECT max(version) - min(version) + 1 - count(*) FROM
+		pgtenancy.changes`).Scan(&gaps))
 	if gaps != 0 {
 		t.Errorf("%d versions are missing", gaps)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -41,8 +42,8 @@ func (c *deafConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// deafened returns a registry on f's database that is deaf when d says so. It prepares nothing, which would be an answer
-// before the one that counts.
+// deafened returns a registry on f's database that is deaf when d says so. It prepares nothing, which would be an
+// answer before the one that counts.
 func (f *fixture) deafened(t *testing.T, d *deaf) *fixture {
 	t.Helper()
 	cfg := f.pool.Config()
@@ -53,7 +54,8 @@ func (f *fixture) deafened(t *testing.T, d *deaf) *fixture {
 		return &deafConn{Conn: conn}, err
 	}
 	pool := newPool(t, cfg)
-	return &fixture{Registry: newRegistry(t, registry.Config{Pool: pool, Keyring: newKeyring(t, 1)}), pool: pool}
+	reg := newRegistry(t, registry.Config{Pool: pool, Keyring: newKeyring(t, 1)})
+	return &fixture{Registry: reg, Catalog: catalog.Of(reg), pool: pool}
 }
 
 func (f *fixture) granted(t *testing.T) (sum int) {

@@ -60,7 +60,7 @@ func TestAStormOfNotificationsIsNoStormOfReads(t *testing.T) {
 	rec.wait(t, id, 3)
 	elapsed, reads := time.Since(start), c.reads.Load()-before
 	t.Logf("%d reads after 1300 notifications in %v", reads, elapsed)
-	if most := int64(elapsed/registry.Lull) + 2; reads > most {
+	if most := int64(elapsed/registry.MinReadInterval) + 2; reads > most {
 		t.Errorf("%d reads in %v, want %d at most", reads, elapsed, most)
 	}
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -36,7 +38,7 @@ func TestKeyServiceThatHangsIsWaitedForTenSeconds(t *testing.T) {
 		pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 		must(t, err)
 		defer pool.Close()
-		ring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{key(1)}, Sealer: hanging{}})
+		ring, err := keyring.New(keyring.Config{Index: []keyring.Key{key(1)}, Sealer: hanging{}})
 		must(t, err)
 		r, err := registry.New(registry.Config{Pool: pool, Keyring: ring, Secrets: map[string]registry.SecretSource{
 			"vault": func(ctx context.Context, _ string) (tenancy.Secret, error) {
@@ -47,7 +49,10 @@ func TestKeyServiceThatHangsIsWaitedForTenSeconds(t *testing.T) {
 		must(t, err)
 		for what, ask := range map[string]func() error{
 			"seal": func() error {
-				_, _, err := r.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin", TTL: time.Hour})
+				_, _, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{
+					TenantID: "acme", AdminID: "admin",
+					TTL: time.Hour,
+				})
 				return err
 			},
 			"secret": func() error { return r.SetPasswordRef(t.Context(), "acme", "vault:acme") },

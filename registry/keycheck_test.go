@@ -5,20 +5,21 @@ import (
 	"testing"
 
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 )
 
-// TestOtherKeysAreNoticed guards an operator whose program made new keys because it did not find the old ones: what it wrote
-// opened under neither, and an e-mail that had an account could sign up again.
+// TestOtherKeysAreNoticed guards an operator whose program made new keys because it did not find the old ones: what it
+// wrote opened under neither, and an e-mail that had an account could sign up again.
 func TestOtherKeysAreNoticed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	other := func(id int16) registry.Key {
+	other := func(id int16) keyring.Key {
 		k := key(id)
 		k.Secret[0] ^= 1
 		return k
 	}
 	rings := map[string]struct {
-		index, seal registry.Key
+		index, seal keyring.Key
 		want        error
 	}{
 		"the same":                        {key(1), key(100), nil},
@@ -29,7 +30,7 @@ func TestOtherKeysAreNoticed(t *testing.T) {
 	}
 	check := func(name string) error {
 		c := rings[name]
-		ring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{c.index}, Seal: []registry.Key{c.seal}})
+		ring, err := keyring.New(keyring.Config{Index: []keyring.Key{c.index}, Seal: []keyring.Key{c.seal}})
 		must(t, err)
 		r, err := registry.New(registry.Config{Pool: f.pool, Keyring: ring})
 		must(t, err)

@@ -1,52 +1,14 @@
 package registry_test
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 )
-
-func TestNewKeyringNamesEveryViolationAndNoSecret(t *testing.T) {
-	t.Parallel()
-	secret := []byte("short secret")
-	for what, c := range map[string]struct {
-		cfg  registry.KeyringConfig
-		want []string
-	}{
-		"empty": {registry.KeyringConfig{}, []string{"KeyringConfig.Index: must hold", "KeyringConfig.Seal: "}},
-		"short": {
-			registry.KeyringConfig{Index: []registry.Key{{1, secret}}, Seal: []registry.Key{{2, secret}}},
-			[]string{"Index: seal: key 1: must be at least 32", "Seal: seal: key 2: must be at least 32"},
-		},
-		"zero": {
-			registry.KeyringConfig{Index: []registry.Key{{1, make([]byte, 32)}}, Seal: []registry.Key{key(2)}},
-			[]string{"Index: seal: key 1: must be random"},
-		},
-		"id 0":     {registry.KeyringConfig{Index: []registry.Key{key(0)}, Seal: []registry.Key{key(2)}}, []string{"id must be positive"}},
-		"id twice": {registry.KeyringConfig{Index: []registry.Key{key(1), {1, key(3).Secret}}, Seal: []registry.Key{key(2)}}, []string{"key 1: given twice"}},
-		"secret twice": {
-			registry.KeyringConfig{Index: []registry.Key{key(1)}, Seal: []registry.Key{{2, key(1).Secret}}},
-			[]string{"two keys have one secret"},
-		},
-		"long sealing key": {
-			registry.KeyringConfig{Index: []registry.Key{key(1)}, Seal: []registry.Key{{2, bytes.Repeat([]byte("ab"), 32)}}},
-			[]string{"Seal: seal: key 2: must be 32 bytes"},
-		},
-	} {
-		_, err := registry.NewKeyring(c.cfg)
-		for _, want := range c.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v, want %q", what, err, want)
-			}
-		}
-		if err != nil && strings.Contains(err.Error(), string(secret)) {
-			t.Errorf("%s: the error holds a secret", what)
-		}
-	}
-}
 
 func TestNewNamesEveryFieldThatIsWrong(t *testing.T) {
 	t.Parallel()
@@ -62,12 +24,12 @@ func TestWhatOldKeysWroteIsStillReadAndUnknownKeysAreAnError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.active(t, "acme")
-	ring := func(index, sealing []registry.Key) *registry.Registry {
-		k, err := registry.NewKeyring(registry.KeyringConfig{Index: index, Seal: sealing})
+	ring := func(index, sealing []keyring.Key) *registry.Registry {
+		k, err := keyring.New(keyring.Config{Index: index, Seal: sealing})
 		must(t, err)
 		return newRegistry(t, registry.Config{Pool: f.pool, Keyring: k})
 	}
-	rotated := ring([]registry.Key{key(2), key(1)}, []registry.Key{key(101), key(100)})
+	rotated := ring([]keyring.Key{key(2), key(1)}, []keyring.Key{key(101), key(100)})
 	members, err := rotated.TenantsByEmail(t.Context(), email(t, "acme@example.com"))
 	if err != nil || len(members) != 1 {
 		t.Errorf("by the old index key: %d memberships, %v", len(members), err)
@@ -75,8 +37,8 @@ func TestWhatOldKeysWroteIsStillReadAndUnknownKeysAreAnError(t *testing.T) {
 	if _, err := rotated.Tenant(t.Context(), "acme"); err != nil {
 		t.Errorf("by the old sealing key: %v", err)
 	}
-	foreign := ring([]registry.Key{key(2)}, []registry.Key{key(101)})
-	if _, err := ring([]registry.Key{key(1)}, []registry.Key{key(101)}).Lookup(t.Context(), "acme"); err == nil ||
+	foreign := ring([]keyring.Key{key(2)}, []keyring.Key{key(101)})
+	if _, err := ring([]keyring.Key{key(1)}, []keyring.Key{key(101)}).Lookup(t.Context(), "acme"); err == nil ||
 		!strings.Contains(err.Error(), "unknown key 100") {
 		t.Errorf("without the old sealing key: %v", err)
 	}
@@ -86,7 +48,7 @@ func TestWhatOldKeysWroteIsStillReadAndUnknownKeysAreAnError(t *testing.T) {
 	}
 	// The new index key finds whom it signed up, and whoever has both finds them once.
 	res := reservation(t, "new")
-	_, err = rotated.Reserve(t.Context(), res)
+	_, err = catalog.Of(rotated).Reserve(t.Context(), res)
 	must(t, err)
 	for _, r := range []*registry.Registry{f.Registry, rotated, foreign} {
 		members, err := r.TenantsByEmail(t.Context(), res.Admin.Email)

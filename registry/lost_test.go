@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -37,11 +38,11 @@ func TestNobodyWaitsForTheSealerOfAnother(t *testing.T) {
 	t.Parallel()
 	for name, claim := range map[string]func(context.Context, *registry.Registry) error{
 		"BeginDelete": func(ctx context.Context, r *registry.Registry) error {
-			_, err := r.BeginDelete(ctx, "acme", "owner", time.Minute)
+			_, err := catalog.Of(r).BeginDelete(ctx, "acme", "owner", time.Minute)
 			return err
 		},
 		"ClaimAbandoned": func(ctx context.Context, r *registry.Registry) error {
-			_, err := r.ClaimAbandoned(ctx, "owner", time.Minute, 10)
+			_, err := catalog.Of(r).ClaimAbandoned(ctx, "owner", time.Minute, 10)
 			return err
 		},
 	} {
@@ -50,9 +51,9 @@ func TestNobodyWaitsForTheSealerOfAnother(t *testing.T) {
 			f := newFixture(t)
 			v := &stuckVault{newVault(t, 50), make(chan struct{}, 1), make(chan struct{})}
 			r := f.sealedBy(t, v)
-			c, err := r.Reserve(t.Context(), reservation(t, "acme"))
+			c, err := catalog.Of(r).Reserve(t.Context(), reservation(t, "acme"))
 			must(t, err)
-			must(t, r.Activate(t.Context(), c))
+			must(t, catalog.Of(r).Activate(t.Context(), c))
 			if name == "ClaimAbandoned" {
 				f.exec(t, `UPDATE pgtenancy.tenants SET state = 'deleting'`)
 			}
@@ -83,27 +84,28 @@ func TestATenantIsUnmadeWithoutItsPassword(t *testing.T) {
 	id := f.active(t, "acme")
 	must(t, r.SetPasswordRef(t.Context(), id, "vault:acme"))
 	kept = false
-	got, err := r.TenantWithoutSecrets(t.Context(), id)
+	got, err := catalog.Of(r).TenantWithoutSecrets(t.Context(), id)
 	must(t, err)
-	if got.ID != id || got.Endpoint.Database != "tenant_acme" || !got.Endpoint.Password.IsZero() || got.Server.Name != "s1" ||
+	if got.ID != id || got.Endpoint.Database != "tenant_acme" || !got.Endpoint.Password.IsZero() ||
+		got.Server.Name != "s1" ||
 		got.ActivatedAt.IsZero() || !got.Organization.Email.IsZero() {
 		t.Errorf("got %v", got)
 	}
-	if _, err := r.TenantWithoutSecrets(t.Context(), "ghost"); !errors.Is(err, tenancy.ErrNotFound) {
+	if _, err := catalog.Of(r).TenantWithoutSecrets(t.Context(), "ghost"); !errors.Is(err, tenancy.ErrNotFound) {
 		t.Error(err)
 	}
-	c, err := r.BeginDelete(t.Context(), id, "dead", time.Nanosecond)
+	c, err := catalog.Of(r).BeginDelete(t.Context(), id, "dead", time.Nanosecond)
 	must(t, err)
 	if !c.Tenant.Endpoint.Password.IsZero() || c.Admin.Email.Reveal() != "acme@example.com" ||
 		c.Tenant.Organization.Email.IsZero() || c.Tenant.Endpoint.User != "tenant_acme" || c.Attempt != 2 {
 		t.Errorf("claimed %v", c)
 	}
-	claims, err := r.ClaimAbandoned(t.Context(), "owner", time.Minute, 10)
+	claims, err := catalog.Of(r).ClaimAbandoned(t.Context(), "owner", time.Minute, 10)
 	must(t, err)
 	if len(claims) != 1 || claims[0].Attempt != 3 || !claims[0].Tenant.Endpoint.Password.IsZero() {
 		t.Fatalf("claimed %v", claims)
 	}
-	must(t, r.Forget(t.Context(), claims[0]))
+	must(t, catalog.Of(r).Forget(t.Context(), claims[0]))
 }
 
 // TestATenantWhoseKeyIsLostCanBeUnmade, and so can one without an admin; but what a key service cannot open now,
@@ -127,20 +129,21 @@ func TestATenantWhoseKeyIsLostCanBeUnmade(t *testing.T) {
 
 	v := newVault(t, 50)
 	r := f.sealedBy(t, v)
-	c, err = r.Reserve(t.Context(), reservation(t, "sealed"))
+	c, err = catalog.Of(r).Reserve(t.Context(), reservation(t, "sealed"))
 	must(t, err)
-	must(t, r.Activate(t.Context(), c))
+	must(t, catalog.Of(r).Activate(t.Context(), c))
 	v.down.Store(true)
-	if _, err := r.BeginDelete(t.Context(), "sealed", "owner", time.Minute); !errors.Is(err, errVault) {
+	if _, err := catalog.Of(r).BeginDelete(t.Context(), "sealed", "owner", time.Minute); !errors.Is(err, errVault) {
 		t.Errorf("the key service is down: %v", err)
 	}
 	f.expire(t, "sealed")
-	if claims, err := r.ClaimAbandoned(t.Context(), "owner", time.Minute, 10); !errors.Is(err, errVault) || len(claims) != 0 {
+	if claims, err := catalog.Of(r).ClaimAbandoned(t.Context(), "owner", time.Minute, 10); !errors.Is(err, errVault) ||
+		len(claims) != 0 {
 		t.Errorf("the key service is down: claimed %v, %v", claims, err)
 	}
 	v.down.Store(false)
 	f.expire(t, "sealed")
-	claims, err = r.ClaimAbandoned(t.Context(), "owner", time.Minute, 10)
+	claims, err = catalog.Of(r).ClaimAbandoned(t.Context(), "owner", time.Minute, 10)
 	must(t, err)
 	if len(claims) != 1 || claims[0].Tenant.State != tenancy.Deleting || claims[0].Admin.Email.IsZero() {
 		t.Errorf("claimed %v", claims)

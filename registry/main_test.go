@@ -9,8 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -19,6 +21,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // fixture is a migrated registry with one server, "s1".
 type fixture struct {
 	*registry.Registry
+	*catalog.Catalog
 	pool *pgxpool.Pool
 }
 
@@ -31,7 +34,8 @@ func newFixture(t testing.TB, configure ...func(*pgxpool.Config, *registry.Confi
 		f(poolCfg, &cfg)
 	}
 	cfg.Pool = newPool(t, poolCfg)
-	f := &fixture{Registry: newRegistry(t, cfg), pool: cfg.Pool}
+	reg := newRegistry(t, cfg)
+	f := &fixture{Registry: reg, Catalog: catalog.Of(reg), pool: cfg.Pool}
 	must(t, f.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}))
 	return f
 }
@@ -55,24 +59,19 @@ func newRegistry(t testing.TB, cfg registry.Config) *registry.Registry {
 	return r
 }
 
-// serializable makes every transaction of a fixture serializable, as CockroachDB's are.
-func serializable(pool *pgxpool.Config, _ *registry.Config) {
-	pool.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
-}
-
-func key(id int16) registry.Key {
+func key(id int16) keyring.Key {
 	secret := bytes.Repeat([]byte{byte(id)}, 31)
-	return registry.Key{ID: id, Secret: append(secret, 0xff)}
+	return keyring.Key{ID: id, Secret: append(secret, 0xff)}
 }
 
 // newKeyring makes a ring of index keys, the first current, and one key for sealing.
-func newKeyring(t testing.TB, index ...int16) *registry.Keyring {
+func newKeyring(t testing.TB, index ...int16) *keyring.Keyring {
 	t.Helper()
-	cfg := registry.KeyringConfig{Seal: []registry.Key{key(100)}}
+	cfg := keyring.Config{Seal: []keyring.Key{key(100)}}
 	for _, id := range index {
 		cfg.Index = append(cfg.Index, key(id))
 	}
-	ring, err := registry.NewKeyring(cfg)
+	ring, err := keyring.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +88,9 @@ func email(t testing.TB, s string) registry.Email {
 }
 
 // reservation is one of a tenant "name" whose admin is name@example.com.
-func reservation(t testing.TB, name string) registry.Reservation {
+func reservation(t testing.TB, name string) catalog.Reservation {
 	t.Helper()
-	return registry.Reservation{
+	return catalog.Reservation{
 		ID: tenancy.ID(name), Database: "tenant_" + name, Role: "tenant_" + name,
 		Password: tenancy.NewSecret("db password of " + name), SchemaHash: "hash",
 		Organization: registry.Organization{Name: "Org " + name, Email: email(t, "office@"+name+".example")},
@@ -103,7 +102,7 @@ func reservation(t testing.TB, name string) registry.Reservation {
 	}
 }
 
-func (f *fixture) reserve(t testing.TB, name string) *registry.Claim {
+func (f *fixture) reserve(t testing.TB, name string) *catalog.Claim {
 	t.Helper()
 	c, err := f.Reserve(t.Context(), reservation(t, name))
 	if err != nil {
@@ -178,3 +177,32 @@ func concurrently(n int, f func(i int) error) []error {
 }
 
 func name(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// dump returns what pg_dump prints of the registry.
+func (f *fixture) dump(t *testing.T) []byte { return pgtest.Dump(t, f.pool) }
+
+const grace = time.Minute
+
+func (f *fixture) open(t testing.TB, tenant string) (catalog.Session, tenancy.Secret) {
+	t.Helper()
+	s, token, err := f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: tenancy.ID(tenant), AdminID: "admin-" + tenant, TTL: time.Hour,
+	})
+	must(t, err)
+	return s, token
+}
+
+func (f *fixture) rotate(t testing.TB, token tenancy.Secret) tenancy.Secret {
+	t.Helper()
+	_, next, err := f.RotateSession(t.Context(), token, grace)
+	must(t, err)
+	return next
+}
+
+// keyed is a reservation under an idempotency key.
+func keyed(t *testing.T, id, key, hash string) catalog.Reservation {
+	t.Helper()
+	res := reservation(t, id)
+	res.IdempotencyKey, res.RequestHash = key, []byte(hash)
+	return res
+}

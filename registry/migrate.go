@@ -4,11 +4,15 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 //go:embed migrations/*.sql
@@ -25,7 +29,7 @@ const migrationLock int64 = 0x706774656e616e63
 // connect, to make temporary tables, and to create objects in the schema "public". The role itself keeps CONNECT; grant
 // it to every other role that is to use the registry.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return driverErr("migrate", migrate(ctx, pool))
+	return regdb.Redact("migrate", migrate(ctx, pool))
 }
 
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {
@@ -35,14 +39,14 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, conn) // which frees the lock
+	defer closeConn(ctx, conn) // which frees the lock
 	if _, err := conn.Exec(ctx, `SELECT pg_catalog.pg_advisory_lock($1::bigint)`, migrationLock); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS pgtenancy`); err != nil {
 		return err
 	}
-	if err := shut(ctx, conn); err != nil {
+	if err := revokePublic(ctx, conn); err != nil {
 		return err
 	}
 	files, err := fs.Sub(migrations, "migrations")
@@ -60,8 +64,8 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return err
 }
 
-// shut takes from PUBLIC what it still has in the registry's database, as far as this role may.
-func shut(ctx context.Context, conn *pgx.Conn) error {
+// revokePublic takes from PUBLIC what it still has in the registry's database, as far as this role may.
+func revokePublic(ctx context.Context, conn *pgx.Conn) error {
 	var database string
 	var connects, creates bool
 	if err := conn.QueryRow(ctx, `SELECT d.datname,
@@ -87,4 +91,39 @@ func shut(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	return nil
+}
+
+const (
+	connectTimeout = 10 * time.Second
+	closeTimeout   = time.Second
+)
+
+// connect opens a connection outside the pool, with the pool's settings, for a session that is kept: a pooled one
+// would be missing in the pool, and might be closed for its age. Its search_path is pg_catalog, so that no object of
+// another schema is taken for PostgreSQL's own.
+func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	pooled := pool.Config()
+	cfg := pooled.ConnConfig.Copy()
+	cfg.OnNotification = nil // pgx keeps notifications for WaitForNotification only without one
+	if pooled.BeforeConnect != nil {
+		if err := pooled.BeforeConnect(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	pinned := cfg.Copy()
+	pinned.RuntimeParams["search_path"] = "pg_catalog"
+	conn, err := pgx.ConnectConfig(ctx, pinned)
+	if pgerr.IsState(err, pgerr.ProtocolViolation) {
+		return pgx.ConnectConfig(ctx, cfg) // PgBouncer refuses settings that it does not know
+	}
+	return conn, err
+}
+
+// closeConn closes a connection that connect made, even if ctx has ended.
+func closeConn(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	_ = conn.Close(ctx)
 }

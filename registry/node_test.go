@@ -76,7 +76,8 @@ func (f *fixture) comment(t testing.TB, database string, m tenancy.OwnerTag) {
 // killListener ends the connection that listens for n, if there is one.
 func (f *fixture) killListener(ctx context.Context, n *node) error {
 	_, err := f.pool.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE datname = current_database() AND application_name = $1 AND query LIKE ANY('{LISTEN%,%pgtenancy.feed%,%pgtenancy.changes%}')`,
+		WHERE datname = current_database() AND application_name = $1
+			AND query LIKE ANY('{LISTEN%,%pgtenancy.feed%,%pgtenancy.changes%}')`,
 		n.name)
 	return err
 }
@@ -174,7 +175,7 @@ func newLink(t *testing.T) (*link, *pgx.ConnConfig) {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
-		l.hangUp()
+		l.closeConn()
 		l.wg.Wait()
 	})
 	addr := listener.Addr().(*net.TCPAddr)
@@ -220,7 +221,7 @@ func (l *link) pump(dst io.WriteCloser, src io.Reader) {
 	}
 }
 
-func (l *link) hangUp() {
+func (l *link) closeConn() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for conn := range l.open {

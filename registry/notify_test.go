@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 )
 
 // fullQueue has the registry's database believe that the server's queue of notifications is full, which takes 8 GiB. A
@@ -23,7 +23,10 @@ func TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, pollEvery(10*time.Millisecond))
 	id := f.active(t, "acme")
-	_, token, err := f.OpenSession(t.Context(), registry.SessionRequest{TenantID: id, AdminID: "admin-acme", TTL: time.Hour})
+	_, token, err := f.OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: id, AdminID: "admin-acme",
+		TTL: time.Hour,
+	})
 	must(t, err)
 	rec, _ := f.follow(t)
 	rec.wait(t, id, 2)

@@ -12,7 +12,7 @@ type outage struct {
 	lasts  bool
 }
 
-// note is told of every try. err must be redacted. A failure after ctx has ended is none.
+// note records the result of a try. err must be redacted. A failure after ctx has ended does not count.
 func (o *outage) note(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:

@@ -79,7 +79,8 @@ func TestFollowLogsTheFirstFailureInARowAndItsEnd(t *testing.T) {
 	log.next(t, `level=WARN msg="registry: follow fails" error="registry: follow: no answer`)
 	log.next(t, `level=INFO msg="registry: follow works again"`)
 	if stat := follower.FollowStat(); stat.Running() != 1 || stat.FailureCount() < 2 || stat.LastRead().Before(now) {
-		t.Errorf("%d run, %d failures, last read %v before it was up", stat.Running(), stat.FailureCount(), now.Sub(stat.LastRead()))
+		t.Errorf("%d run, %d failures, last read %v before it was up", stat.Running(), stat.FailureCount(),
+			now.Sub(stat.LastRead()))
 	}
 	must(t, follower.CheckFollow(time.Now()))
 	stop()

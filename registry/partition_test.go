@@ -44,7 +44,7 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 
 			l.hole.Store(how == "black hole")
 			if l.cut.Store(how == "refused"); l.cut.Load() {
-				l.hangUp()
+				l.closeConn()
 			}
 			var failed, served atomic.Int64
 			end := time.Now().Add(pgtest.Size(1500*time.Millisecond, time.Minute))
@@ -74,10 +74,11 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 			}
 			pgtest.Wait(t, "every user ends", users.Wait)
 
-			must(t, errors.Join(f.Suspend(t.Context(), "known0"), f.Resume(t.Context(), "known0"), f.Suspend(t.Context(), "known0")))
+			must(t, errors.Join(f.Suspend(t.Context(), "known0"), f.Resume(t.Context(), "known0"), f.Suspend(t.Context(),
+				"known0")))
 			l.hole.Store(false)
 			l.cut.Store(false)
-			l.hangUp()
+			l.closeConn()
 			back, before := time.Now(), n.Stat().LookupCount()
 			for i := range herd {
 				users.Go(func() {
@@ -93,7 +94,9 @@ func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 			if slowest > openTimeout+5*time.Second {
 				t.Errorf("unknown tenants were refused after %v", slowest)
 			}
-			pgtest.Figure(t, "R12", "registry %s: %d of %d acquires of known tenants failed, unknown ones were refused after %v at most; back: %d requests at once for %d tenants served within %v by %d look-ups; a suspension that was missed is heard of after %v",
+			pgtest.Figure(t, "R12", "registry %s: %d of %d acquires of known tenants failed, unknown ones were refused after "+
+				"%v at most; back: %d requests at once for %d tenants served within %v by %d look-ups; a suspension that was "+
+				"missed is heard of after %v",
 				how, failed.Load(), served.Load()+failed.Load(), slowest.Round(time.Millisecond), herd, fresh,
 				found.Round(time.Millisecond), asked, heard.Round(time.Millisecond))
 		})

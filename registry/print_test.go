@@ -16,7 +16,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -25,11 +27,11 @@ func planted(t *testing.T) map[string]any {
 	t.Helper()
 	const secret = "planted-planted-planted-planted!"
 	person := email(t, "planted@planted.example")
-	k := registry.Key{ID: 1, Secret: []byte(secret)}
-	rings := registry.KeyringConfig{
-		Index: []registry.Key{k}, Seal: []registry.Key{{ID: 2, Secret: []byte("another " + secret[8:])}},
+	k := keyring.Key{ID: 1, Secret: []byte(secret)}
+	rings := keyring.Config{
+		Index: []keyring.Key{k}, Seal: []keyring.Key{{ID: 2, Secret: []byte("another " + secret[8:])}},
 	}
-	ring, err := registry.NewKeyring(rings)
+	ring, err := keyring.New(rings)
 	must(t, err)
 	poolCfg, err := pgxpool.ParseConfig("host=127.0.0.1 port=1 password=planted")
 	must(t, err)
@@ -39,25 +41,30 @@ func planted(t *testing.T) map[string]any {
 	tenant := registry.Tenant{Organization: org}
 	tenant.ID, tenant.Endpoint.Password = "acme", tenancy.NewSecret(secret)
 	return map[string]any{
-		"Admin": admin, "Organization": org, "Tenant": tenant, "Key": k, "KeyringConfig": rings, "Keyring": ring,
+		"Admin": admin, "Organization": org, "Tenant": tenant, "keyring.Key": k,
+		"keyring.Config": rings, "keyring.Keyring": ring, "keyring.MAC": keyring.MAC{},
 		"Config": cfg, "Registry": newRegistry(t, cfg), "Email": person, "Share": registry.ShareOf(newRegistry(t, cfg), nil),
-		"Claim": registry.Claim{Tenant: tenant, Admin: admin, Data: []byte(secret), Attempt: 3},
-		"Reservation": registry.Reservation{
+		"catalog.Catalog": catalog.Of(newRegistry(t, cfg)),
+		"catalog.Claim":   catalog.Claim{Tenant: tenant, Admin: admin, Data: []byte(secret), Attempt: 3},
+		"catalog.Reservation": catalog.Reservation{
 			ID: "acme", Password: tenancy.NewSecret(secret), Organization: org, Admin: admin, Data: []byte(secret),
 			RequestHash: []byte(secret), TTL: time.Minute,
 		},
-		"Step":       registry.Step{Name: "billing", State: registry.StepDone, Result: secret},
-		"Membership": registry.Membership{}, "ReplayError": &registry.ReplayError{}, "Server": registry.Server{},
-		"Session": registry.Session{Client: registry.Client{UserAgent: secret}}, "Client": registry.Client{UserAgent: secret},
-		"SessionRequest": registry.SessionRequest{PasswordHash: secret, Client: registry.Client{UserAgent: secret}},
-		"Warm":           registry.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
-		"WarmChoice":     registry.WarmChoice{}, "WarmWork": registry.WarmWork{},
+		"catalog.Step": catalog.Step{Name: "billing", State: catalog.StepDone, Result: secret},
+		"Membership":   registry.Membership{}, "catalog.ReplayError": &catalog.ReplayError{}, "Server": registry.Server{},
+		"catalog.Session":        catalog.Session{Client: catalog.Client{UserAgent: secret}},
+		"catalog.Client":         catalog.Client{UserAgent: secret},
+		"catalog.SessionRequest": catalog.SessionRequest{PasswordHash: secret, Client: catalog.Client{UserAgent: secret}},
+		"catalog.Warm":           catalog.Warm{ID: "acme", Password: tenancy.NewSecret(secret)},
+		"catalog.WarmChoice":     catalog.WarmChoice{}, "catalog.WarmWork": catalog.WarmWork{},
 		"UnsignedServerError": &registry.UnsignedServerError{},
 		"FollowStat":          registry.FollowStat{},
-		"Pace":                registry.Pace{}, "Subject": registry.Subject{Email: person}, "Count": registry.Count{Subject: registry.Subject{Email: person}},
-		"Attempt":     registry.Attempt{Home: registry.Count{Subject: registry.Subject{Email: person}}},
-		"Admission":   registry.Admission{},
-		"RekeyConfig": registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{}, "RekeyResult": registry.RekeyResult{},
+		"catalog.Pace":        catalog.Pace{}, "catalog.Subject": catalog.Subject{Email: person},
+		"catalog.Count":     catalog.Count{Subject: catalog.Subject{Email: person}},
+		"catalog.Attempt":   catalog.Attempt{Home: catalog.Count{Subject: catalog.Subject{Email: person}}},
+		"catalog.Admission": catalog.Admission{},
+		"RekeyConfig":       registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{},
+		"RekeyResult": registry.RekeyResult{},
 	}
 }
 
@@ -101,24 +108,30 @@ func prints(v any) map[string]string {
 	return forms
 }
 
+// exportedStructs are those of this package and of the two that share its rows and keys, which are named by their
+// package.
 func exportedStructs(t *testing.T) (names []string) {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	must(t, err)
-	for _, file := range files {
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	for pattern, prefix := range map[string]string{
+		"*.go": "", "keyring/*.go": "keyring.", "../internal/catalog/*.go": "catalog.",
+	} {
+		files, err := filepath.Glob(pattern)
 		must(t, err)
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			if s, ok := n.(*ast.TypeSpec); ok && s.Name.IsExported() {
-				if _, ok := s.Type.(*ast.StructType); ok {
-					names = append(names, s.Name.Name)
-				}
+		for _, file := range files {
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			must(t, err)
+			if strings.HasSuffix(file, "_test.go") {
+				continue
 			}
-			return true
-		})
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if s, ok := n.(*ast.TypeSpec); ok && s.Name.IsExported() {
+					if _, ok := s.Type.(*ast.StructType); ok {
+						names = append(names, prefix+s.Name.Name)
+					}
+				}
+				return true
+			})
+		}
 	}
 	return names
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
-	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -56,10 +56,12 @@ func TestTenantThatIsCreatedIsFoundEverywhere(t *testing.T) {
 		}
 		pgtest.Wait(t, "every goroutine ends", wg.Wait)
 	}
-	if slowest[0] > 5*time.Second || slowest[1] > poll+5*time.Second { // 1 s and the poll are promised; this machine may be busy
+	// 1 s and the poll are promised; this machine may be busy.
+	if slowest[0] > 5*time.Second || slowest[1] > poll+5*time.Second {
 		t.Errorf("found after %v with notifications, after %v without", slowest[0], slowest[1])
 	}
-	pgtest.Figure(t, "R6", "%d tenants, each asked for in vain %d times by 5 routers: found and queried at most %v after the sign-up with notifications, %v with a poll every %v alone",
+	pgtest.Figure(t, "R6", "%d tenants, each asked for in vain %d times by 5 routers: found and queried at most %v "+
+		"after the sign-up with notifications, %v with a poll every %v alone",
 		tenants, asked, slowest[0].Round(time.Millisecond), slowest[1].Round(time.Millisecond), poll)
 }
 
@@ -99,13 +101,17 @@ func TestSuspensionAndMoveReachARouterAtWork(t *testing.T) {
 			home, away = away, home
 		}
 		if bound := 5 * time.Second; max(worst[i].suspended, worst[i].moved) > bound { // the promises are 1 s, and the poll
-			t.Errorf("%s: served %v after the suspension, not moved %v after the move", n.name, worst[i].suspended, worst[i].moved)
+			t.Errorf("%s: served %v after the suspension, not moved %v after the move", n.name, worst[i].suspended,
+				worst[i].moved)
 		}
 	}
 	cancel()
 	pgtest.Wait(t, "the killer of connections ends", killer.Wait)
-	pgtest.Figure(t, "R7", "under load, last request after a suspension: %v with notifications, %v with the listener killed all the time, %v with a poll every %v alone; first answer from the new place after a move: %v, %v, %v; %d answers from the old place after its fence",
-		worst[0].suspended, worst[1].suspended, worst[2].suspended, poll, worst[0].moved, worst[1].moved, worst[2].moved, late)
+	pgtest.Figure(t, "R7", "under load, last request after a suspension: %v with notifications, %v with the listener "+
+		"killed all the time, %v with a poll every %v alone; first answer from the new place after a move: %v, %v, %v; %d "+
+		"answers from the old place after its fence",
+		worst[0].suspended, worst[1].suspended, worst[2].suspended, poll,
+		worst[0].moved, worst[1].moved, worst[2].moved, late)
 }
 
 // closeUnderLoad suspends and resumes the tenant, and then moves it from one database to another, while n is at work.
@@ -139,7 +145,7 @@ func (f *fixture) closeUnderLoad(t *testing.T, n *node, id tenancy.ID, from, to 
 	fenced := time.Now()
 	f.comment(t, to, tenancy.OwnerTag{Tenant: id, Epoch: epoch})
 	f.exec(t, `WITH changed AS (UPDATE pgtenancy.tenants SET database = $2, epoch = $3 WHERE id = $1 RETURNING id, epoch)`+
-		registry.Announce, id, to, epoch)
+		regdb.Publish, id, to, epoch)
 	moved := time.Now()
 	var r request
 	eventually(t, "moved", func() bool { r = n.ask(t.Context(), id); return r.err == nil })

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 // unindexed is an admin without a row of the blind index under some key.
@@ -22,7 +24,7 @@ func (k *rekeying) index(ctx context.Context, kid int16) error {
 	var seen, written int64
 	for after := ""; ; {
 		var missing []unindexed
-		if err := k.forEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
+		if err := k.db.ForEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
 			var u unindexed
 			missing = append(missing, u)
 			last := &missing[len(missing)-1]
@@ -50,7 +52,7 @@ func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindex
 	var b pgx.Batch
 	var queued []string
 	for _, u := range missing {
-		email, err := k.keys.openEmail(ctx, u.sealed, "admins", u.admin)
+		email, err := decryptEmail(ctx, k.db, u.sealed, "admins", u.admin)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -59,9 +61,9 @@ func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindex
 			k.broken(ctx, "admins", u.admin, err)
 			continue
 		}
-		for _, value := range k.keys.blind(email) {
-			if value.kid == kid {
-				b.Queue(sql, u.admin, kid, value.value)
+		for _, value := range k.db.EmailIndex(email.identity()) {
+			if value.KeyID == kid {
+				b.Queue(sql, u.admin, kid, value.Sum)
 				queued = append(queued, u.admin)
 			}
 		}
@@ -81,7 +83,7 @@ func (k *rekeying) noteTaken(ctx context.Context, kid int16, admins []string) er
 	const sql = `SELECT a.id FROM pgtenancy.admins a WHERE a.id = ANY($1::text[]) AND NOT EXISTS (
 		SELECT 1 FROM pgtenancy.admin_email_index i WHERE i.admin_id = a.id AND i.kid = $2) ORDER BY a.id`
 	var taken []string
-	err := k.forEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
+	err := k.db.ForEach(ctx, "rekey: read admins", sql, func(row pgx.CollectableRow) error {
 		var id string
 		err := row.Scan(&id)
 		taken = append(taken, id)
@@ -90,4 +92,49 @@ func (k *rekeying) noteTaken(ctx context.Context, kid int16, admins []string) er
 	k.result.Taken = append(k.result.Taken, slices.Compact(taken)...)
 	k.result.Left += int64(len(slices.Compact(taken)))
 	return err
+}
+
+// signServers signs the addresses anew that are signed under another key of the ring than the current one.
+func (k *rekeying) signServers(ctx context.Context) error {
+	type row struct {
+		Server
+		mac string
+	}
+	var servers []row
+	if err := k.db.ForEach(ctx, "rekey: read servers",
+		`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`,
+		func(scan pgx.CollectableRow) error {
+			var s row
+			err := scan.Scan(append(s.fields(), &s.mac)...)
+			servers = append(servers, s)
+			return err
+		}); err != nil {
+		return err
+	}
+	var signed int64
+	for _, s := range servers {
+		now := s.address().Sign(k.db.Keys)
+		if !s.address().Signed(k.db.Keys, s.mac) {
+			k.result.Left++
+			k.broken(ctx, "servers", s.Name, &UnsignedServerError{Server: s.Name})
+			continue
+		}
+		if now == s.mac {
+			continue
+		}
+		written, err := k.db.Exec(ctx, "rekey: sign server", `UPDATE pgtenancy.servers SET address_mac = $3
+			WHERE name = $1 AND address_mac = $2 AND host = $4 AND port = $5 AND pooled_host = $6 AND pooled_port = $7`,
+			s.Name, s.mac, now, s.Host, s.Port, s.PooledHost, s.PooledPort)
+		if err != nil {
+			return err
+		}
+		if written {
+			signed++
+		} else {
+			k.result.Left++ // changed meanwhile: the next pass looks at it again
+		}
+	}
+	k.result.Resealed += signed
+	k.progress("servers", "address_mac", int64(len(servers)), signed)
+	return nil
 }

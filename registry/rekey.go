@@ -20,7 +20,7 @@ type RekeyConfig struct {
 	// Batch is how many rows are read, and rewritten in one transaction, at a time. Default: 100.
 	Batch int
 
-	// Progress is told after each batch. It must not block. Default: nobody is.
+	// Progress is called after each batch, on Rekey's goroutine. It must not block. Default: none.
 	Progress func(RekeyProgress)
 }
 
@@ -32,7 +32,7 @@ type RekeyProgress struct {
 	Rewritten int64 // of these
 }
 
-// RekeyResult is what [Registry.Rekey] did, and what is left to be done.
+// RekeyResult counts the rows that [Registry.Rekey] wrote, and those that are left.
 type RekeyResult struct {
 	Indexed  int64 // rows written to the blind index
 	Resealed int64 // values sealed, and addresses of servers signed, again
@@ -60,7 +60,7 @@ const maxPasses = 5
 // keys that are retired. Sign-ups and sign-ins may go on meanwhile, in processes whose rings share an index key, and it
 // may be stopped and called again. ctx governs all of it. Beside an error it returns what was done so far.
 //
-// The order in which a key is replaced is told in docs/security.md.
+// docs/security.md has the order of steps that replaces a key.
 func (r *Registry) Rekey(ctx context.Context, cfg RekeyConfig) (*RekeyResult, error) {
 	k := &rekeying{Registry: r, cfg: cfg}
 	k.cfg.Batch = cmp.Or(cfg.Batch, 100)
@@ -69,7 +69,7 @@ func (r *Registry) Rekey(ctx context.Context, cfg RekeyConfig) (*RekeyResult, er
 		errs = append(errs, errors.New("registry: RekeyConfig.Batch: must not be negative"))
 	}
 	for _, id := range cfg.Retire {
-		if slices.ContainsFunc(r.keys.index, func(own Key) bool { return own.ID == id }) {
+		if slices.Contains(r.db.Keys.IndexIDs(), id) {
 			errs = append(errs, fmt.Errorf("registry: RekeyConfig.Retire: key %d is in the ring", id))
 		}
 	}
@@ -90,8 +90,8 @@ func (k *rekeying) run(ctx context.Context) error {
 	for range maxPasses {
 		before := k.result.Indexed + k.result.Resealed
 		k.result.Left, k.result.Broken, k.result.Taken = 0, 0, nil
-		for _, key := range k.keys.index {
-			if err := k.index(ctx, key.ID); err != nil {
+		for _, id := range k.db.Keys.IndexIDs() {
+			if err := k.index(ctx, id); err != nil {
 				return err
 			}
 		}
@@ -104,7 +104,7 @@ func (k *rekeying) run(ctx context.Context) error {
 			return err
 		}
 		if k.result.Indexed+k.result.Resealed == before {
-			break // nobody has written under an old key since the last pass
+			break // no process has written under an old key since the last pass
 		}
 	}
 	if k.result.Left == 0 { // else an e-mail might be found by nothing but a retired key
@@ -120,7 +120,7 @@ func (k *rekeying) retire(ctx context.Context) error {
 	for _, id := range k.cfg.Retire {
 		for more := true; more; {
 			var deleted int64
-			if err := k.queryRow(ctx, "rekey: retire", `WITH gone AS (
+			if err := k.db.QueryRow(ctx, "rekey: retire", `WITH gone AS (
 					DELETE FROM pgtenancy.admin_email_index WHERE kid = $1 AND admin_id IN (
 						SELECT admin_id FROM pgtenancy.admin_email_index WHERE kid = $1 LIMIT $2) RETURNING admin_id)
 				SELECT count(*) FROM gone`, []any{id, k.cfg.Batch}, &deleted); err != nil {
@@ -136,12 +136,13 @@ func (k *rekeying) retire(ctx context.Context) error {
 
 // countForeign adds the rows of the blind index to Left that belong to no key of the ring.
 func (k *rekeying) countForeign(ctx context.Context) error {
-	ids := make([]int64, len(k.keys.index))
-	for i, key := range k.keys.index {
-		ids[i] = int64(key.ID)
+	own := k.db.Keys.IndexIDs()
+	ids := make([]int64, len(own))
+	for i, id := range own {
+		ids[i] = int64(id)
 	}
 	var n int64
-	err := k.queryRow(ctx, "rekey: count", `SELECT count(*) FROM pgtenancy.admin_email_index
+	err := k.db.QueryRow(ctx, "rekey: count", `SELECT count(*) FROM pgtenancy.admin_email_index
 		WHERE kid <> ALL($1::bigint[])`, []any{ids}, &n)
 	k.result.Left += n
 	return err
@@ -161,7 +162,7 @@ func (k *rekeying) broken(ctx context.Context, table, row string, err error) {
 
 // send runs the statements of b in one transaction, again if it must, and returns how many of them touched a row.
 func (k *rekeying) send(ctx context.Context, op string, b *pgx.Batch) (touched int64, err error) {
-	err = k.inTx(ctx, op, func(tx pgx.Tx) error {
+	err = k.db.InTx(ctx, op, func(tx pgx.Tx) error {
 		touched = 0
 		results := tx.SendBatch(ctx, b)
 		for range b.Len() {

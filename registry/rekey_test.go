@@ -12,22 +12,24 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
 // ringed returns a registry on f's database with a ring of these keys, the current one of each kind first.
 func (f *fixture) ringed(t testing.TB, index, sealing []int16) *registry.Registry {
 	t.Helper()
-	var cfg registry.KeyringConfig
+	var cfg keyring.Config
 	for _, id := range index {
 		cfg.Index = append(cfg.Index, key(id))
 	}
 	for _, id := range sealing {
 		cfg.Seal = append(cfg.Seal, key(id))
 	}
-	ring, err := registry.NewKeyring(cfg)
+	ring, err := keyring.New(cfg)
 	must(t, err)
 	return newRegistry(t, registry.Config{Pool: f.pool, Keyring: ring})
 }
@@ -86,12 +88,15 @@ func signIn(ctx context.Context, r *registry.Registry, tenant string, token tena
 	if _, err := r.Lookup(ctx, members[0].TenantID); err != nil {
 		return token, err
 	}
-	_, next, err := r.OpenSession(ctx, registry.SessionRequest{TenantID: members[0].TenantID, AdminID: members[0].AdminID, TTL: grace})
+	_, next, err := catalog.Of(r).OpenSession(ctx, catalog.SessionRequest{
+		TenantID: members[0].TenantID,
+		AdminID:  members[0].AdminID, TTL: grace,
+	})
 	if err != nil {
 		return token, err
 	}
 	if !token.IsZero() {
-		_, _, err = r.RotateSession(ctx, token, grace)
+		_, _, err = catalog.Of(r).RotateSession(ctx, token, grace)
 	}
 	return next, err
 }
@@ -102,7 +107,7 @@ func race(t testing.TB, e string, rings ...*registry.Registry) (won int) {
 	errs := concurrently(len(rings), func(i int) error {
 		res := reservation(t, name("%s-%d", e, i))
 		res.Admin.Email = email(t, e+"@race.example")
-		_, err := rings[i].Reserve(t.Context(), res)
+		_, err := catalog.Of(rings[i]).Reserve(t.Context(), res)
 		return err
 	})
 	for _, err := range errs {
@@ -137,7 +142,8 @@ func TestKeysAreReplacedWhilePeopleSignUpAndIn(t *testing.T) {
 	tr := f.traffic(t, tenants, 4, steps[0])
 	defer func() {
 		pgtest.Figure(t, "S9", "%d tenants, %d log-ins during the rotation, %d refused; %d e-mails raced, %d signed up "+
-			"once, %d twice; rows left on old keys: %d", tenants, tr.signIns.Load(), tr.refused.Load(), 4*races, won, doubled, last.Left)
+			"once, %d twice; rows left on old keys: %d", tenants, tr.signIns.Load(),
+			tr.refused.Load(), 4*races, won, doubled, last.Left)
 	}()
 	for i, r := range steps[1:] {
 		for n := range races { // while half of the processes have the next ring
@@ -208,7 +214,7 @@ func TestRekeyMovesFromTheKeyringToASealer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	c := f.reserve(t, "acme")
-	must(t, f.PutStep(t.Context(), c, registry.Step{Name: "s/1", State: registry.StepDone, Result: "customer"}))
+	must(t, f.PutStep(t.Context(), c, catalog.Step{Name: "s/1", State: catalog.StepDone, Result: "customer"}))
 	v := newVault(t, 50)
 	var told []registry.RekeyProgress
 	result, err := f.sealedBy(t, v, key(100)).Rekey(t.Context(), registry.RekeyConfig{
@@ -220,7 +226,7 @@ func TestRekeyMovesFromTheKeyringToASealer(t *testing.T) {
 	if len(told) == 0 || told[0] != (registry.RekeyProgress{Table: "tenants", Column: "password", Rows: 1, Rewritten: 1}) {
 		t.Errorf("progress %+v", told)
 	}
-	steps, err := f.sealedBy(t, v).Steps(t.Context(), "acme")
+	steps, err := catalog.Of(f.sealedBy(t, v)).Steps(t.Context(), "acme")
 	if err != nil || steps[0].Result != "customer" {
 		t.Errorf("%v, %v", steps, err)
 	}
@@ -236,9 +242,10 @@ func TestRekeyReportsWhatItCannotMend(t *testing.T) {
 	res := reservation(t, "twin")
 	res.Admin.Email = email(t, "a@example.com")
 	must(t, stranger.PutServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}))
-	_, err := stranger.Reserve(t.Context(), res)
+	_, err := catalog.Of(stranger).Reserve(t.Context(), res)
 	must(t, err)
-	f.exec(t, `UPDATE pgtenancy.admins SET email = (SELECT email FROM pgtenancy.admins WHERE id = 'admin-a') WHERE id = 'admin-b'`)
+	f.exec(t, `UPDATE pgtenancy.admins SET email = (SELECT email FROM pgtenancy.admins WHERE id = 'admin-a') WHERE id
+		= 'admin-b'`)
 	r := f.ringed(t, []int16{2, 1}, []int16{101, 100})
 	result, err := r.Rekey(t.Context(), registry.RekeyConfig{Retire: []int16{3}})
 	must(t, err)

@@ -8,29 +8,29 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Counter can be asked what is left of processes that have ended; *provision.Provisioner is one.
+// Counter counts what ended processes left on a server; *provision.Provisioner implements it.
 type Counter interface {
 	// TenantSessions names the sessions that a server has in tenants' databases, of whatever process. A session has the
 	// same name each time. ctx governs the query.
 	TenantSessions(ctx context.Context, server string) ([]string, error)
 }
 
-// countTimeout bounds the question to one server, so that one that does not answer holds up no beat for long.
+// countTimeout bounds the query to one server, so that a server that does not answer does not delay a beat for long.
 const countTimeout = time.Second
 
 // remains is what was left of a process when it was first seen to have ended. It can open nothing any more, so that
 // what it still has is among the sessions that there were then.
 type remains struct {
 	sessions map[string]map[string]bool // by server
-	alone    bool                       // no other process lived then: they are its own, or those of others that have ended
+	alone    bool                       // no other process lived then: all sessions are of ended processes
 }
 
-// settle sets free what a process had that has ended: all but those of its sessions that are still there. A backend
+// reclaim sets free what a process had that has ended: all but those of its sessions that are still there. A backend
 // with a long statement does not notice that its client is gone. A server that cannot be asked keeps its row until it
 // is taken for dead.
-func (s *Share) settle(ctx context.Context, id string, alone bool) error {
+func (s *Share) reclaim(ctx context.Context, id string, alone bool) error {
 	granted := make(map[string]int)
-	if err := s.r.forEach(ctx, "list what a dead process had",
+	if err := s.r.db.ForEach(ctx, "list what a dead process had",
 		`SELECT server, granted FROM pgtenancy.router_conns WHERE router = $1`, func(row pgx.CollectableRow) error {
 			var server string
 			var n int
@@ -45,7 +45,7 @@ func (s *Share) settle(ctx context.Context, id string, alone bool) error {
 		if n > 0 {
 			still, err := s.count(ctx, id, server, alone)
 			if err != nil {
-				return nil //nolint:nilerr // it was noted, and patience decides
+				return nil //nolint:nilerr // it was noted, and the missed beats decide
 			}
 			n = min(n, still)
 		}
@@ -53,17 +53,17 @@ func (s *Share) settle(ctx context.Context, id string, alone bool) error {
 		if n == granted[server] {
 			continue
 		}
-		if _, err := s.r.exec(ctx, fmt.Sprintf("free connections to %q", server), `UPDATE pgtenancy.router_conns
+		if _, err := s.r.db.Exec(ctx, fmt.Sprintf("free connections to %q", server), `UPDATE pgtenancy.router_conns
 			SET granted = least(granted, $3::bigint) WHERE server = $1 AND router = $2`, server, id, n); err != nil {
 			return err
 		}
 	}
 	switch {
 	case left == 0:
-		_, err := s.r.exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
+		_, err := s.r.db.Exec(ctx, "remove dead router", `DELETE FROM pgtenancy.routers WHERE id = $1`, id)
 		return err
-	case s.remains[id].alone: // they are counted, so that nobody is to take it for dead
-		_, err := s.r.exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)
+	case s.remains[id].alone: // they are counted, so no process may take it for dead
+		_, err := s.r.db.Exec(ctx, "guard what is left", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, id)
 		return err
 	}
 	return nil

@@ -95,7 +95,7 @@ func (k *rekeying) reseal(ctx context.Context, c sealedColumn) error {
 func (k *rekeying) sealedRows(ctx context.Context, c sealedColumn, after []any) ([]sealedRow, error) {
 	var found []sealedRow
 	args := append(append([]any{}, after...), k.cfg.Batch)
-	err := k.forEach(ctx, "rekey: read "+c.table, c.page(), func(row pgx.CollectableRow) error {
+	err := k.db.ForEach(ctx, "rekey: read "+c.table, c.page(), func(row pgx.CollectableRow) error {
 		var r sealedRow
 		keys := make([]string, len(c.key))
 		into := make([]any, 0, len(keys)+1)
@@ -115,14 +115,16 @@ func (k *rekeying) sealedRows(ctx context.Context, c sealedColumn, after []any) 
 }
 
 // resealRows returns how many of rows are not current, and how many of these it has sealed again.
-func (k *rekeying) resealRows(ctx context.Context, c sealedColumn, rows []sealedRow) (stale, resealed int64, err error) {
+func (k *rekeying) resealRows(ctx context.Context, c sealedColumn, rows []sealedRow) (
+	stale, resealed int64, err error,
+) {
 	var b pgx.Batch
 	for _, row := range rows {
-		if k.keys.current(row.sealed) {
+		if k.db.Keys.Current(row.sealed) {
 			continue
 		}
 		stale++
-		plain, err := k.keys.open(ctx, row.sealed, c.boundTo(), row.name(), c.column)
+		plain, err := k.db.Open(ctx, row.sealed, c.boundTo(), row.name(), c.column)
 		if ctx.Err() != nil {
 			return 0, 0, ctx.Err()
 		}
@@ -130,7 +132,7 @@ func (k *rekeying) resealRows(ctx context.Context, c sealedColumn, rows []sealed
 			k.broken(ctx, c.table, row.name(), err)
 			continue
 		}
-		sealed, err := k.keys.seal(ctx, plain, c.boundTo(), row.name(), c.column)
+		sealed, err := k.db.Seal(ctx, plain, c.boundTo(), row.name(), c.column)
 		if err != nil {
 			return 0, 0, err
 		}

@@ -28,7 +28,8 @@ func (c counting) TenantSessions(ctx context.Context, _ string) ([]string, error
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	rows, _ := conn.Query(ctx, `SELECT concat_ws(' ', pid, backend_start) FROM pg_stat_activity WHERE datname = ANY($1::text[])`, c.databases)
+	rows, _ := conn.Query(ctx, `SELECT concat_ws(' ', pid, backend_start) FROM pg_stat_activity WHERE datname =
+		ANY($1::text[])`, c.databases)
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
@@ -105,7 +106,8 @@ func TestRestartedProcessServesWithin2SecondsAndWithinTheBudget(t *testing.T) {
 				t.Errorf("first query %v after it was ready; %d of %d samples over the budget of %d, at most %d",
 					slowest, over, samples, budget, peak)
 			}
-			pgtest.Figure(t, "R17", "%s: %d times killed and started again: first query %v after it was ready at most; %d of %d samples over the budget of %d, at most %d connections",
+			pgtest.Figure(t, "R17", "%s: %d times killed and started again: first query %v after it was ready at most; %d of "+
+				"%d samples over the budget of %d, at most %d connections",
 				how.name, rounds, slowest.Round(time.Millisecond), over, samples, budget, peak)
 		})
 	}

@@ -22,12 +22,12 @@ const (
 
 	purgeInterval = 10 * time.Minute
 
-	minPatience = 2 * time.Second
+	minStatementTimeout = 2 * time.Second
 )
 
-// patience is how long a statement may take before the connection counts as dead: the poll interval, but no less than
-// what a busy registry needs, or a follower that polls often would never get through.
-func (f *follower) patience() time.Duration { return max(f.registry.poll, minPatience) }
+// statementTimeout is how long a statement may take before the connection counts as dead: the poll interval, but no
+// less than what a busy registry needs, or a follower that polls often would never get through.
+func (f *follower) statementTimeout() time.Duration { return max(f.registry.poll, minStatementTimeout) }
 
 // catchUp tells the Invalidator of every change that it was not told of.
 func (f *follower) catchUp(ctx context.Context, conn *pgx.Conn) error {
@@ -47,7 +47,7 @@ func (f *follower) catchUp(ctx context.Context, conn *pgx.Conn) error {
 
 // start finds the version to begin after: the newest, or what came before the changes since New.
 func (f *follower) start(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, f.patience())
+	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
 	age := time.Since(f.registry.born) + startSlack
 	if _, ok := f.inv.(Revoker); ok {
@@ -67,26 +67,26 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 	known := f.seen.version == f.last
 	if len(changes) > 0 && changes[0].version == f.last {
 		if known && changes[0] != f.seen {
-			return true, f.forget(ctx, conn)
+			return true, f.restart(ctx, conn)
 		}
 		f.seen, changes = changes[0], changes[1:]
 	}
 	switch {
 	case newest < f.last:
-		return true, f.forget(ctx, conn)
+		return true, f.restart(ctx, conn)
 	case newest == f.last:
 		return false, nil
 	case len(changes) == 0 || changes[0].version != f.last+1:
 		// Versions have no gaps: the next one was purged while this process was away.
-		f.missed(ctx, "changes were purged before they were read: every tenant is told anew")
-		err := f.everything(ctx, conn, false)
+		f.noteLost(ctx, "changes were purged before they were read: every tenant is invalidated")
+		err := f.invalidateAll(ctx, conn, false)
 		if err == nil {
 			f.last = newest
 		}
 		return true, err
 	}
 	for _, c := range changes {
-		c.tell(f.inv)
+		c.apply(f.inv)
 		f.last, f.seen = c.version, c
 	}
 	return f.last < newest, nil
@@ -95,7 +95,7 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 // query returns the feed's newest version and a batch of changes: the last one that was told of, if it is still there,
 // and those that follow.
 func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, changes []change, err error) {
-	ctx, cancel := context.WithTimeout(ctx, f.patience())
+	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
 	rows, _ := conn.Query(ctx, `SELECT f.version, coalesce(c.version, 0), coalesce(c.tenant_id, ''), coalesce(c.epoch, 0),
 		coalesce(c.session, ''), coalesce(c.changed_at, 'epoch')
@@ -113,44 +113,44 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	return newest, changes, err
 }
 
-// forget is for a registry that has lost what was told of: after a restore, or a failover to a server that had not
+// restart is for a registry that has lost what was told of: after a restore, or a failover to a server that had not
 // received everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The
 // changes that took the place of the lost ones were not told of, so that all are told again.
-func (f *follower) forget(ctx context.Context, conn *pgx.Conn) error {
-	f.missed(ctx, "the registry has lost changes, after a restore or a failover: every tenant is told anew")
-	if err := f.everything(ctx, conn, true); err != nil {
+func (f *follower) restart(ctx context.Context, conn *pgx.Conn) error {
+	f.noteLost(ctx, "the registry has lost changes, after a restore or a failover: every tenant is invalidated")
+	if err := f.invalidateAll(ctx, conn, true); err != nil {
 		return err
 	}
 	f.last, f.seen = unknown, change{}
 	return nil
 }
 
-// missed says and counts that changes cannot be told one by one. It may do so again if the telling is broken off.
-func (f *follower) missed(ctx context.Context, what string) {
+// noteLost says and counts that changes cannot be told one by one. It may do so again if the telling is broken off.
+func (f *follower) noteLost(ctx context.Context, what string) {
 	f.registry.following.lost()
 	f.registry.logger.LogAttrs(ctx, slog.LevelWarn, "registry: "+what)
 }
 
-// everything tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its
-// epoch or as out of date whatever its epoch is. It may take longer than patience, as a million tenants are a second or
-// two; but none of them may.
-func (f *follower) everything(ctx context.Context, conn *pgx.Conn, whatever bool) error {
+// invalidateAll tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its
+// epoch or as out of date whatever its epoch is. It may take longer than statementTimeout, as a million tenants are a
+// second or two; but none of them may.
+func (f *follower) invalidateAll(ctx context.Context, conn *pgx.Conn, whatever bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	late := time.AfterFunc(f.patience(), func() { cancel(context.DeadlineExceeded) })
+	late := time.AfterFunc(f.statementTimeout(), func() { cancel(context.DeadlineExceeded) })
 	defer late.Stop()
 	rows, _ := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants
 		UNION ALL SELECT id, epoch FROM pgtenancy.retired_ids`)
 	var id tenancy.ID
 	var epoch int64
 	_, err := pgx.ForEachRow(rows, []any{&id, &epoch}, func() error {
-		late.Reset(f.patience())
+		late.Reset(f.statementTimeout())
 		if whatever {
 			epoch = 0
 		}
 		f.inv.Invalidate(id, epoch)
 		if !whatever {
-			change{tenant: id}.tell(f.inv) // its schema may have changed too
+			change{tenant: id}.apply(f.inv) // its schema may have changed too
 		}
 		return nil
 	})
@@ -167,7 +167,7 @@ func (f *follower) purge(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	f.purged = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, f.patience())
+	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
 	more := false
 	for _, sql := range []string{

@@ -16,7 +16,8 @@ func FuzzRow(f *testing.F) {
 	f.Add("db.internal", uint16(5432), "t_acme", "r_acme", "secret")
 	f.Add("/var/run/postgresql", uint16(0), "t", "", "")
 	for _, s := range []string{
-		"", " ", "a,b", "[::1]", "::1", "10.0.0.1:5433", "x sslmode=disable", "x?sslmode=disable", "user:pass@x/y", "@abstract",
+		"", " ", "a,b", "[::1]", "::1", "10.0.0.1:5433", "x sslmode=disable", "x?sslmode=disable",
+		"user:pass@x/y", "@abstract",
 		"a'b", `a"b`, `a\b`, "a\x00user=postgres", "a\nb", "-c search_path=evil", "host=evil dbname=evil", "ü", "\xff",
 		"postgres://evil/evil", "service=evil", "passfile=/etc/passwd",
 	} {
@@ -25,7 +26,8 @@ func FuzzRow(f *testing.F) {
 		f.Add("h", uint16(1), "t", s, "p")
 		f.Add("h", uint16(1), "t", "r", s)
 	}
-	base, err := pgxpool.ParseConfig("host=base.internal port=6000 user=base password=base dbname=base sslmode=disable application_name=app")
+	base, err := pgxpool.ParseConfig("host=base.internal port=6000 user=base password=base dbname=base sslmode=disable " +
+		"application_name=app")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -60,7 +62,8 @@ func FuzzRow(f *testing.F) {
 			}
 			return s
 		}
-		if database == "" || got.Database != database || got.User != or(user, "base") || got.Host != or(host, "base.internal") ||
+		if database == "" || got.Database != database || got.User != or(user, "base") ||
+			got.Host != or(host, "base.internal") ||
 			len(got.Fallbacks) != 0 || port != 0 && got.Port != port {
 			t.Errorf("%q:%d %q %q: goes to %q:%d %q %q, or %d others", host, port, database, user,
 				got.Host, got.Port, got.Database, got.User, len(got.Fallbacks))

@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/seal"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -52,9 +54,9 @@ func (v *vault) Open(_ context.Context, sealed []byte, place string) ([]byte, er
 func (v *vault) Current(sealed []byte) bool { return v.box.Current(sealed) }
 
 // sealedBy returns a registry on f's database that seals with s and reads what the given keys have sealed.
-func (f *fixture) sealedBy(t testing.TB, s registry.Sealer, old ...registry.Key) *registry.Registry {
+func (f *fixture) sealedBy(t testing.TB, s keyring.Sealer, old ...keyring.Key) *registry.Registry {
 	t.Helper()
-	ring, err := registry.NewKeyring(registry.KeyringConfig{Index: []registry.Key{key(1)}, Seal: old, Sealer: s})
+	ring, err := keyring.New(keyring.Config{Index: []keyring.Key{key(1)}, Seal: old, Sealer: s})
 	must(t, err)
 	return newRegistry(t, registry.Config{Pool: f.pool, Keyring: ring})
 }
@@ -64,15 +66,18 @@ func TestASealerStandsInForTheKeyring(t *testing.T) {
 	f := newFixture(t)
 	v := newVault(t, 50)
 	r := f.sealedBy(t, v)
-	c, err := r.Reserve(t.Context(), reservation(t, "acme"))
+	c, err := catalog.Of(r).Reserve(t.Context(), reservation(t, "acme"))
 	must(t, err)
-	must(t, r.PutStep(t.Context(), c, registry.Step{Name: "s", State: registry.StepDone, Result: "customer"}))
-	must(t, r.Activate(t.Context(), c))
-	_, token, err := r.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: grace})
+	must(t, catalog.Of(r).PutStep(t.Context(), c, catalog.Step{Name: "s", State: catalog.StepDone, Result: "customer"}))
+	must(t, catalog.Of(r).Activate(t.Context(), c))
+	_, token, err := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: "acme",
+		AdminID:  "admin-acme", TTL: grace,
+	})
 	must(t, err)
-	_, _, err = r.RotateSession(t.Context(), token, grace)
+	_, _, err = catalog.Of(r).RotateSession(t.Context(), token, grace)
 	must(t, err)
-	steps, err := r.Steps(t.Context(), "acme")
+	steps, err := catalog.Of(r).Steps(t.Context(), "acme")
 	if err != nil || steps[0].Result != "customer" {
 		t.Errorf("steps %v, %v", steps, err)
 	}
@@ -93,15 +98,19 @@ func TestWhatASealerCannotOpenOrSealIsAnErrorThatSaysWhere(t *testing.T) {
 	f := newFixture(t)
 	v := newVault(t, 50)
 	r := f.sealedBy(t, v)
-	c, err := r.Reserve(t.Context(), reservation(t, "acme"))
+	c, err := catalog.Of(r).Reserve(t.Context(), reservation(t, "acme"))
 	must(t, err)
-	must(t, r.Activate(t.Context(), c))
+	must(t, catalog.Of(r).Activate(t.Context(), c))
 	v.down.Store(true)
 	_, lookup := r.Lookup(t.Context(), "acme")
-	_, reserve := r.Reserve(t.Context(), reservation(t, "other"))
-	_, _, session := r.OpenSession(t.Context(), registry.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: grace})
+	_, reserve := catalog.Of(r).Reserve(t.Context(), reservation(t, "other"))
+	_, _, session := catalog.Of(r).OpenSession(t.Context(), catalog.SessionRequest{
+		TenantID: "acme",
+		AdminID:  "admin-acme", TTL: grace,
+	})
 	for what, err := range map[string]error{
-		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret of`: session,
+		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret
+			of`: session,
 	} {
 		if !errors.Is(err, errVault) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
@@ -131,12 +140,13 @@ func TestSealedValuesDoNotOpenInAnotherRow(t *testing.T) {
 	f := newFixture(t)
 	for what, r := range map[string]*registry.Registry{"keyring": f.Registry, "sealer": f.sealedBy(t, newVault(t, 50))} {
 		for _, name := range []string{what + "-a", what + "-b"} {
-			c, err := r.Reserve(t.Context(), reservation(t, name))
+			c, err := catalog.Of(r).Reserve(t.Context(), reservation(t, name))
 			must(t, err)
-			must(t, r.Activate(t.Context(), c))
+			must(t, catalog.Of(r).Activate(t.Context(), c))
 		}
 		a, b := tenancy.ID(what+"-a"), what+"-b"
-		f.exec(t, `UPDATE pgtenancy.tenants SET password = (SELECT password FROM pgtenancy.tenants WHERE id = $2) WHERE id = $1`, a, b)
+		f.exec(t, `UPDATE pgtenancy.tenants SET password = (SELECT password FROM pgtenancy.tenants WHERE id = $2) WHERE
+			id = $1`, a, b)
 		if got, err := r.Lookup(t.Context(), a); err == nil || !got.Endpoint.Password.IsZero() {
 			t.Errorf("%s: another tenant's password opens: %v", what, err)
 		}
@@ -168,7 +178,10 @@ func TestCurrentIsWhatTheFirstKeySeals(t *testing.T) {
 		sealed []byte
 		want   bool
 	}{
-		"current": {value, true}, "old": {old.Seal([]byte("x"), "p"), false}, "empty": {nil, false}, "short": {value[:2], false},
+		"current": {value, true}, "old": {old.Seal([]byte("x"), "p"), false}, "empty": {nil, false}, "short": {
+			value[:2],
+			false,
+		},
 		"another version": {slices.Concat([]byte{9}, value[1:]), false}, "damaged": {bytes.Clone(value[:3]), true},
 	} {
 		if got := box.Current(c.sealed); got != c.want {

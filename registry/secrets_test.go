@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -23,7 +24,7 @@ func TestTheDumpGivesNothingAway(t *testing.T) {
 	f.reserve(t, "unfinished")
 	_, err := f.Reserve(t.Context(), keyed(t, "keyed", "key", "hash of the request"))
 	must(t, err)
-	must(t, f.PutStep(t.Context(), c, registry.Step{Name: "s", State: registry.StepDone, Result: "result of planted"}))
+	must(t, f.PutStep(t.Context(), c, catalog.Step{Name: "s", State: catalog.StepDone, Result: "result of planted"}))
 	must(t, f.Activate(t.Context(), c))
 	_, first := f.open(t, "planted")
 	second := f.rotate(t, first)
@@ -53,7 +54,8 @@ func TestTheDumpGivesNothingAway(t *testing.T) {
 			}
 		}
 	}
-	pgtest.Figure(t, "S8", "%d e-mails, passwords, tokens and data in 3 forms: %d in a dump of %d bytes", len(secrets), hits, len(dump))
+	pgtest.Figure(t, "S8", "%d e-mails, passwords, tokens and data in 3 forms: %d in a dump of %d bytes", len(secrets),
+		hits, len(dump))
 }
 
 func mac(token tenancy.Secret) string {
@@ -72,18 +74,18 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 		}
 		errs = append(errs, err)
 	}
-	reserve := func(change func(*registry.Reservation)) {
+	reserve := func(change func(*catalog.Reservation)) {
 		res := reservation(t, "planted")
 		change(&res)
 		_, err := f.Reserve(t.Context(), res)
 		note(err)
 	}
-	reserve(func(r *registry.Reservation) { r.Admin.Email = email(t, "acme@example.com") })
-	reserve(func(r *registry.Reservation) { r.Admin.ID = "admin-acme" })
-	reserve(func(r *registry.Reservation) { r.Database = "nul\x00planted" })
-	reserve(func(r *registry.Reservation) { r.TTL = 0 })
+	reserve(func(r *catalog.Reservation) { r.Admin.Email = email(t, "acme@example.com") })
+	reserve(func(r *catalog.Reservation) { r.Admin.ID = "admin-acme" })
+	reserve(func(r *catalog.Reservation) { r.Database = "nul\x00planted" })
+	reserve(func(r *catalog.Reservation) { r.TTL = 0 })
 	f.exec(t, `ALTER TABLE pgtenancy.admins ADD CONSTRAINT planted CHECK (password_hash = '')`+` NOT VALID`)
-	reserve(func(*registry.Reservation) {})
+	reserve(func(*catalog.Reservation) {})
 
 	cfg := pgtest.Database(t)
 	cfg.ConnConfig.User, cfg.ConnConfig.Password = "nobody_planted", "planted password"

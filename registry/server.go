@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgtenancy/pgtenancy/tenancy"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 // ServerState says whether a server takes new tenants. Those that it has are served in every state.
@@ -40,9 +41,6 @@ type Server struct {
 	Unsigned bool
 }
 
-const serverColumns = `s.name, s.host, s.port, s.pooled_host, s.pooled_port, s.region, s.weight, s.capacity,
-	s.max_conns, s.state, s.tenants`
-
 func (s *Server) fields() []any {
 	return []any{
 		&s.Name, &s.Host, &s.Port, &s.PooledHost, &s.PooledPort, &s.Region, &s.Weight, &s.Capacity,
@@ -67,16 +65,16 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	return r.inTx(ctx, fmt.Sprintf("put server %q", s.Name), func(tx pgx.Tx) error {
+	return r.db.InTx(ctx, fmt.Sprintf("put server %q", s.Name), func(tx pgx.Tx) error {
 		var before Server
-		err := tx.QueryRow(ctx, `SELECT `+serverColumns+` FROM pgtenancy.servers s WHERE s.name = $1 FOR NO KEY UPDATE`,
+		err := tx.QueryRow(ctx, `SELECT `+regdb.ServerColumns+` FROM pgtenancy.servers s WHERE s.name = $1 FOR NO KEY UPDATE`,
 			s.Name).Scan(before.fields()...)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		known := err == nil
 		if _, err = tx.Exec(ctx, putServer, s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort, s.Region, s.Weight,
-			s.Capacity, s.MaxConns, s.State, r.keys.signAddress(s)); err != nil {
+			s.Capacity, s.MaxConns, s.State, s.address().Sign(r.db.Keys)); err != nil {
 			return err
 		}
 		if !known || before.address() == s.address() {
@@ -100,51 +98,42 @@ ON CONFLICT (name) DO UPDATE SET
 const raiseServer = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET epoch = epoch + 1, updated_at = now() WHERE server = $1 RETURNING id, epoch
-)` + announce
+)` + regdb.Publish
 
 // Server returns the server of that name, or [ErrServerNotFound]. ctx governs the query.
 func (r *Registry) Server(ctx context.Context, name string) (Server, error) {
 	var s Server
 	var mac string
-	err := r.queryRow(ctx, fmt.Sprintf("server %q", name),
-		`SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s WHERE s.name = $1`, []any{name},
+	err := r.db.QueryRow(ctx, fmt.Sprintf("server %q", name),
+		`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s WHERE s.name = $1`, []any{name},
 		append(s.fields(), &mac)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Server{}, fmt.Errorf("%w: %q", ErrServerNotFound, name)
 	}
-	s.Unsigned = !r.keys.signed(s, mac)
+	s.Unsigned = !s.address().Signed(r.db.Keys, mac)
 	return s, err
 }
 
 // Servers returns all servers, ordered by name, those that are Unsigned too. ctx governs the query.
 func (r *Registry) Servers(ctx context.Context) ([]Server, error) {
-	rows, _ := r.pool.Query(ctx, `SELECT `+serverColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`)
+	rows, _ := r.db.Pool.Query(ctx,
+		`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`)
 	servers, err := pgx.CollectRows(rows, r.scanServer)
-	return servers, driverErr("servers", err)
+	return servers, regdb.Redact("servers", err)
 }
 
-// scanServer reads serverColumns and address_mac.
+// scanServer reads regdb.ServerColumns and address_mac.
 func (r *Registry) scanServer(row pgx.CollectableRow) (s Server, err error) {
 	var mac string
 	err = row.Scan(append(s.fields(), &mac)...)
-	s.Unsigned = !r.keys.signed(s, mac)
+	s.Unsigned = !s.address().Signed(r.db.Keys, mac)
 	return s, err
 }
 
-// endpoint is where routers connect to: the pooler where there is one.
-func (s Server) endpoint() tenancy.Endpoint {
-	if s.PooledHost != "" {
-		return tenancy.Endpoint{Server: s.Name, Host: s.PooledHost, Port: s.PooledPort, Pooled: true}
-	}
-	return tenancy.Endpoint{Server: s.Name, Host: s.Host, Port: s.Port}
+// address is what PutServer signs.
+func (s Server) address() regdb.Address {
+	return regdb.Address{Name: s.Name, Host: s.Host, Port: s.Port, PooledHost: s.PooledHost, PooledPort: s.PooledPort}
 }
-
-type address struct {
-	host, pooledHost string
-	port, pooledPort uint16
-}
-
-func (s Server) address() address { return address{s.Host, s.PooledHost, s.Port, s.PooledPort} }
 
 func (s Server) validate() error {
 	var errs []error
@@ -167,4 +156,33 @@ func (s Server) validate() error {
 		refuse(true, "State: must be open, full or draining")
 	}
 	return errors.Join(errs...)
+}
+
+// Placement chooses a server for a new tenant among the open ones with room. It runs while the servers' rows are
+// locked, so it must not do I/O.
+type Placement func(servers []Server) (name string, err error)
+
+// UnsignedServerError says that the address of a server in the registry carries no valid signature, so that no password
+// is sent there. It was written before there were signatures, under a key that is not in the ring, or by hand: by an
+// operator or by an attacker. [Registry.PutServer] signs. Its HTTP status is 503.
+type UnsignedServerError struct {
+	Server string
+}
+
+// Error names the server and what to do.
+func (e *UnsignedServerError) Error() string {
+	return fmt.Sprintf(
+		"registry: server %q: address is not signed by a key of this ring: call PutServer with the right one",
+		regdb.Shorten(e.Server))
+}
+
+// HTTPStatus returns 503.
+func (*UnsignedServerError) HTTPStatus() int { return http.StatusServiceUnavailable }
+
+// Verify returns an [*UnsignedServerError] if s is Unsigned.
+func (s Server) Verify() error {
+	if s.Unsigned {
+		return &UnsignedServerError{Server: s.Name}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -54,7 +55,7 @@ func TestNewTenantsAreSpreadByWeightAndNeverOverfillAServer(t *testing.T) {
 		must(t, f.PutServer(t.Context(), s))
 	}
 	const n = 24
-	reservations := make([]registry.Reservation, n)
+	reservations := make([]catalog.Reservation, n)
 	for i := range reservations {
 		reservations[i] = reservation(t, name("t%d", i))
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
 // Budgeted can be told how many connections it may have open to a server; *tenancy.Resolver is one.
@@ -21,10 +23,10 @@ type Budgeted interface {
 }
 
 const (
-	// patience is how many beats of its own a process watches another one that shows none, before it takes the other
-	// for dead. Counting beats and not time keeps an outage of the registry, in which nobody's beat is written, from
-	// making everybody look dead to whoever comes back first.
-	patience = 10
+	// missedBeats is after how many of its own beats without one of another process's a process takes the other for dead.
+	// It counts beats and not time: in an outage of the registry no beat is written, and the first process that is back
+	// must not take all others for dead.
+	missedBeats = 10
 
 	// turnBeats is for how many beats a process has a connection, or none, if there are fewer than processes. It takes a
 	// beat or two to hand one over.
@@ -37,7 +39,7 @@ const (
 // the processes that live. Make one with [Registry.JoinBudget] and let [Share.Run] keep it.
 //
 // A process takes more only when the others have written down that they let go, so that the sum never exceeds the
-// budget, whoever joins, leaves or is killed. What a killed process had is divided again after 10 beats
+// budget, whichever process joins, leaves or is killed. What a killed process had is divided again after 10 beats
 // (Config.Heartbeat); at once, if another one on its machine sees that it has ended and can count what it left
 // ([Counter]). A process that is only cut off from the registry for so long, or stopped, is taken for dead after 10
 // beats as well: until it hears of it, it keeps what it had.
@@ -71,7 +73,7 @@ type sighting struct {
 //
 // If b is a [Counter] too, the process that takes the place of one that was killed on its machine (on Linux, in its PID
 // namespace) gets at once what no session at the server has any more. A struct that embeds a *tenancy.Resolver and a
-// *provision.Provisioner is both. Only give one that counts the sessions of every tenant.
+// *provision.Provisioner is both. Its Counter must count the sessions of every tenant.
 func (r *Registry) JoinBudget(ctx context.Context, b Budgeted) (*Share, error) {
 	s := &Share{
 		r: r, b: b, id: strings.ToLower(rand.Text()),
@@ -114,8 +116,8 @@ func (s *Share) Run(ctx context.Context) error {
 
 func (s *Share) join(ctx context.Context) error {
 	host, _ := os.Hostname() // for people
-	_, err := s.r.exec(ctx, "join budget", `INSERT INTO pgtenancy.routers (id, beat, host, process)
-		VALUES ($1, 1, $2, $3)`, s.id, text(host), s.process.String())
+	_, err := s.r.db.Exec(ctx, "join budget", `INSERT INTO pgtenancy.routers (id, beat, host, process)
+		VALUES ($1, 1, $2, $3)`, s.id, regdb.Text(host), s.process.String())
 	return err
 }
 
@@ -128,7 +130,8 @@ func (s *Share) leave(ctx context.Context) {
 		open += s.b.SetMaxConns(server, 0)
 	}
 	if open == 0 {
-		_, _ = s.r.exec(ctx, "leave budget", `DELETE FROM pgtenancy.routers WHERE id = $1`, s.id) // or it is taken for dead
+		// If this fails, the others take this process for dead.
+		_, _ = s.r.db.Exec(ctx, "leave budget", `DELETE FROM pgtenancy.routers WHERE id = $1`, s.id)
 	}
 }
 
@@ -136,14 +139,14 @@ func (s *Share) leave(ctx context.Context) {
 func (s *Share) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(s.r.heartbeat, leaveTimeout))
 	defer cancel()
-	alive, err := s.r.exec(ctx, "beat", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, s.id)
+	alive, err := s.r.db.Exec(ctx, "beat", `UPDATE pgtenancy.routers SET beat = beat + 1 WHERE id = $1`, s.id)
 	if err != nil {
 		return err
 	}
 	if !alive {
 		return s.rejoin(ctx)
 	}
-	living, err := s.census(ctx)
+	living, err := s.livingProcesses(ctx)
 	if err != nil {
 		return err
 	}
@@ -168,10 +171,10 @@ func (s *Share) rejoin(ctx context.Context) error {
 	return s.join(ctx)
 }
 
-// census returns the ids of all processes that live, in order.
-func (s *Share) census(ctx context.Context) ([]string, error) {
+// livingProcesses returns the ids of all processes that live, in order.
+func (s *Share) livingProcesses(ctx context.Context) ([]string, error) {
 	beats, ended := make(map[string]int64), make(map[string]bool)
-	if err := s.r.forEach(ctx, "count routers", `SELECT id, beat, process,
+	if err := s.r.db.ForEach(ctx, "count routers", `SELECT id, beat, process,
 			floor(extract(epoch FROM now()) / $1::float8)::bigint FROM pgtenancy.routers`,
 		func(row pgx.CollectableRow) error {
 			var id, process string
@@ -190,7 +193,7 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 			now.still = last.still + 1
 		}
 		seen[id] = now
-		if now.still < patience {
+		if now.still < missedBeats {
 			if ended[id] {
 				gone = append(gone, id)
 			} else {
@@ -198,7 +201,8 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 			}
 			continue
 		}
-		if _, err := s.r.exec(ctx, "bury router", `DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
+		if _, err := s.r.db.Exec(ctx, "remove dead router",
+			`DELETE FROM pgtenancy.routers WHERE id = $1 AND beat = $2`, id, beat); err != nil {
 			return nil, err
 		}
 	}
@@ -209,7 +213,7 @@ func (s *Share) census(ctx context.Context) ([]string, error) {
 		}
 	}
 	for _, id := range gone {
-		if err := s.settle(ctx, id, len(living) == 1); err != nil {
+		if err := s.reclaim(ctx, id, len(living) == 1); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +230,7 @@ type budget struct {
 // budgets returns the declared ones, by server.
 func (s *Share) budgets(ctx context.Context) (map[string]budget, error) {
 	budgets := make(map[string]budget)
-	err := s.r.forEach(ctx, "list budgets", `SELECT s.name, s.max_conns, coalesce(c.granted, 0) FROM pgtenancy.servers s
+	err := s.r.db.ForEach(ctx, "list budgets", `SELECT s.name, s.max_conns, coalesce(c.granted, 0) FROM pgtenancy.servers s
 		LEFT JOIN pgtenancy.router_conns c ON c.server = s.name AND c.router = $1 WHERE s.max_conns > 0`,
 		func(row pgx.CollectableRow) error {
 			var server string
@@ -253,4 +257,77 @@ func (s *Share) part(total int, living []string) int {
 		return total/n + 1
 	}
 	return total / n
+}
+
+// move brings what this process may open to a server towards its part of total. Less is done first and written down
+// second, more is written down first and done second: at each moment the registry's number is at least what is open.
+//
+// It goes by what the registry has, not by what this process has heard: the answer to the last change may have been
+// lost.
+func (s *Share) move(ctx context.Context, server string, b budget, part int) error {
+	_, known := s.granted[server]
+	s.granted[server] = b.granted
+	if part > b.granted || !known {
+		if err := s.grow(ctx, server, b.total, part); err != nil {
+			return err
+		}
+	}
+	limit := min(part, s.granted[server])
+	open := s.b.SetMaxConns(server, limit)
+	s.starved.note(ctx, server, limit)
+	return s.shrink(ctx, server, max(part, open))
+}
+
+// shrink writes down that this process has let go of what is above n.
+func (s *Share) shrink(ctx context.Context, server string, n int) error {
+	if n >= s.granted[server] {
+		return nil
+	}
+	_, err := s.r.db.Exec(ctx, fmt.Sprintf("let go of connections to %q", server),
+		`UPDATE pgtenancy.router_conns SET granted = $3 WHERE server = $1 AND router = $2`, server, s.id, n)
+	if err == nil {
+		s.granted[server] = n
+	}
+	return err
+}
+
+// grow takes what is free of total, up to part. The row of turns is locked first, so that two processes never take the
+// same connections.
+func (s *Share) grow(ctx context.Context, server string, total, part int) error {
+	n := s.granted[server]
+	err := s.r.db.InTx(ctx, fmt.Sprintf("take connections to %q", server), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE pgtenancy.router_turn SET turn = turn + 1 WHERE id = 1`); err != nil {
+			return err
+		}
+		var others int
+		if err := tx.QueryRow(ctx, `SELECT coalesce(sum(granted), 0) FROM pgtenancy.router_conns
+			WHERE server = $1 AND router <> $2`, server, s.id).Scan(&others); err != nil {
+			return err
+		}
+		n = max(min(part, total-others), s.granted[server])
+		_, err := tx.Exec(ctx, `INSERT INTO pgtenancy.router_conns (server, router, granted) VALUES ($1, $2, $3)
+			ON CONFLICT (server, router) DO UPDATE SET granted = $3`, server, s.id, n)
+		return err
+	})
+	if err == nil {
+		s.granted[server] = n
+	}
+	return err
+}
+
+// abandon lifts the limit for servers whose budget is no longer declared.
+func (s *Share) abandon(ctx context.Context, budgets map[string]budget) error {
+	for server := range s.granted {
+		if _, declared := budgets[server]; declared {
+			continue
+		}
+		if _, err := s.r.db.Exec(ctx, fmt.Sprintf("abandon budget of %q", server),
+			`DELETE FROM pgtenancy.router_conns WHERE server = $1 AND router = $2`, server, s.id); err != nil {
+			return err
+		}
+		delete(s.granted, server)
+		s.starved.forget(server)
+		s.b.SetMaxConns(server, -1)
+	}
+	return nil
 }

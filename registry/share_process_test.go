@@ -192,7 +192,8 @@ func TestProcessesThatComeAndDieStayWithinTheBudget(t *testing.T) {
 		must(t, cmd.Process.Signal(syscall.SIGTERM))
 		must(t, cmd.Wait())
 	}
-	pgtest.Figure(t, "R2", "processes that join, end and are killed (%d of them): %d of %d samples over the budget of %d, at most %d connections",
+	pgtest.Figure(t, "R2", "processes that join, end and are killed (%d of them): %d of %d samples over the budget of "+
+		"%d, at most %d connections",
 		kills, over, samples, budget, peak)
 	if peak < budget/2 || kills < 4 {
 		t.Error("the processes did too little to show anything")

@@ -104,7 +104,7 @@ func TestSharesNeverExceedTheBudget(t *testing.T) {
 // settle beats until the dead are buried and everybody has their part.
 func settle(t *testing.T, users []*user) {
 	t.Helper()
-	for range registry.Patience + 4 {
+	for range registry.MissedBeats + 4 {
 		for _, u := range users {
 			must(t, u.share.Beat(t.Context()))
 		}
@@ -158,8 +158,8 @@ func TestSilentProcessIsTakenForDeadAndHearsOfIt(t *testing.T) {
 	first, second := f.join(t), f.join(t)
 	server := only(t, first.limit)
 	settle(t, []*user{first, second})
-	for beats := range registry.Patience + 3 {
-		if beats < registry.Patience-1 && first.limit[server] != 5 {
+	for beats := range registry.MissedBeats + 3 {
+		if beats < registry.MissedBeats-1 && first.limit[server] != 5 {
 			t.Fatalf("after %d beats the silent one's part was taken", beats)
 		}
 		must(t, first.share.Beat(t.Context()))

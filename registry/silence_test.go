@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -79,7 +80,7 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 			return err
 		},
 		"RotateSession": func(ctx context.Context, f, silent *fixture, _ *stop) error {
-			_, token, err := f.OpenSession(ctx, registry.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: time.Hour})
+			_, token, err := f.OpenSession(ctx, catalog.SessionRequest{TenantID: "acme", AdminID: "admin-acme", TTL: time.Hour})
 			if err == nil {
 				_, _, err = silent.RotateSession(ctx, token, time.Minute)
 			}
@@ -95,8 +96,9 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 			s := newStop()
 			cfg := f.pool.Config()
 			cfg.ConnConfig.Tracer = s
-			silent := &fixture{Registry: newRegistry(t, registry.Config{Pool: newPool(t, cfg), Keyring: newKeyring(t, 1)})}
-			silent.LimitSilence(300 * time.Millisecond)
+			reg := newRegistry(t, registry.Config{Pool: newPool(t, cfg), Keyring: newKeyring(t, 1)})
+			silent := &fixture{Registry: reg, Catalog: catalog.Of(reg)}
+			silent.SetIdleTimeout(300 * time.Millisecond)
 			ended := make(chan error, 1)
 			go func() { ended <- do(t.Context(), f, silent, s) }()
 			wake := sync.OnceFunc(func() { close(s.over) })

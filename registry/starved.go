@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
 // starvedBeats is for how many beats in a row a process may have no connection before that is logged: a newcomer waits
@@ -29,7 +27,7 @@ type starving struct {
 	logged     bool
 }
 
-// note is told of every beat how many connections to a server this process may open. That it has some again is logged
+// note records, at every beat, how many connections to a server this process may open. That it has some again is logged
 // only when that lasts, or processes that take turns would log all the time.
 func (s *starved) note(ctx context.Context, server string, limit int) {
 	s.mu.Lock()
@@ -50,8 +48,9 @@ func (s *starved) note(ctx context.Context, server string, limit int) {
 	message := ""
 	switch {
 	case now.none == starvedBeats && !now.logged:
-		now.logged, message = true, "registry: budget share is no connection at all: there are fewer than processes, or others hold them"
-	case now.some >= patience || now.some > 0 && !now.logged:
+		now.logged = true
+		message = "registry: budget share is no connection at all: there are fewer than processes, or others hold them"
+	case now.some >= missedBeats || now.some > 0 && !now.logged:
 		if now.logged {
 			message = "registry: budget share is no longer nothing"
 		}
@@ -70,8 +69,8 @@ func (s *starved) forget(server string) {
 }
 
 // Check reports whether this process may open connections to every server that has a budget. If not, its error names
-// those to which it may open none, and its status is 503. It asks nobody: it goes by the last beat. It is meant for a
-// readiness probe.
+// those to which it may open none, and its status is 503. It does no I/O: it uses the result of the last beat. It is
+// meant for a readiness probe.
 func (s *Share) Check() error {
 	s.starved.mu.Lock()
 	defer s.starved.mu.Unlock()
@@ -87,12 +86,3 @@ func (s *Share) Check() error {
 	slices.Sort(servers)
 	return unready("no connection is free for this process: " + strings.Join(servers, ", "))
 }
-
-// unready is the error of a probe.
-type unready string
-
-// Error says what is not ready.
-func (e unready) Error() string { return "registry: " + string(e) }
-
-// HTTPStatus is 503.
-func (unready) HTTPStatus() int { return status.Unavailable }

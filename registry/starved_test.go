@@ -40,7 +40,8 @@ func TestProcessesTakeTurnsWhereThereAreFewerConnections(t *testing.T) {
 				continue
 			}
 			var status interface{ HTTPStatus() int }
-			if err := u.share.Check(); !errors.As(err, &status) || status.HTTPStatus() != 503 || !strings.Contains(err.Error(), `"s1"`) {
+			if err := u.share.Check(); !errors.As(err, &status) || status.HTTPStatus() != 503 || !strings.Contains(err.Error(),
+				`"s1"`) {
 				t.Fatalf("a process without a connection is ready: %v", err)
 			}
 			unready++
@@ -65,7 +66,7 @@ func TestAShareOfNothingIsLoggedOnceAndItsEnd(t *testing.T) {
 	log.next(t, `level=WARN msg="registry: budget share is no connection at all`)
 	first.open["s1"] = 0
 	first.share.Leave(t.Context())
-	for range registry.Patience + 1 {
+	for range registry.MissedBeats + 1 {
 		must(t, second.share.Beat(t.Context()))
 	}
 	for len(log) > 1 { // whose turn it was meanwhile
@@ -85,7 +86,8 @@ func TestOnlyAProcessThatHasEndedIsSeenToHaveEnded(t *testing.T) {
 	must(t, child.Start())
 	alive := registry.ProcessOf(child.Process.Pid)
 	for what, named := range map[string]string{
-		"this one": own, "a child": alive, "nothing": "", "another machine's": "x" + own, "half of one": own[:cut], "no number": "a/b/c/d",
+		"this one": own, "a child": alive, "nothing": "", "another machine's": "x" + own, "half of one": own[:cut], "no " +
+			"number": "a/b/c/d",
 	} {
 		if registry.ProcessEnded(named) {
 			t.Errorf("%s has ended", what)

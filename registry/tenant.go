@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -31,159 +32,87 @@ type Tenant struct {
 	ActivatedAt    time.Time // zero: never yet
 }
 
-// routeColumns are what a router needs to know of a tenant t on a server s.
-const routeColumns = `t.id, t.state, t.epoch, t.schema_hash, t.database, t.role_name, t.password,
-	s.name, s.host, s.port, s.pooled_host, s.pooled_port, s.address_mac`
-
-const lookup = `SELECT ` + routeColumns + `
+const lookup = `SELECT ` + regdb.RouteColumns + `
 	FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
-
-// route is a row of routeColumns.
-type route struct {
-	tenancy.Tenant
-	server   Server // its name and addresses
-	mac      string // of these
-	password []byte
-}
-
-func (r *route) fields() []any {
-	e, s := &r.Endpoint, &r.server
-	return []any{
-		&r.ID, &r.State, &r.Epoch, &r.SchemaHash, &e.Database, &e.User, &r.password,
-		&s.Name, &s.Host, &s.Port, &s.PooledHost, &s.PooledPort, &r.mac,
-	}
-}
-
-// shut returns the tenant without its password; without an address, too, if that is not signed.
-func (r *route) shut(reg *Registry) (tenancy.Tenant, error) {
-	t, at := r.Tenant, r.server.endpoint()
-	var err error
-	if !reg.keys.signed(r.server, r.mac) {
-		at, err = tenancy.Endpoint{Server: r.server.Name}, &UnsignedServerError{Server: r.server.Name}
-	}
-	at.Database, at.User = t.Endpoint.Database, t.Endpoint.User
-	t.Endpoint = at
-	return t, err
-}
-
-// open returns the tenant; without its password if that does not open, and without what must not go together with one.
-func (r *route) open(ctx context.Context, reg *Registry) (tenancy.Tenant, error) {
-	t, unsigned := r.shut(reg)
-	if unsigned != nil {
-		return t, unsigned
-	}
-	var err error
-	t.Endpoint.Password, err = reg.openPassword(ctx, r.password, r.ID)
-	return t, err
-}
 
 // Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in whatever state it is, or
 // [tenancy.ErrNotFound]; or an [*UnsignedServerError]. ctx governs the query.
 func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
 	if !id.Valid() {
-		return tenancy.Tenant{}, notFound(id)
+		return tenancy.Tenant{}, regdb.NotFound(id)
 	}
-	var row route
-	err := r.queryRow(ctx, fmt.Sprintf("look up tenant %q", id), lookup, []any{id}, row.fields()...)
+	var row regdb.Route
+	err := r.db.QueryRow(ctx, fmt.Sprintf("look up tenant %q", id), lookup, []any{id}, row.Fields()...)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return tenancy.Tenant{}, notFound(id)
+		return tenancy.Tenant{}, regdb.NotFound(id)
 	}
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
-	t, err := row.open(ctx, r)
+	t, signed, err := row.Decrypt(ctx, r.db)
+	if !signed {
+		err = &UnsignedServerError{Server: row.Address.Name}
+	}
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
 	return t, nil
 }
 
-const tenantColumns = routeColumns + `, ` + serverColumns + `,
-	o.name, o.email, o.billing_customer, o.trial_ends_at,
-	t.attempt, t.step, t.fail_reason, t.created_at, t.activated_at`
-
-const tenantTables = `pgtenancy.tenants t
-	JOIN pgtenancy.servers s ON s.name = t.server
-	JOIN pgtenancy.organizations o ON o.id = t.id`
-
-// record is a row of tenantColumns.
+// record is a row of regdb.TenantColumns.
 type record struct {
 	Tenant
-	route       route
-	email       []byte
+	route       regdb.Route
+	email       []byte // sealed
 	trialEndsAt *time.Time
 	activatedAt *time.Time
 }
 
 func (r *record) fields() []any {
-	fields := append(r.route.fields(), r.Server.fields()...)
+	fields := append(r.route.Fields(), r.Server.fields()...)
 	return append(fields, &r.Organization.Name, &r.email, &r.Organization.BillingCustomer, &r.trialEndsAt,
 		&r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
 }
 
-// open returns the tenant; without those sealed values that do not open, of which the error tells.
-func (r *record) open(ctx context.Context, reg *Registry) (Tenant, error) {
-	t := r.shut(reg)
-	var errs [2]error
-	t.Tenant, errs[0] = r.route.open(ctx, reg)
-	if r.email != nil {
-		t.Organization.Email, errs[1] = reg.keys.openEmail(ctx, r.email, "organizations", string(t.ID))
-	}
-	return t, errors.Join(errs[:]...)
-}
-
-// shut returns the tenant without what is sealed. Its Server says whether its address is signed.
-func (r *record) shut(reg *Registry) Tenant {
-	var unsigned error
-	r.Tenant.Tenant, unsigned = r.route.shut(reg)
-	r.Server.Unsigned = unsigned != nil
+// decrypt returns the tenant; without those sealed values that do not open, of which the error tells.
+func (r *record) decrypt(ctx context.Context, db *regdb.DB) (Tenant, error) {
+	t := &r.Tenant
 	if r.trialEndsAt != nil {
-		r.Organization.TrialEndsAt = *r.trialEndsAt
+		t.Organization.TrialEndsAt = *r.trialEndsAt
 	}
 	if r.activatedAt != nil {
-		r.ActivatedAt = *r.activatedAt
+		t.ActivatedAt = *r.activatedAt
 	}
-	return r.Tenant
+	var errs [2]error
+	var signed bool
+	if t.Tenant, signed, errs[0] = r.route.Decrypt(ctx, db); !signed {
+		t.Server.Unsigned, errs[0] = true, &UnsignedServerError{Server: t.Server.Name}
+	}
+	if r.email != nil {
+		t.Organization.Email, errs[1] = decryptEmail(ctx, db, r.email, "organizations", string(t.ID))
+	}
+	return *t, errors.Join(errs[:]...)
 }
 
 // Tenant returns all that is known of a tenant, or [tenancy.ErrNotFound]. ctx governs the query.
 func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
-	row, err := r.record(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	t, err := row.open(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return &t, nil
-}
-
-// TenantWithoutSecrets returns what Tenant does, but no password and no e-mail. It needs no sealing key and asks no
-// Sealer and no SecretSource, so that a tenant whose secrets are lost can still be worked on. ctx governs the query.
-func (r *Registry) TenantWithoutSecrets(ctx context.Context, id tenancy.ID) (*Tenant, error) {
-	row, err := r.record(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	t := row.shut(r)
-	return &t, nil
-}
-
-func (r *Registry) record(ctx context.Context, id tenancy.ID) (*record, error) {
 	if !id.Valid() {
-		return nil, notFound(id)
+		return nil, regdb.NotFound(id)
 	}
 	var row record
-	err := r.queryRow(ctx, fmt.Sprintf("tenant %q", id),
-		`SELECT `+tenantColumns+` FROM `+tenantTables+` WHERE t.id = $1`, []any{id}, row.fields()...)
+	err := r.db.QueryRow(ctx, fmt.Sprintf("tenant %q", id),
+		`SELECT `+regdb.TenantColumns+` FROM `+regdb.TenantTables+` WHERE t.id = $1`, []any{id}, row.fields()...)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, notFound(id)
+		return nil, regdb.NotFound(id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &row, nil
+	t, err := row.decrypt(ctx, r.db)
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
 }
 
 // Tenants lists tenants in whatever state, in order of id, after the given one (empty: from the first), at most limit.
@@ -195,36 +124,27 @@ func (r *Registry) Tenants(ctx context.Context, after tenancy.ID, limit int) ([]
 	if limit <= 0 {
 		limit = 100
 	}
-	return r.tenants(ctx, "WHERE t.id > $1 ORDER BY t.id LIMIT $2", after, limit)
-}
-
-// Abandoned lists the tenants that [Registry.ClaimAbandoned] would claim, in the same order, at most limit, and claims
-// none. Of one with a sealed value that does not open, what is said of [Registry.Tenants] holds. ctx governs the query.
-func (r *Registry) Abandoned(ctx context.Context, limit int) ([]Tenant, error) {
-	return r.tenants(ctx, `WHERE t.state IN ('provisioning', 'failing', 'deleting') AND t.claim_expires <= now()
-		ORDER BY t.claim_expires, t.id LIMIT $1`, limit)
-}
-
-func (r *Registry) tenants(ctx context.Context, which string, args ...any) ([]Tenant, error) {
-	rows, _ := r.pool.Query(ctx, `SELECT `+tenantColumns+` FROM `+tenantTables+` `+which, args...)
+	rows, _ := r.db.Pool.Query(ctx, `SELECT `+regdb.TenantColumns+` FROM `+regdb.TenantTables+`
+		WHERE t.id > $1 ORDER BY t.id LIMIT $2`, after, limit)
 	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec record, err error) {
 		err = row.Scan(rec.fields()...)
 		return rec, err
 	})
 	if err != nil {
-		return nil, driverErr("tenants", err)
+		return nil, regdb.Redact("tenants", err)
 	}
 	var errs []error
 	tenants := make([]Tenant, len(records))
 	for i := range records { // the connection is back: a Sealer may ask a network
-		tenants[i], err = records[i].open(ctx, r)
+		tenants[i], err = records[i].decrypt(ctx, r.db)
 		errs = append(errs, err)
 	}
 	return tenants, errors.Join(errs...)
 }
 
-func (k *Keyring) openEmail(ctx context.Context, sealed []byte, table, row string) (Email, error) {
-	plain, err := k.open(ctx, sealed, table, row, "email")
+// decryptEmail returns the address that was sealed in a row of a table.
+func decryptEmail(ctx context.Context, db *regdb.DB, sealed []byte, table, row string) (Email, error) {
+	plain, err := db.Open(ctx, sealed, table, row, "email")
 	if err != nil {
 		return Email{}, err
 	}
@@ -235,14 +155,41 @@ func (k *Keyring) openEmail(ctx context.Context, sealed []byte, table, row strin
 	return e, nil
 }
 
-func notFound(id tenancy.ID) error {
-	return fmt.Errorf("registry: %w: %q", tenancy.ErrNotFound, shorten(string(id)))
+// RenewConnections has every process that follows renew its connections to the tenant's database, whose schema has
+// changed. Connections in use are not cut ([tenancy.Resolver.Renew]). Call it after a change of a schema that package
+// provision did not make, once the change is committed. A call just before the commit too, with the changed tables
+// locked, leaves fewer connections whose cached statements are out of date. It returns [tenancy.ErrNotFound]. ctx
+// governs the statement.
+func (r *Registry) RenewConnections(ctx context.Context, id tenancy.ID) error {
+	const sql = `
+WITH changed AS (
+	SELECT id, 0::bigint AS epoch FROM pgtenancy.tenants WHERE id = $1
+)` + regdb.Publish
+	told, err := r.db.Exec(ctx, fmt.Sprintf("renew connections of tenant %q", id), sql, id)
+	if err == nil && !told {
+		err = regdb.NotFound(id)
+	}
+	return err
 }
 
-// shorten keeps a hostile id from filling an error or a log line.
-func shorten(s string) string {
-	if len(s) <= tenancy.MaxIDLength {
-		return s
+// SetBillingCustomer records the id that the billing service knows the organization by. The epoch stays. It returns
+// [tenancy.ErrNotFound]. ctx governs the statement.
+func (r *Registry) SetBillingCustomer(ctx context.Context, id tenancy.ID, customer string) error {
+	found, err := r.db.Exec(ctx, fmt.Sprintf("set billing customer of tenant %q", id),
+		`UPDATE pgtenancy.organizations SET billing_customer = $2 WHERE id = $1`, id, customer)
+	if err == nil && !found {
+		err = regdb.NotFound(id)
 	}
-	return s[:tenancy.MaxIDLength] + "…"
+	return err
+}
+
+// SetPasswordRef has the registry keep, in place of the password of a tenant's role, a reference to it: "scheme:name",
+// such as "env:PG_ACME" or "vault:tenants/acme", for a scheme of Config.Secrets. The owner of the secret keeps it equal
+// to the role's password; provision.RotatePassword puts a sealed password in its place again.
+//
+// The reference is sealed: write access to the registry must not be enough to choose which secret is sent to which
+// server. It returns an error that matches [ErrSecretRef] when the secret cannot be had now, [tenancy.ErrNotFound], or
+// [ErrConflict] for a tenant that is neither active nor suspended. ctx governs the whole of it.
+func (r *Registry) SetPasswordRef(ctx context.Context, id tenancy.ID, ref string) error {
+	return r.db.SetPasswordRef(ctx, id, ref)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -57,6 +58,7 @@ type Config struct {
 // Accounts signs people up and in. It is safe for concurrent use and owns none of what its Config names.
 type Accounts struct {
 	cfg                         Config
+	catalog                     *catalog.Catalog
 	signIns, signUps, refreshes entrance
 	flights                     flights
 }
@@ -100,6 +102,7 @@ func New(cfg Config) (*Accounts, error) {
 	}
 	return &Accounts{
 		cfg:       cfg,
+		catalog:   catalog.Of(cfg.Registry),
 		signIns:   make(entrance, entranceSize),
 		signUps:   make(entrance, entranceSize),
 		refreshes: make(entrance, entranceSize),

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -103,7 +104,7 @@ func TestAttackersSessionEndsWithAResetInTheTenantsDatabase(t *testing.T) {
 	next := must(h.Refresh(t.Context(), s.RefreshToken.Reveal()))(t)
 	h.rewrite(t, s, `UPDATE admins SET password_hash = $1`, must(h.Hasher.Hash(t.Context(), "a reset password"))(t))
 	for range 2 {
-		if _, err := h.Refresh(t.Context(), next.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+		if _, err := h.Refresh(t.Context(), next.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 			t.Errorf("%v, want ErrInvalidSession", err)
 		}
 	}
@@ -128,10 +129,10 @@ func TestAttackerInASessionKeepsNobodyFromAnother(t *testing.T) {
 	if err := h.ChangePassword(t.Context(), h.identity(t, fresh), password, "a new password"); err != nil {
 		t.Fatalf("the owner: %v", err)
 	}
-	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("the thief's session: %v, want ErrInvalidSession", err)
 	}
-	if err := h.CheckPassword(t.Context(), thief, "a new password"); !errors.Is(err, registry.ErrInvalidSession) {
+	if err := h.CheckPassword(t.Context(), thief, "a new password"); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("the thief's access token: %v, want ErrInvalidSession", err)
 	}
 }
@@ -144,7 +145,7 @@ func TestAttackersSessionEndsWithTheTenthWrongPassword(t *testing.T) {
 	for i := 1; i <= 12; i++ {
 		want := accounts.ErrBadCredentials
 		if i >= 10 {
-			want = registry.ErrInvalidSession
+			want = accounts.ErrInvalidSession
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		if err := h.CheckPassword(ctx, thief, "wrong password"); !errors.Is(err, want) {
@@ -152,7 +153,7 @@ func TestAttackersSessionEndsWithTheTenthWrongPassword(t *testing.T) {
 		}
 		cancel()
 	}
-	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("%v, want ErrInvalidSession", err)
 	}
 	_ = must(h.Refresh(t.Context(), other.RefreshToken.Reveal()))(t)
@@ -180,7 +181,7 @@ func TestAttackerIsOutWhenTheClientBreaksOffTheChange(t *testing.T) {
 	if err := h.ChangePassword(ctx, h.identity(t, s), password, "a new password"); err != nil {
 		t.Errorf("the change: %v", err)
 	}
-	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("the thief's session: %v, want ErrInvalidSession", err)
 	}
 	_ = must(h.Refresh(t.Context(), s.RefreshToken.Reveal()))(t)
@@ -201,7 +202,7 @@ func TestAttackerIsOutAlsoWhenTheRegistryFailsInTheMiddleOfTheChange(t *testing.
 	if err := h.ChangePassword(t.Context(), h.identity(t, s), password, "a new password"); !errors.Is(err, accounts.ErrSessionsOpen) {
 		t.Errorf("%v, want ErrSessionsOpen", err)
 	}
-	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("the thief's session: %v, want ErrInvalidSession", err)
 	}
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
@@ -213,7 +214,7 @@ func TestAttackerIsOutAlsoWhenTheRegistryFailsInTheMiddleOfTheChange(t *testing.
 func TestAttackerWithoutAnAddressMakesNoEndlessDatabases(t *testing.T) {
 	h := newHouse(t)
 	for i := range 101 {
-		_, err := h.Registry.CountAttempt(t.Context(), accounts.SignUpAttempt(h.Accounts))
+		_, err := catalog.Of(h.Registry).CountAttempt(t.Context(), accounts.SignUpAttempt(h.Accounts))
 		if err != nil {
 			t.Fatal(i, err)
 		}

@@ -8,12 +8,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // prove is how every password is checked that a session is opened for: the row in the tenant's database decides. It
 // returns that row, or ErrBadCredentials.
-func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string, adm *registry.Admission) (Profile, error) {
+func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string, adm *catalog.Admission) (Profile, error) {
 	profile, match, err := a.authenticate(ctx, m, password, adm)
 	if err != nil {
 		return Profile{}, err
@@ -33,7 +34,7 @@ func (a *Accounts) prove(ctx context.Context, m registry.Membership, password st
 // does not answer soon, a wrong password is refused by the registry's copy of the hash, so that a refusal takes no
 // longer for an e-mail that somebody has: only who knows the password waits for the database, or is told why it cannot
 // be asked.
-func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, password string, adm *registry.Admission) (
+func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, password string, adm *catalog.Admission) (
 	Profile, authn.Match, error,
 ) {
 	profile, slow, why := a.findSoon(ctx, m)
@@ -94,7 +95,7 @@ func (a *Accounts) confirm(ctx context.Context, m registry.Membership, hash, pas
 	case !match.OK:
 		return ErrBadCredentials
 	}
-	return a.cfg.Registry.RemarkSessions(ctx, m.AdminID, hash, profile.PasswordHash)
+	return a.catalog.RemarkSessions(ctx, m.AdminID, hash, profile.PasswordHash)
 }
 
 // find reads the admin's row in the tenant's database. The lease goes back before the password is checked, which

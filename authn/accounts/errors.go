@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
@@ -23,6 +24,14 @@ var (
 	// ErrNotSignedIn is returned by SignUp when everything was made and only the session could not be opened.
 	ErrNotSignedIn error = status.New(status.Unavailable, "accounts: signed up, but not signed in",
 		"The account is there. Sign in.")
+
+	// ErrInvalidSession is returned for a session that has ended and for a refresh token that opens none: unknown,
+	// malformed, expired or revoked.
+	ErrInvalidSession = catalog.ErrInvalidSession
+
+	// ErrSessionReused is returned by Refresh when a token was used again after Config.Grace; its session is revoked. It
+	// matches ErrInvalidSession too.
+	ErrSessionReused = catalog.ErrSessionReused
 
 	// ErrProfileNotFound is returned by Profiles.Find when the tenant's database has no such admin.
 	ErrProfileNotFound error = status.New(status.Unauthorized, "accounts: admin not found",

@@ -1,9 +1,9 @@
 package accounts
 
-import "github.com/pgtenancy/pgtenancy/registry"
+import "github.com/pgtenancy/pgtenancy/internal/catalog"
 
 // SignUpAttempt is the count of a sign-up from no address.
-func SignUpAttempt(a *Accounts) registry.Attempt { return a.cfg.Throttle.forSignUp(SignUp{}) }
+func SignUpAttempt(a *Accounts) catalog.Attempt { return a.cfg.Throttle.forSignUp(SignUp{}) }
 
 // Waiting is how many callers wait for keyed sign-ups.
 func Waiting(a *Accounts) (n int) {

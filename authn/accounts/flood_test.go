@@ -17,7 +17,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
-	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 // TestFloodOfSignInsIsShedAndOthersAreServed hashes with the parameters of production. Each hash takes 19 MiB: without
@@ -128,7 +127,7 @@ func TestFloodStaysOffTheRegistry(t *testing.T) {
 	t.Run("of refresh tokens that are none", func(t *testing.T) {
 		h := newHouse(t)
 		token := h.signUp(t, "ada@example.org").RefreshToken.Reveal()
-		h.flood(t, "sessions", registry.ErrInvalidSession, func(int) error {
+		h.flood(t, "sessions", accounts.ErrInvalidSession, func(int) error {
 			_, err := h.Refresh(t.Context(), strings.Repeat("a", 26)+token[26:])
 			return err
 		})

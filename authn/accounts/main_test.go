@@ -20,6 +20,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -68,7 +69,7 @@ func newHouse(t *testing.T, configure ...func(*accounts.Config)) *house {
 	cfg := pgtest.Migrated(t, registry.Migrate)
 	h.Catalog = must(pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg))(t)
 	t.Cleanup(h.Catalog.Close)
-	h.Registry = must(registry.New(registry.Config{Pool: h.Catalog, Keyring: keyring(t)}))(t)
+	h.Registry = must(registry.New(registry.Config{Pool: h.Catalog, Keyring: newKeyring(t)}))(t)
 	admin := pgtest.Admin(t)
 	err := h.Registry.PutServer(ctx, registry.Server{
 		Name: "main", Host: admin.Host, Port: admin.Port, State: registry.ServerOpen,
@@ -170,10 +171,10 @@ func form(email string) accounts.SignUp {
 	}
 }
 
-func keyring(t *testing.T) *registry.Keyring {
-	return must(registry.NewKeyring(registry.KeyringConfig{
-		Index: []registry.Key{{ID: 1, Secret: bytes.Repeat([]byte{1, 2}, 16)}},
-		Seal:  []registry.Key{{ID: 1, Secret: bytes.Repeat([]byte{3, 4}, 16)}},
+func newKeyring(t *testing.T) *keyring.Keyring {
+	return must(keyring.New(keyring.Config{
+		Index: []keyring.Key{{ID: 1, Secret: bytes.Repeat([]byte{1, 2}, 16)}},
+		Seal:  []keyring.Key{{ID: 1, Secret: bytes.Repeat([]byte{3, 4}, 16)}},
 	}))(t)
 }
 

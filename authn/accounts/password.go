@@ -26,7 +26,7 @@ const changeTimeout = 10 * time.Second
 
 // CheckPassword verifies the password of id again, before something that cannot be undone. It returns
 // [ErrBadCredentials] when it is wrong, [ErrThrottled] after too many in id's session that were, and
-// registry.ErrInvalidSession if that session has ended, as it does with the tenth wrong one. Attempts in other sessions
+// ErrInvalidSession if that session has ended, as it does with the tenth wrong one. Attempts in other sessions
 // do not count. ctx governs the whole of it.
 func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, password string) error {
 	_, err := a.verify(ctx, id, password)
@@ -79,7 +79,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPa
 // verify checks the password of an admin who is signed in.
 func (a *Accounts) verify(ctx context.Context, id *authn.Identity, password string) (Profile, error) {
 	m := member(id)
-	if err := a.cfg.Registry.CheckSession(ctx, m.AdminID, id.Session); err != nil {
+	if err := a.catalog.CheckSession(ctx, m.AdminID, id.Session); err != nil {
 		return Profile{}, err
 	}
 	profile, err := a.find(ctx, m)
@@ -106,8 +106,8 @@ func (a *Accounts) verify(ctx context.Context, id *authn.Identity, password stri
 func (a *Accounts) wrong(ctx context.Context, id *authn.Identity) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	err := a.cfg.Registry.CountWrongPassword(ctx, id.Session, maxWrongPasswords)
-	if errors.Is(err, registry.ErrInvalidSession) {
+	err := a.catalog.CountWrongPassword(ctx, id.Session, maxWrongPasswords)
+	if errors.Is(err, ErrInvalidSession) {
 		a.log(ctx, slog.LevelWarn, "session ended after wrong passwords", member(id))
 		return err
 	}
@@ -133,7 +133,7 @@ func (a *Accounts) changeCopy(ctx context.Context, m registry.Membership, hash, 
 		if err != nil {
 			return err
 		}
-		err = a.cfg.Registry.ChangeAdminPassword(ctx, m.AdminID, admin.PasswordHash, hash, session)
+		err = a.catalog.ChangeAdminPassword(ctx, m.AdminID, admin.PasswordHash, hash, session)
 		switch {
 		case !errors.Is(err, registry.ErrConflict) || try == tries:
 			return err
@@ -157,7 +157,7 @@ func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, p
 	}
 	if err == nil {
 		kept = hash
-		err = a.cfg.Registry.SetAdminPassword(ctx, m.AdminID, oldHash, hash)
+		err = a.catalog.SetAdminPassword(ctx, m.AdminID, oldHash, hash)
 	}
 	if err != nil {
 		a.log(ctx, slog.LevelWarn, "password not rehashed", m)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
@@ -128,7 +129,7 @@ func (h *house) plant(t *testing.T, s *accounts.Session, password string) {
 		return err
 	})
 	admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
-	if err := h.Registry.SetAdminPassword(t.Context(), admin.ID, admin.PasswordHash, string(hash)); err != nil {
+	if err := catalog.Of(h.Registry).SetAdminPassword(t.Context(), admin.ID, admin.PasswordHash, string(hash)); err != nil {
 		t.Fatal(err)
 	}
 }

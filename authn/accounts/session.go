@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -23,7 +24,7 @@ type Session struct {
 
 // open begins a session for an admin whose row is the one that prove returned.
 func (a *Accounts) open(
-	ctx context.Context, m registry.Membership, p Profile, password string, c registry.Client,
+	ctx context.Context, m registry.Membership, p Profile, password string, c catalog.Client,
 ) (*Session, error) {
 	tenant, err := a.cfg.Registry.Tenant(ctx, m.TenantID)
 	if err != nil {
@@ -41,9 +42,9 @@ func (a *Accounts) open(
 
 // begin makes a session for the admin of a row that the tenant's database is known to have.
 func (a *Accounts) begin(
-	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile, c registry.Client,
+	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile, c catalog.Client,
 ) (*Session, error) {
-	session, refresh, err := a.cfg.Registry.OpenSession(ctx, registry.SessionRequest{
+	session, refresh, err := a.catalog.OpenSession(ctx, catalog.SessionRequest{
 		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash, Client: c,
 	})
 	if err != nil {
@@ -53,7 +54,7 @@ func (a *Accounts) begin(
 }
 
 func (a *Accounts) issue(
-	s registry.Session, refresh tenancy.Secret, t tenancy.Tenant, o registry.Organization, p Profile,
+	s catalog.Session, refresh tenancy.Secret, t tenancy.Tenant, o registry.Organization, p Profile,
 ) (*Session, error) {
 	token, expires, err := a.cfg.Issuer.Issue(authn.Identity{
 		Subject: p.ID, Tenant: string(t.ID), Session: s.ID, Role: p.Role,
@@ -73,7 +74,7 @@ func (a *Accounts) issue(
 }
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
-// registry.ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has,
+// ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has,
 // and after the password there was replaced in whatever way; the person has to sign in again. authn.ErrBusy means that
 // too many tokens are being exchanged; this one is good still.
 //
@@ -96,10 +97,10 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 		// more.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout) // a client that has gone keeps no session
 		defer cancel()
-		if err := a.cfg.Registry.CloseSession(ctx, session.ID); err != nil {
+		if err := a.catalog.CloseSession(ctx, session.ID); err != nil {
 			return nil, err
 		}
-		return nil, registry.ErrInvalidSession
+		return nil, ErrInvalidSession
 	case err != nil:
 		// The token was exchanged: to fail now could cost the person the session, so the registry's copy must do.
 		admin, copyErr := a.cfg.Registry.Admin(ctx, session.AdminID)
@@ -112,18 +113,18 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	return a.issue(session, next, tenant.Tenant, tenant.Organization, profile)
 }
 
-func (a *Accounts) rotate(ctx context.Context, token string) (registry.Session, tenancy.Secret, error) {
+func (a *Accounts) rotate(ctx context.Context, token string) (catalog.Session, tenancy.Secret, error) {
 	leave, err := a.refreshes.enter()
 	if err != nil {
-		return registry.Session{}, tenancy.Secret{}, err
+		return catalog.Session{}, tenancy.Secret{}, err
 	}
 	defer leave()
-	return a.cfg.Registry.RotateSession(ctx, tenancy.NewSecret(token), a.cfg.Grace)
+	return a.catalog.RotateSession(ctx, tenancy.NewSecret(token), a.cfg.Grace)
 }
 
 // SignOut ends the session of id: its refresh token is worth nothing from now on. An access token that was issued stays
 // good until it expires, except in processes that verify through an authn.Cache which registry.Follow tells of closed
 // sessions. ctx governs the whole of it. Signing out twice is no error.
 func (a *Accounts) SignOut(ctx context.Context, id *authn.Identity) error {
-	return a.cfg.Registry.CloseSession(ctx, id.Session)
+	return a.catalog.CloseSession(ctx, id.Session)
 }

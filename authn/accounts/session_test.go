@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
-	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 func TestRefreshExchangesTheTokenAndALateReuseEndsTheSession(t *testing.T) {
@@ -27,10 +26,10 @@ func TestRefreshExchangesTheTokenAndALateReuseEndsTheSession(t *testing.T) {
 	third := must(h.Refresh(t.Context(), second.RefreshToken.Reveal()))(t)
 
 	// The first token is two exchanges old: stolen, or kept by somebody.
-	if _, err := h.Refresh(t.Context(), s.RefreshToken.Reveal()); !errors.Is(err, registry.ErrSessionReused) {
+	if _, err := h.Refresh(t.Context(), s.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrSessionReused) {
 		t.Fatalf("got %v, want ErrSessionReused", err)
 	}
-	if _, err := h.Refresh(t.Context(), third.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), third.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("the session outlived the reuse: %v", err)
 	}
 }
@@ -44,7 +43,7 @@ func TestSignOutEndsTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := h.Refresh(t.Context(), s.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), s.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("got %v, want ErrInvalidSession", err)
 	}
 }
@@ -76,7 +75,7 @@ func TestChangePasswordChangesBothRowsAndEndsOtherSessions(t *testing.T) {
 		t.Errorf("the old password: %v, want ErrBadCredentials", err)
 	}
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
-	if _, err := h.Refresh(t.Context(), other.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), other.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("another session survived: %v", err)
 	}
 	_ = must(h.Refresh(t.Context(), s.RefreshToken.Reveal()))(t)
@@ -105,7 +104,7 @@ func TestRefreshEndsTheSessionOfARemovedAdmin(t *testing.T) {
 	})
 	for range 2 {
 		_, err := h.Refresh(t.Context(), s.RefreshToken.Reveal())
-		if !errors.Is(err, registry.ErrInvalidSession) {
+		if !errors.Is(err, accounts.ErrInvalidSession) {
 			t.Errorf("got %v, want ErrInvalidSession", err)
 		}
 	}

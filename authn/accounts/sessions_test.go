@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
-	"github.com/pgtenancy/pgtenancy/registry"
 )
 
 func TestSessionsAreListedAndEndedOneByOneAndAllAtOnce(t *testing.T) {
@@ -29,13 +28,16 @@ func TestSessionsAreListedAndEndedOneByOneAndAllAtOnce(t *testing.T) {
 	if len(sessions) != 2 || sessions[0].Current || !sessions[1].Current || sessions[1].ID != id.Session {
 		t.Fatalf("%v", sessions)
 	}
-	if c := sessions[0].Client; c.Addr != from || c.UserAgent != "Browser/1.0" || sessions[1].Client != (registry.Client{}) {
-		t.Errorf("%#v and %#v", c, sessions[1].Client)
+	if s := sessions[0]; s.Addr != from || s.UserAgent != "Browser/1.0" {
+		t.Errorf("from %v with %q", s.Addr, s.UserAgent)
+	}
+	if s := sessions[1]; s.Addr.IsValid() || s.UserAgent != "" {
+		t.Errorf("from %v with %q", s.Addr, s.UserAgent)
 	}
 	ended := func(s *accounts.Session, want bool) {
 		t.Helper()
 		next, err := h.Refresh(t.Context(), s.RefreshToken.Reveal())
-		if errors.Is(err, registry.ErrInvalidSession) != want {
+		if errors.Is(err, accounts.ErrInvalidSession) != want {
 			t.Errorf("ended: %v, want %t", err, want)
 		}
 		if err == nil {
@@ -72,7 +74,7 @@ func TestSessionsAreListedAndEndedOneByOneAndAllAtOnce(t *testing.T) {
 		"one":        func() error { return h.SignOutSession(t.Context(), id, h.identity(t, fifth).Session) },
 		"list":       func() error { _, err := h.Sessions(t.Context(), id); return err },
 	} {
-		if err := do(); !errors.Is(err, registry.ErrInvalidSession) {
+		if err := do(); !errors.Is(err, accounts.ErrInvalidSession) {
 			t.Errorf("%s: %v, want ErrInvalidSession", what, err)
 		}
 	}
@@ -81,7 +83,7 @@ func TestSessionsAreListedAndEndedOneByOneAndAllAtOnce(t *testing.T) {
 
 func TestSessionThatIsNotRefreshedEndsAfterTwoWeeks(t *testing.T) {
 	h := newHouse(t)
-	for days, want := range map[int]error{13: nil, 15: registry.ErrInvalidSession} {
+	for days, want := range map[int]error{13: nil, 15: accounts.ErrInvalidSession} {
 		s := must(h.SignUp(t.Context(), form(map[int]string{13: "ada@example.org", 15: "bob@example.org"}[days])))(t)
 		if _, err := h.Catalog.Exec(t.Context(), `UPDATE pgtenancy.sessions SET rotated_at = now() - $2::interval WHERE id = $1`,
 			h.identity(t, s).Session, time.Duration(days)*24*time.Hour); err != nil {

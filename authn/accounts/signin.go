@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -65,7 +66,7 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 }
 
 // lookUp counts the attempt and finds out whose e-mail it is. A flood is turned away here rather than at its hashes.
-func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, *registry.Admission, error) {
+func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, *catalog.Admission, error) {
 	leave, err := a.enter(a.signIns)
 	if err != nil {
 		return nil, nil, err
@@ -81,7 +82,7 @@ func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, 
 }
 
 func (a *Accounts) signIn(
-	ctx context.Context, s SignIn, member *registry.Membership, adm *registry.Admission,
+	ctx context.Context, s SignIn, member *registry.Membership, adm *catalog.Admission,
 ) (*Session, error) {
 	if member == nil {
 		if err := a.cfg.Hasher.Spend(ctx, s.Password); err != nil {
@@ -93,7 +94,7 @@ func (a *Accounts) signIn(
 	if err != nil {
 		return nil, err
 	}
-	session, err := a.open(ctx, *member, profile, s.Password, registry.Client{Addr: s.Addr, UserAgent: s.UserAgent})
+	session, err := a.open(ctx, *member, profile, s.Password, catalog.Client{Addr: s.Addr, UserAgent: s.UserAgent})
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
-	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -34,7 +34,7 @@ func TestSignInTellsAStrangerNothing(t *testing.T) {
 	h := newHouse(t)
 	open := h.signUp(t, "open@example.org")
 	closed := h.signUp(t, "closed@example.org")
-	if err := h.Registry.Suspend(t.Context(), closed.Tenant.ID); err != nil {
+	if err := catalog.Of(h.Registry).Suspend(t.Context(), closed.Tenant.ID); err != nil {
 		t.Fatal(err)
 	}
 	h.Resolver.Invalidate(closed.Tenant.ID, 0)
@@ -68,7 +68,7 @@ func TestSignInTellsAStrangerNothing(t *testing.T) {
 func TestOnlyWhoKnowsThePasswordLearnsOfASuspension(t *testing.T) {
 	h := newHouse(t)
 	s := h.signUp(t, "ada@example.org")
-	if err := h.Registry.Suspend(t.Context(), s.Tenant.ID); err != nil {
+	if err := catalog.Of(h.Registry).Suspend(t.Context(), s.Tenant.ID); err != nil {
 		t.Fatal(err)
 	}
 	h.Resolver.Invalidate(s.Tenant.ID, 0)
@@ -76,7 +76,7 @@ func TestOnlyWhoKnowsThePasswordLearnsOfASuspension(t *testing.T) {
 	if !errors.Is(err, tenancy.ErrSuspended) {
 		t.Errorf("got %v, want ErrSuspended", err)
 	}
-	if _, err := h.Refresh(t.Context(), s.RefreshToken.Reveal()); !errors.Is(err, registry.ErrInvalidSession) {
+	if _, err := h.Refresh(t.Context(), s.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("refresh of a suspended tenant's session: got %v, want ErrInvalidSession", err)
 	}
 }
@@ -94,7 +94,7 @@ func TestBcryptHashSignsInAndIsReplaced(t *testing.T) {
 		return err
 	})
 	admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
-	if err := h.Registry.SetAdminPassword(t.Context(), admin.ID, admin.PasswordHash, string(old)); err != nil {
+	if err := catalog.Of(h.Registry).SetAdminPassword(t.Context(), admin.ID, admin.PasswordHash, string(old)); err != nil {
 		t.Fatal(err)
 	}
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -68,7 +69,7 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := registry.Client{Addr: s.Addr, UserAgent: s.UserAgent}
+	client := catalog.Client{Addr: s.Addr, UserAgent: s.UserAgent}
 	var session *Session
 	if made.replayed {
 		session, err = a.open(ctx, made.member(), made.profile, s.Password, client)
@@ -145,7 +146,7 @@ func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s Sig
 	return profile, err
 }
 
-func (a *Accounts) admitSignUp(ctx context.Context, s SignUp) (*registry.Admission, error) {
+func (a *Accounts) admitSignUp(ctx context.Context, s SignUp) (*catalog.Admission, error) {
 	leave, err := a.enter(a.signUps)
 	if err != nil {
 		return nil, err

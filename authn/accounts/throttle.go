@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -34,38 +35,51 @@ type Throttle struct {
 	// is asked for the password again has a count for each session. Default: 5, 1 s, 15 min. The delay that begins with a
 	// second and doubles is that of OWASP's Authentication Cheat Sheet; attempts that go on for ever come to four an hour,
 	// where NIST SP 800-63B allows 100 in a row.
-	Account registry.Pace
+	Account Pace
 
 	// Address is for one IPv4 address or IPv6 network of 64 bits, which is what a subscriber has. Attempts whose password
 	// was right do not count. Default: 100, 1 s, 1 min: an office or a provider's NAT has many people who mistype.
-	Address registry.Pace
+	Address Pace
 
 	// Tenant is for sign-ins that name a tenant, and counts as Address does. An e-mail's own tenant is not counted, as
 	// that would tell whose it is. Default: 200, 1 s, 5 s: it slows down who tries one password with every e-mail.
-	Tenant registry.Pace
+	Tenant Pace
 
 	// SignUp is for sign-ups from one address, also those that fail: each makes a database, or tells that an e-mail has an
 	// account. Default: 20, 1 min, 1 h.
-	SignUp registry.Pace
+	SignUp Pace
 
 	// SignUps is for all sign-ups together, from known addresses or not: whoever has many addresses is bounded by nothing
 	// else, and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; no sign-in.
 	// Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
-	SignUps registry.Pace
+	SignUps Pace
+}
+
+// Pace is how fast attempts may follow one another. A zero field has the default that [Throttle] names.
+type Pace struct {
+	// Free is how many attempts come without a delay; at least 1.
+	Free int
+
+	// Delay is how long the next one has to wait after these. It doubles with each further attempt.
+	Delay time.Duration
+
+	// MaxDelay is the longest delay. After a delay one attempt is forgotten in each MaxDelay, so that this is also how
+	// often attempts may come for ever.
+	MaxDelay time.Duration
 }
 
 func (t *Throttle) check() error {
 	var errs []error
 	for _, p := range []struct {
 		name    string
-		pace    *registry.Pace
-		initial registry.Pace
+		pace    *Pace
+		initial Pace
 	}{
-		{"Account", &t.Account, registry.Pace{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute}},
-		{"Address", &t.Address, registry.Pace{Free: 100, Delay: time.Second, MaxDelay: time.Minute}},
-		{"Tenant", &t.Tenant, registry.Pace{Free: 200, Delay: time.Second, MaxDelay: 5 * time.Second}},
-		{"SignUp", &t.SignUp, registry.Pace{Free: 20, Delay: time.Minute, MaxDelay: time.Hour}},
-		{"SignUps", &t.SignUps, registry.Pace{Free: 100, Delay: time.Second, MaxDelay: 10 * time.Second}},
+		{"Account", &t.Account, Pace{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute}},
+		{"Address", &t.Address, Pace{Free: 100, Delay: time.Second, MaxDelay: time.Minute}},
+		{"Tenant", &t.Tenant, Pace{Free: 200, Delay: time.Second, MaxDelay: 5 * time.Second}},
+		{"SignUp", &t.SignUp, Pace{Free: 20, Delay: time.Minute, MaxDelay: time.Hour}},
+		{"SignUps", &t.SignUps, Pace{Free: 100, Delay: time.Second, MaxDelay: 10 * time.Second}},
 	} {
 		p.pace.Free = cmp.Or(p.pace.Free, p.initial.Free)
 		p.pace.Delay = cmp.Or(p.pace.Delay, p.initial.Delay)
@@ -81,8 +95,8 @@ func (t *Throttle) check() error {
 }
 
 // forSignIn are the counts of a sign-in. They are the same for an e-mail that nobody has.
-func (t *Throttle) forSignIn(s SignIn, email registry.Email) registry.Attempt {
-	var a registry.Attempt
+func (t *Throttle) forSignIn(s SignIn, email registry.Email) catalog.Attempt {
+	var a catalog.Attempt
 	address := network(s.Addr)
 	if address != "" {
 		a.Counts = append(a.Counts, count("sign-in from", address, t.Address))
@@ -107,14 +121,14 @@ func (t *Throttle) forSignIn(s SignIn, email registry.Email) registry.Attempt {
 
 // forPassword is the count of a session whose admin is asked for the password: who has stolen another of the same
 // admin's holds this one up by nothing.
-func (t *Throttle) forPassword(id *authn.Identity) registry.Attempt {
+func (t *Throttle) forPassword(id *authn.Identity) catalog.Attempt {
 	c := count("password of", id.Subject+" in "+id.Session, t.Account)
 	c.Resets = true
-	return registry.Attempt{Counts: []registry.Count{c}}
+	return catalog.Attempt{Counts: []catalog.Count{c}}
 }
 
-func (t *Throttle) forSignUp(s SignUp) registry.Attempt {
-	var a registry.Attempt
+func (t *Throttle) forSignUp(s SignUp) catalog.Attempt {
+	var a catalog.Attempt
 	if address := network(s.Addr); address != "" {
 		a.Counts = append(a.Counts, count("sign-up from", address, t.SignUp))
 	}
@@ -124,8 +138,8 @@ func (t *Throttle) forSignUp(s SignUp) registry.Attempt {
 	return a
 }
 
-func count(scope, name string, p registry.Pace) registry.Count {
-	return registry.Count{Subject: registry.Subject{Scope: scope, Name: name}, Pace: p}
+func count(scope, name string, p Pace) catalog.Count {
+	return catalog.Count{Subject: catalog.Subject{Scope: scope, Name: name}, Pace: catalog.Pace(p)}
 }
 
 // network is what one subscriber has of the address space; empty for no address.
@@ -146,11 +160,11 @@ func network(a netip.Addr) string {
 }
 
 // admit counts an attempt, or refuses it with a *ThrottledError. The admission is nil where nothing is counted.
-func (a *Accounts) admit(ctx context.Context, attempt registry.Attempt) (*registry.Admission, error) {
+func (a *Accounts) admit(ctx context.Context, attempt catalog.Attempt) (*catalog.Admission, error) {
 	if a.cfg.Throttle.Off || len(attempt.Counts) == 0 {
 		return nil, nil
 	}
-	admission, err := a.cfg.Registry.CountAttempt(ctx, attempt)
+	admission, err := a.catalog.CountAttempt(ctx, attempt)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +177,7 @@ func (a *Accounts) admit(ctx context.Context, attempt registry.Attempt) (*regist
 }
 
 // scopes says what an attempt is counted by, and from where it comes, if that is known; never whose e-mail it is.
-func scopes(attempt registry.Attempt) []string {
+func scopes(attempt catalog.Attempt) []string {
 	var names []string
 	for _, c := range attempt.Counts {
 		names = append(names, strings.TrimSpace(c.Scope+" "+c.Name))
@@ -175,15 +189,15 @@ func scopes(attempt registry.Attempt) []string {
 const settleTimeout = 5 * time.Second
 
 // succeeded and withdrawn are best effort: at worst, an attempt counts that should not.
-func (a *Accounts) succeeded(ctx context.Context, adm *registry.Admission) {
-	a.settle(ctx, adm, a.cfg.Registry.AttemptSucceeded)
+func (a *Accounts) succeeded(ctx context.Context, adm *catalog.Admission) {
+	a.settle(ctx, adm, a.catalog.AttemptSucceeded)
 }
 
-func (a *Accounts) withdrawn(ctx context.Context, adm *registry.Admission) {
-	a.settle(ctx, adm, a.cfg.Registry.WithdrawAttempt)
+func (a *Accounts) withdrawn(ctx context.Context, adm *catalog.Admission) {
+	a.settle(ctx, adm, a.catalog.WithdrawAttempt)
 }
 
-func (a *Accounts) settle(ctx context.Context, adm *registry.Admission, how func(context.Context, *registry.Admission) error) {
+func (a *Accounts) settle(ctx context.Context, adm *catalog.Admission, how func(context.Context, *catalog.Admission) error) {
 	if adm == nil {
 		return
 	}

@@ -21,7 +21,7 @@ import (
 // hasty refuses at once, and has delays that a slow test does not outlive.
 func hasty(c *accounts.Config) {
 	c.MinRefusal = -1
-	for _, p := range []*registry.Pace{&c.Throttle.Account, &c.Throttle.Address, &c.Throttle.Tenant, &c.Throttle.SignUps} {
+	for _, p := range []*accounts.Pace{&c.Throttle.Account, &c.Throttle.Address, &c.Throttle.Tenant, &c.Throttle.SignUps} {
 		p.Delay, p.MaxDelay = time.Hour, 24*time.Hour
 	}
 }
@@ -201,7 +201,7 @@ func TestOwnerSignsInFromHomeWhateverOthersTry(t *testing.T) {
 
 func TestSignUpsAreThrottledByAddressAndInAll(t *testing.T) {
 	h := newHouse(t, func(c *accounts.Config) {
-		c.Throttle.SignUp.Free, c.Throttle.SignUps = 2, registry.Pace{Free: 3, Delay: time.Hour, MaxDelay: time.Hour}
+		c.Throttle.SignUp.Free, c.Throttle.SignUps = 2, accounts.Pace{Free: 3, Delay: time.Hour, MaxDelay: time.Hour}
 	})
 	up := func(email, address string) error {
 		f := form(email)
@@ -303,7 +303,7 @@ func TestThrottleCanBeTurnedOff(t *testing.T) {
 
 func TestNewReportsEveryPaceThatIsWrong(t *testing.T) {
 	_, err := accounts.New(accounts.Config{Throttle: accounts.Throttle{
-		Account: registry.Pace{Free: -1}, Address: registry.Pace{Delay: -1}, Tenant: registry.Pace{Delay: 2, MaxDelay: 1},
+		Account: accounts.Pace{Free: -1}, Address: accounts.Pace{Delay: -1}, Tenant: accounts.Pace{Delay: 2, MaxDelay: 1},
 	}})
 	for _, want := range []string{
 		"Throttle.Account: Free and Delay must", "Throttle.Address: Free and Delay must", "Throttle.Tenant: MaxDelay must",

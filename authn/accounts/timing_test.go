@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -66,7 +67,7 @@ func (h *house) refusals(t *testing.T) []refusal {
 	t.Helper()
 	h.signUp(t, "wrong@example.org")
 	suspended := h.signUp(t, "suspended@example.org")
-	if err := h.Registry.Suspend(t.Context(), suspended.Tenant.ID); err != nil {
+	if err := catalog.Of(h.Registry).Suspend(t.Context(), suspended.Tenant.ID); err != nil {
 		t.Fatal(err)
 	}
 	h.inTenant(t, h.signUp(t, "none@example.org"), func(ctx context.Context, db *pgxpool.Pool) error {

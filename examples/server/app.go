@@ -177,7 +177,7 @@ func (a *app) openAccounts(o options, k keys) error {
 	a.accounts, err = accounts.New(accounts.Config{
 		Registry: a.registry, Provisioner: a.provisioner, Resolver: a.resolver, Hasher: hasher, Issuer: a.issuer,
 		Profiles: a.profiles, Trial: 14 * 24 * time.Hour, Logger: a.log,
-		Throttle: accounts.Throttle{SignUp: registry.Pace{Free: o.signUpsFrom}, SignUps: registry.Pace{Free: o.signUps}},
+		Throttle: accounts.Throttle{SignUp: accounts.Pace{Free: o.signUpsFrom}, SignUps: accounts.Pace{Free: o.signUps}},
 	})
 	return err
 }

@@ -13,10 +13,10 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
-	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 )
 
-// keyFile is the form of the file with the keys; index and seal are as registry.ParseKeyring takes them.
+// keyFile is the form of the file with the keys; index and seal are as keyring.Parse takes them.
 //
 // It is read at the start. To rotate the token key, restart every process after each of three changes: put a new one
 // into tokens; a quarter of an hour later, when whoever reads the JWK set knows it, swap it with token; another quarter
@@ -40,7 +40,7 @@ type tokenKey struct {
 
 // keys are the keys ready for use.
 type keys struct {
-	ring   *registry.Keyring
+	ring   *keyring.Keyring
 	token  authn.Key
 	tokens []authn.Key  // token first
 	public http.Handler // serves the public halves of tokens
@@ -48,12 +48,12 @@ type keys struct {
 
 // loadKeys reads the file at path. If there is none, it makes one that only its owner can read.
 func loadKeys(path string) (keys, error) {
-	raw, err := registry.ReadKeyFile(path)
+	raw, err := keyring.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeKeys(path); err != nil {
 			return keys{}, fmt.Errorf("make keys file: %w", err)
 		}
-		raw, err = registry.ReadKeyFile(path)
+		raw, err = keyring.ReadFile(path)
 	}
 	if err != nil {
 		return keys{}, err
@@ -66,7 +66,7 @@ func loadKeys(path string) (keys, error) {
 }
 
 func openKeys(raw []byte) (k keys, err error) {
-	if k.ring, err = registry.ParseKeyring(raw); err != nil {
+	if k.ring, err = keyring.Parse(raw); err != nil {
 		return keys{}, err
 	}
 	var file keyFile

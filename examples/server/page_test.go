@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -81,7 +82,7 @@ func TestSuspendedChurchIsShutOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Suspend(t.Context(), tenancy.ID(s.Church.ID)); err != nil {
+	if err := catalog.Of(other).Suspend(t.Context(), tenancy.ID(s.Church.ID)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the API refuses", func() bool {
@@ -91,7 +92,7 @@ func TestSuspendedChurchIsShutOut(t *testing.T) {
 	if status, _, page := b.visit(t, "/church", nil); status != 403 || !strings.Contains(page, "suspended") {
 		t.Errorf("page: status %d:\n%s", status, page)
 	}
-	if err := other.Resume(t.Context(), tenancy.ID(s.Church.ID)); err != nil {
+	if err := catalog.Of(other).Resume(t.Context(), tenancy.ID(s.Church.ID)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the page is back", func() bool {

@@ -16,10 +16,10 @@ import (
 // Each client goes on to another church after a few requests, so that pools are opened and evicted all the time, and
 // with as many clients as pools there is no pool to spare: one that drains is waited for.
 const (
-	spreadTenants  = 50
-	spreadPools    = 8
-	spreadClients  = spreadPools
-	spreadBurst    = 10
+	spreadTenants = 50
+	spreadPools   = 8
+	spreadClients = spreadPools
+	spreadBurst   = 10
 )
 
 func TestEveryAnswerIsFromTheRightDatabase(t *testing.T) {

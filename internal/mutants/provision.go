@@ -75,22 +75,22 @@ func ofProvision() []mutant {
 		test: "./provision TestProcessKilledWhileItsDatabaseIsMade",
 	}, {
 		name: "the keys of sign-ups that failed and are gone",
-		file: "registry/intent.go",
+		file: "internal/catalog/intent.go",
 		old:  "\t\t\t\tUNION ALL SELECT id, 'failing', request_hash, retired_at FROM pgtenancy.retired_ids\n\t\t\t\t\tWHERE idempotency_key = $1 AND retired_at > now() - interval '24 hours'\n",
 		new:  "",
-		test: "./registry TestAForgottenSignUpsKeyIsKnownForADay",
+		test: "./internal/catalog TestAForgottenSignUpsKeyIsKnownForADay",
 	}, {
 		name: "the fence of a keeper that gives a warm database away",
-		file: "registry/warm.go",
+		file: "internal/catalog/warm.go",
 		old:  "WHERE `+fence+` AND state = 'making'`, c)",
 		new:  "WHERE id = $1 AND ($2::int IS NOT NULL) AND ($3::text IS NOT NULL) AND state = 'making'`, c)",
-		test: "./registry TestWarmDatabaseOfADeadMakerIsFinishedOrRetired",
+		test: "./internal/catalog TestWarmDatabaseOfADeadMakerIsFinishedOrRetired",
 	}, {
 		name: "only a warm database that is whole is taken",
-		file: "registry/intent.go",
+		file: "internal/catalog/intent.go",
 		old:  "AND state = 'ready'\n\t\t\t\tORDER BY (id",
 		new:  "\n\t\t\t\tORDER BY (id",
-		test: "./registry TestWarmDatabaseThatIsNotReadyIsNotTaken",
+		test: "./internal/catalog TestWarmDatabaseThatIsNotReadyIsNotTaken",
 	}, {
 		name: "the proof that a role is ours",
 		file: "provision/database.go",
@@ -195,7 +195,7 @@ func ofProvision() []mutant {
 		test: "./provision TestSurveyRepairsWalls",
 	}, {
 		name: "a change is published without a notification when the queue is full",
-		file: "registry/change.go",
+		file: "internal/regdb/feed.go",
 		old:  "pg_notification_queue_usage()) < 0.9",
 		new:  "pg_notification_queue_usage()) < 9",
 		test: "./registry TestAttackerWhoFillsTheQueueOfNotificationsStopsNoChange",

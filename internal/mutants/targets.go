@@ -4,21 +4,19 @@ package main
 func ofTargets() []mutant {
 	return []mutant{{
 		name: "the signature of a server's address",
-		file: "registry/address.go",
-		old:  "return hmac.Equal([]byte(mac), []byte(signAddress(key, s)))",
+		file: "registry/keyring/keyring.go",
+		old:  "return hmac.Equal([]byte(signature), []byte(key.sign(text)))",
 		new:  "return true",
 		test: "./registry TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved",
 	}, {
 		name: "the server's name in the signature of its address",
-		file: "registry/address.go",
-		old: `s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort)
-	return strconv`,
-		new: `"", s.Host, s.Port, s.PooledHost, s.PooledPort)
-	return strconv`,
+		file: "internal/regdb/route.go",
+		old:  "a.Name, a.Host, a.Port, a.PooledHost, a.PooledPort)\n}",
+		new:  "\"\", a.Host, a.Port, a.PooledHost, a.PooledPort)\n}",
 		test: "./registry TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved",
 	}, {
 		name: "no new tenant on a server that is not signed",
-		file: "registry/placement.go",
+		file: "internal/catalog/reserve.go",
 		old:  "case err != nil:\n\t\t\trefused = err",
 		new:  "case err != nil && false:\n\t\t\trefused = err",
 		test: "./registry TestAttackerWhoWritesAnAddressToTheRegistryGetsNoNewTenant",
@@ -42,16 +40,16 @@ func ofTargets() []mutant {
 		test: "./internal/pgtarget TestHostsThatNoConfigurationDecidesAreRefused",
 	}, {
 		name: "directories on the way to a keys file",
-		file: "registry/keyfile_unix.go",
+		file: "registry/keyring/file_unix.go",
 		old:  "info.Mode().Perm()&0o022 != 0 && (",
 		new:  "info.Mode().Perm()&0o002 != 0 && (",
-		test: "./registry TestAttackerOnTheMachineCannotPutAKeyFileInPlace",
+		test: "./registry/keyring TestAttackerOnTheMachineCannotPutAKeyFileInPlace",
 	}, {
 		name: "a FIFO does not hang",
-		file: "registry/keyfile_unix.go",
+		file: "registry/keyring/file_unix.go",
 		old:  "|syscall.O_NONBLOCK",
 		new:  "",
-		test: "./registry TestAttackerOnTheMachineCannotPutAKeyFileInPlace",
+		test: "./registry/keyring TestAttackerOnTheMachineCannotPutAKeyFileInPlace",
 	}, {
 		name: "the body before the lease",
 		file: "middleware/body.go",

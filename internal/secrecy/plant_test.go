@@ -3,6 +3,7 @@ package secrecy_test
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"maps"
 	"reflect"
 	"regexp"
@@ -14,9 +15,12 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -44,7 +48,7 @@ func newPlanter(t *testing.T) *planter {
 	must(t, err)
 	p := &planter{made: made(t), specials: make(map[reflect.Type]any)}
 	values := []any{
-		tenancy.NewSecret(secret), email, key, registry.Key{ID: 1, Secret: []byte(secret)}, base(t), base(t).ConnConfig,
+		tenancy.NewSecret(secret), email, key, keyring.Key{ID: 1, Secret: []byte(secret)}, base(t), base(t).ConnConfig,
 	}
 	for _, v := range slices.AppendSeq(values, maps.Values(p.made)) {
 		p.specials[reflect.TypeOf(v)] = v
@@ -107,8 +111,8 @@ func base(t *testing.T) *pgxpool.Config {
 // made are what constructors return. It is used by its pointer, and looked at so.
 func made(t *testing.T) map[string]any {
 	t.Helper()
-	ring, err := registry.NewKeyring(registry.KeyringConfig{
-		Index: []registry.Key{{ID: 1, Secret: []byte(secret)}}, Seal: []registry.Key{{ID: 2, Secret: []byte("!" + secret[1:])}},
+	ring, err := keyring.New(keyring.Config{
+		Index: []keyring.Key{{ID: 1, Secret: []byte(secret)}}, Seal: []keyring.Key{{ID: 2, Secret: []byte("!" + secret[1:])}},
 	})
 	must(t, err)
 	db, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), base(t))
@@ -140,9 +144,10 @@ func made(t *testing.T) map[string]any {
 	mw, err := middleware.New(middleware.Config{Resolver: r, Verifier: verifier})
 	must(t, err)
 	return map[string]any{
-		"tenancy.Resolver": r, "registry.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p, "authn.Issuer": issuer,
+		"tenancy.Resolver": r, "registry/keyring.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p, "authn.Issuer": issuer,
 		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc, "middleware.Middleware": mw,
-		"authn/jwks.Handler": published,
+		"authn/jwks.Handler": published, "internal/catalog.Catalog": catalog.Of(reg), "internal/regdb.DB": reg.Internal(),
+		"internal/regdb.Error": regdb.Redact("try", errors.New(secret)),
 	}
 }
 

@@ -4,10 +4,13 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -20,20 +23,25 @@ func types() map[string]any {
 		"tenancy.Secret": tenancy.Secret{}, "tenancy.ServerStat": tenancy.ServerStat{}, "tenancy.Stat": tenancy.Stat{},
 		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},
 
-		"registry.Admin": registry.Admin{}, "registry.Claim": registry.Claim{}, "registry.Config": registry.Config{},
+		"registry.Admin": registry.Admin{}, "internal/catalog.Claim": catalog.Claim{}, "registry.Config": registry.Config{},
 		"registry.FollowStat": registry.FollowStat{},
-		"registry.Email":      registry.Email{}, "registry.Key": registry.Key{}, "registry.Keyring": opaque{"registry.Keyring"},
-		"registry.KeyringConfig": registry.KeyringConfig{}, "registry.Membership": registry.Membership{},
+		"registry.Email":      registry.Email{}, "registry/keyring.Key": keyring.Key{}, "registry/keyring.Keyring": opaque{"registry/keyring.Keyring"},
+		"registry/keyring.Config": keyring.Config{}, "registry.Membership": registry.Membership{},
 		"registry.Organization": registry.Organization{}, "registry.Registry": opaque{"registry.Registry"},
 		"registry.RekeyConfig": registry.RekeyConfig{}, "registry.RekeyProgress": registry.RekeyProgress{},
-		"registry.RekeyResult": registry.RekeyResult{}, "registry.ReplayError": registry.ReplayError{},
+		"registry.RekeyResult": registry.RekeyResult{}, "internal/catalog.ReplayError": catalog.ReplayError{},
 		"registry.UnsignedServerError": registry.UnsignedServerError{},
-		"registry.Reservation":         registry.Reservation{}, "registry.Server": registry.Server{}, "registry.Session": registry.Session{},
-		"registry.Client": registry.Client{}, "registry.SessionRequest": registry.SessionRequest{},
-		"registry.Share": registry.Share{}, "registry.Step": registry.Step{}, "registry.Tenant": registry.Tenant{},
-		"registry.Admission": registry.Admission{}, "registry.Attempt": registry.Attempt{}, "registry.Count": registry.Count{},
-		"registry.Pace": registry.Pace{}, "registry.Subject": registry.Subject{},
-		"registry.Warm": registry.Warm{}, "registry.WarmChoice": registry.WarmChoice{}, "registry.WarmWork": registry.WarmWork{},
+		"internal/catalog.Reservation": catalog.Reservation{}, "registry.Server": registry.Server{}, "internal/catalog.Session": catalog.Session{},
+		"internal/catalog.Client": catalog.Client{}, "internal/catalog.SessionRequest": catalog.SessionRequest{},
+		"registry.Share": registry.Share{}, "internal/catalog.Step": catalog.Step{}, "registry.Tenant": registry.Tenant{},
+		"internal/catalog.Admission": catalog.Admission{}, "internal/catalog.Attempt": catalog.Attempt{}, "internal/catalog.Count": catalog.Count{},
+		"internal/catalog.Pace": catalog.Pace{}, "authn/accounts.Pace": accounts.Pace{}, "internal/catalog.Subject": catalog.Subject{},
+		"internal/catalog.Warm": catalog.Warm{}, "internal/catalog.WarmChoice": catalog.WarmChoice{}, "internal/catalog.WarmWork": catalog.WarmWork{},
+
+		"registry/keyring.MAC":     keyring.MAC{},
+		"internal/catalog.Catalog": opaque{"internal/catalog.Catalog"}, "internal/regdb.DB": opaque{"internal/regdb.DB"},
+		"internal/regdb.Address": regdb.Address{}, "internal/regdb.Error": opaque{"internal/regdb.Error"},
+		"internal/regdb.Route": regdb.Route{},
 
 		"provision.Change": provision.Change{}, "provision.Config": provision.Config{},
 		"provision.DestructiveError": provision.DestructiveError{}, "provision.Fingerprint": provision.Fingerprint{},

@@ -8,7 +8,6 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
 	"github.com/pgtenancy/pgtenancy/middleware"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -74,7 +73,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if tenant, addressed := middleware.Addressed(r.Context()); addressed && tenant != session.Tenant.ID {
-		return registry.ErrInvalidSession
+		return accounts.ErrInvalidSession
 	}
 	return encode(w, r, http.StatusOK, newSession(session))
 }

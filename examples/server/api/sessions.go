@@ -35,10 +35,10 @@ func (a *api) listSessions(w http.ResponseWriter, r *http.Request) error {
 	for i, s := range found {
 		views[i] = sessionView{
 			ID: s.ID, CreatedAt: s.CreatedAt, LastUsedAt: s.LastUsedAt, ExpiresAt: s.ExpiresAt,
-			UserAgent: s.Client.UserAgent, Current: s.Current,
+			UserAgent: s.UserAgent, Current: s.Current,
 		}
-		if s.Client.Addr.IsValid() {
-			views[i].Address = s.Client.Addr.String()
+		if s.Addr.IsValid() {
+			views[i].Address = s.Addr.String()
 		}
 	}
 	return encode(w, r, http.StatusOK, map[string]any{"sessions": views})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/middleware"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -80,7 +79,7 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.show(w, r, status, "message", notice{Title: "Too many attempts", Text: "Please wait a while and try again."})
 	case errors.Is(err, middleware.ErrMisaddressed), errors.Is(err, tenancy.ErrInvalidID):
 		s.missing(w, r) // nowhere to sign in either
-	case status == http.StatusUnauthorized, status == http.StatusNotFound, errors.Is(err, registry.ErrInvalidSession):
+	case status == http.StatusUnauthorized, status == http.StatusNotFound, errors.Is(err, accounts.ErrInvalidSession):
 		clearCookies(w)
 		http.Redirect(w, r, "/signin", http.StatusSeeOther)
 	case errors.Is(err, tenancy.ErrSuspended):
