@@ -197,7 +197,7 @@ func unpackFile(root *os.Root, name string, mode fs.FileMode, content io.Reader)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, content) //nolint:gosec // bounded by an archive whose digest is pinned
+	_, err = io.Copy(f, content)
 	return errors.Join(err, f.Close())
 }
 
