@@ -109,8 +109,9 @@ func TestWhatASealerCannotOpenOrSealIsAnErrorThatSaysWhere(t *testing.T) {
 		AdminID:  "admin-acme", TTL: grace,
 	})
 	for what, err := range map[string]error{
-		`open tenants.password of "acme"`: lookup, `seal tenants.data of "other"`: reserve, `seal sessions.secret
-			of`: session,
+		`open tenants.password of "acme"`: lookup,
+		`seal tenants.data of "other"`:    reserve,
+		"seal sessions.secret of":         session,
 	} {
 		if !errors.Is(err, errVault) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
