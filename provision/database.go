@@ -159,15 +159,28 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	}
 }
 
-// dropDatabase drops the database that look found; nobody can connect to it any more before its sessions are ended.
-// The name may already be gone.
+// dropDatabase drops the database that look found. The name may already be gone.
 func dropDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
-	if f.database && !f.broken {
-		err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
-		if err != nil && !pgerr.IsState(err, pgerr.InvalidCatalogName) {
-			return fmt.Errorf("close database: %w", pgerr.Redact(err))
-		}
+	if err := closeDatabase(ctx, conn, name, f); err != nil {
+		return err
 	}
+	return dropClosed(ctx, conn, name)
+}
+
+// closeDatabase lets no new session in, so that DROP DATABASE ends the last ones. ALTER DATABASE on a database that is
+// half dropped ends the session it runs on: do not close a database again after a DROP that failed.
+func closeDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
+	if !f.database || f.broken {
+		return nil
+	}
+	err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
+	if err != nil && !pgerr.IsState(err, pgerr.InvalidCatalogName) {
+		return fmt.Errorf("close database: %w", pgerr.Redact(err))
+	}
+	return nil
+}
+
+func dropClosed(ctx context.Context, conn *pgx.Conn, name string) error {
 	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("drop database: %w", pgerr.Redact(err))
 	}

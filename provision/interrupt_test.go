@@ -95,6 +95,24 @@ func TestInterruptedDropKeepsItsNamesUntilItIsEnded(t *testing.T) {
 	pgtest.Figure(t, "P8", "%d DROPs interrupted at their point of no return: every name and e-mail stayed taken until the next pass had ended them, and no sign-up after that saw what was there before", len(todo))
 }
 
+// TestDropThatALockHoldsUpHalfWayGoesOn holds a DROP DATABASE up at its point of no return for longer than its
+// lock_timeout, which interrupts it there.
+func TestDropThatALockHoldsUpHalfWayGoesOn(t *testing.T) {
+	t.Parallel()
+	f := newCluster(t, false).fixture(t)
+	points, done := failpoint.New(), make(chan error, 1)
+	// The session that holds the lock waits twice as long as the statement may.
+	hold := func(int) string { return "SELECT pg_sleep(2)" }
+	points.On("before drop database", f.atNoReturn(hold, func() {}, done))
+	p := f.provisioner(t, func(c *provision.Config) { c.SetFailpoints(points) })
+	f.create(t, p, "held")
+	must(t, p.Drop(t.Context(), "held"))
+	must(t, pgtest.Receive(t, "the lock is given back", done))
+	if left := f.residue(t); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
 // interrupt makes a tenant, or one whose sign-up fails, and has its end interrupted by cut, and by the end of its
 // context.
 func (f *fixture) interrupt(t *testing.T, id tenancy.ID, fails, givesUp bool, cut func(pid int) string) {

@@ -83,7 +83,10 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 		return err
 	}
 	name := j.claim.Tenant.Endpoint.Database
-	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return dropDatabase(ctx, conn, name, f) })
+	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return closeDatabase(ctx, conn, name, f) })
+	if err == nil {
+		err = j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return dropClosed(ctx, conn, name) })
+	}
 	if pgerr.IsState(err, pgerr.ObjectInUse) {
 		return errors.Join(err, run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS true"))
 	}
