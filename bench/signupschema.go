@@ -56,7 +56,7 @@ func (t tables) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
 }
 
 // Upgrade implements [provision.Schema]; nothing is upgraded here.
-func (tables) Upgrade(context.Context, provision.Upgrade) (*provision.Report, error) {
+func (tables) Upgrade(context.Context, provision.UpgradeInput) (*provision.Report, error) {
 	return nil, errors.ErrUnsupported
 }
 

@@ -179,7 +179,7 @@ func TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut(t *testing.T) {
 	now, err := f.reg.Lookup(t.Context(), "acme")
 	must(t, err)
 	f.intrude(t, now).does(hold)
-	result, err := p.RotatePasswords(soon(t), provision.RotateConfig{Workers: 1})
+	result, err := p.RotateAllPasswords(soon(t), provision.RotateAllConfig{Workers: 1})
 	must(t, err)
 	if result.Rotated != 2 {
 		t.Errorf("rotated %+v", result)
@@ -230,7 +230,7 @@ func TestAttackerWhoHoldsBackTheQueueOfNotificationsIsEnded(t *testing.T) {
 	if _, err := listener.Exec(t.Context(), "SELECT"); err != nil {
 		t.Errorf("ended by an inspection, or at once: %v, %v", err, saw.Terminated)
 	}
-	var pass *provision.Pass
+	var pass *provision.ReconcileReport
 	eventually(t, "ended", func() bool {
 		pass, err = p.Reconcile(t.Context())
 		must(t, err)

@@ -61,7 +61,7 @@ func TestChildProcess(t *testing.T) {
 	p := f.provisioner(t, func(cfg *provision.Config) {
 		cfg.ClaimTTL = c.TTL
 		cfg.Interval = 500 * time.Millisecond
-		cfg.Steps = ledger{pool}.steps(points)
+		cfg.SideEffects = ledger{pool}.steps(points)
 		cfg.SetFailpoints(points)
 		cfg.Schema = &stoppable{f.schema, points}
 		switch {

@@ -42,7 +42,7 @@ type Config struct {
 	// than once, in different processes. It runs again when a process died after its commit; and whoever takes a sign-up
 	// over ends the sessions that Admin has in its database, and with them a seed that was stopped in the middle, but a
 	// process that was stopped before it connected may seed, and commit, even after activation. What is said of the errors
-	// of a [Step] holds for its errors. Default: none.
+	// of a [SideEffect] holds for its errors. Default: none.
 	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
 
 	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of
@@ -55,9 +55,9 @@ type Config struct {
 	// processes the same name. A tenant keeps the role that it was made with. Default: a role for each tenant.
 	SharedRole string
 
-	// Steps are done in this order after the seed, and undone in reverse. Do not take one out while a tenant that began
-	// it exists: its deletion would wait for the step's Undo.
-	Steps []Step
+	// SideEffects are done in this order after the seed, and undone in reverse. Do not take one out while a tenant that
+	// began it exists: its deletion would wait for its Undo.
+	SideEffects []SideEffect
 
 	// Place chooses the server of a new tenant. Default: the emptiest by weight.
 	Place registry.Placement
@@ -134,7 +134,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.Steps = slices.Clone(c.Steps)
+	c.SideEffects = slices.Clone(c.SideEffects)
 	return c
 }
 
@@ -169,9 +169,9 @@ func (c Config) validate() error {
 	check(c.WarmConns >= 0, "WarmConns: must not be negative")
 
 	names := map[string]bool{}
-	for i, s := range c.Steps {
-		check(s.Name != "" && s.Do != nil, fmt.Sprintf("Steps[%d]: needs a Name and a Do", i))
-		check(!names[s.Name], fmt.Sprintf("Steps[%d]: name %q is taken", i, s.Name))
+	for i, s := range c.SideEffects {
+		check(s.Name != "" && s.Do != nil, fmt.Sprintf("SideEffects[%d]: needs a Name and a Do", i))
+		check(!names[s.Name], fmt.Sprintf("SideEffects[%d]: name %q is taken", i, s.Name))
 		names[s.Name] = true
 	}
 	return errors.Join(errs...)

@@ -13,10 +13,10 @@ import (
 
 func TestNewReportsEveryViolation(t *testing.T) {
 	t.Parallel()
-	step := provision.Step{Name: "a", Do: func(context.Context, provision.StepInput) (string, error) { return "", nil }}
+	step := provision.SideEffect{Name: "a", Do: func(context.Context, provision.SideEffectInput) (string, error) { return "", nil }}
 	_, err := provision.New(provision.Config{
 		Prefix: "Tenant-", SharedRole: "public", ClaimTTL: -time.Second, Attempts: -1, Interval: -1,
-		Steps: []provision.Step{step, step, {Name: "b"}},
+		SideEffects: []provision.SideEffect{step, step, {Name: "b"}},
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -30,8 +30,8 @@ func TestNewReportsEveryViolation(t *testing.T) {
 		"provision: Config.ClaimTTL: must not be negative",
 		"provision: Config.Attempts: must not be negative",
 		"provision: Config.Interval: must not be negative",
-		`provision: Config.Steps[1]: name "a" is taken`,
-		"provision: Config.Steps[2]: needs a Name and a Do",
+		`provision: Config.SideEffects[1]: name "a" is taken`,
+		"provision: Config.SideEffects[2]: needs a Name and a Do",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Error(diff)

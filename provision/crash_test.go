@@ -22,7 +22,7 @@ func (f *fixture) survivor(t *testing.T, w *world) *provision.Provisioner {
 	t.Helper()
 	return f.provisioner(t, func(c *provision.Config) {
 		c.ClaimTTL = crashTTL
-		c.Steps = w.steps(func(context.Context, string) error { return nil })
+		c.SideEffects = w.steps(func(context.Context, string) error { return nil })
 	})
 }
 
@@ -32,7 +32,7 @@ func (f *fixture) rescuer(t *testing.T, change ...func(*provision.Config)) *prov
 	l := f.ledger(t)
 	p := f.provisioner(t, append([]func(*provision.Config){func(c *provision.Config) {
 		c.ClaimTTL, c.Interval = 0, 0
-		c.Steps = l.steps(nil)
+		c.SideEffects = l.steps(nil)
 	}}, change...)...)
 	must(t, p.PrepareTemplate(t.Context(), "one"))
 	return p
@@ -190,7 +190,7 @@ func TestAbandonedSignUpIsUndoneAfterItsLastAttempt(t *testing.T) {
 	w := newWorld()
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.ClaimTTL, c.Attempts = crashTTL, 2
-		c.Steps = w.steps(func(_ context.Context, step string) error {
+		c.SideEffects = w.steps(func(_ context.Context, step string) error {
 			if step == "step:dns" {
 				return errBroken
 			}
@@ -209,7 +209,7 @@ func TestEveryPointIsReached(t *testing.T) {
 	f := newFixture(t)
 	s := failpoint.New()
 	l := f.ledger(t)
-	p := f.provisioner(t, func(c *provision.Config) { c.Steps = l.steps(s); c.SetFailpoints(s) })
+	p := f.provisioner(t, func(c *provision.Config) { c.SideEffects = l.steps(s); c.SetFailpoints(s) })
 	f.create(t, p, "a")
 	must(t, p.Drop(t.Context(), "a"))
 	s.On("before seed", failpoint.Error(errBroken))

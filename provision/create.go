@@ -23,7 +23,7 @@ type Request struct {
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
 	Admin          registry.Admin // its ID: default a new CUID2
-	Data           []byte         `json:"-"` // the caller's own, handed to Seed and Steps; sealed at rest, erased by activation
+	Data           []byte         `json:"-"` // the caller's own, handed to Seed and SideEffects; sealed at rest, erased by activation
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         `json:"-"` // of what was asked for under that key
 
@@ -41,18 +41,18 @@ type Result struct {
 	Replayed     bool // the idempotency key was known: nothing was made now
 }
 
-// Create makes a tenant: the intent in the registry, the database, the wall around it, the seed, the caller's steps,
-// and activation, which is the one commit point.
+// Create makes a tenant: the intent in the registry, the database, the wall around it, the seed, the caller's side
+// effects, and activation, which is the one commit point.
 //
 // ctx governs all of it. When it ends, or a step fails or panics, the sign-up is marked as failed, and Run undoes it in
 // any process that lives. When Create returns nil, the tenant is durable and usable. When it returns an error, the
 // tenant ends as nothing at all, or, if only the answer was lost, as an active tenant; an IdempotencyKey tells which.
 //
 // It returns registry.ErrEmailTaken, ErrEmailBusy, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID,
-// [ErrFailedBefore], [ErrNotOurs], *[PanicError] or the step's own error. With an idempotency key that is known, Create
-// waits for the earlier sign-up as long as ctx allows. If that one was broken off by the end of its ctx, or by an error
-// of status 503, this one makes the tenant. For an e-mail that another sign-up or a deletion has, it waits a few
-// seconds.
+// [ErrFailedBefore], [ErrNotOurs], *[PanicError] or the own error of a Seed or a side effect. With an idempotency key
+// that is known, Create waits for the earlier sign-up as long as ctx allows. If that one was broken off by the end of
+// its ctx, or by an error of status 503, this one makes the tenant. For an e-mail that another sign-up or a deletion
+// has, it waits a few seconds.
 func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
 	own := req.ID != ""
 	if !own {
@@ -222,7 +222,7 @@ func shorten(reason string) string {
 
 // made is what the sign-up has made. The tenant is read back only if a step may have changed it since the intent.
 func (p *Provisioner) made(ctx context.Context, claim *catalog.Claim) (*Result, error) {
-	if len(p.cfg.Steps) == 0 {
+	if len(p.cfg.SideEffects) == 0 {
 		return result(&claim.Tenant, claim), nil
 	}
 	ctx, cancel := detached(ctx)

@@ -56,6 +56,6 @@
 //
 // Errors and log lines hold no password, e-mail, row value or connection string. From an error of PostgreSQL's remain
 // the SQLSTATE, the names of objects and, where they cannot quote a value, message, detail and hint: errors.As finds a
-// *pgconn.PgError with these. What a caller's own Seed or Step returns is passed on as it is, unless the driver's
+// *pgconn.PgError with these. What a caller's own Seed or SideEffect returns is passed on as it is, unless the driver's
 // errors are in it.
 package provision

@@ -48,7 +48,7 @@ func TestDropThatIsCancelledIsFinishedByTheReconciler(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w := newWorld()
 	p := f.provisioner(t, func(c *provision.Config) {
-		c.Steps = w.steps(func(context.Context, string) error { return nil })
+		c.SideEffects = w.steps(func(context.Context, string) error { return nil })
 		c.Observer.StepStarted = func(_ tenancy.ID, step string) {
 			if step == "drop" {
 				cancel()

@@ -39,7 +39,7 @@ func (j *job) signUp() []phase {
 	if j.claim.Warm {
 		phases = phases[2:]
 	}
-	for _, s := range j.p.cfg.Steps {
+	for _, s := range j.p.cfg.SideEffects {
 		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
 	}
 	return append(phases, phase{"activate", j.activate})

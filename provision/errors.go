@@ -37,8 +37,8 @@ var (
 	// have the schema, but is not stamped.
 	ErrNotVerified = errors.New("provision: schema was not verified")
 
-	// ErrStepUnknown is returned when a step must be undone that Config.Steps does not have.
-	ErrStepUnknown = errors.New("provision: step is not configured")
+	// ErrSideEffectUnknown is returned when a side effect must be undone that Config.SideEffects does not have.
+	ErrSideEffectUnknown = errors.New("provision: side effect is not configured")
 )
 
 // DestructiveError says that an upgrade was refused because it would destroy what Policy.Allow does not name.

@@ -15,21 +15,21 @@ var errBroken = errors.New("broken on purpose")
 // world is what the caller's steps have done outside.
 type world struct{ done, undone map[string]int }
 
-func (w *world) steps(hurt func(ctx context.Context, step string) error) []provision.Step {
-	step := func(name string) provision.Step {
-		return provision.Step{
+func (w *world) steps(hurt func(ctx context.Context, step string) error) []provision.SideEffect {
+	step := func(name string) provision.SideEffect {
+		return provision.SideEffect{
 			Name: name,
-			Do: func(ctx context.Context, s provision.StepInput) (string, error) {
+			Do: func(ctx context.Context, s provision.SideEffectInput) (string, error) {
 				w.done[s.Key]++
 				return "result of " + name, hurt(ctx, "step:"+name)
 			},
-			Undo: func(_ context.Context, s provision.StepInput) error {
+			Undo: func(_ context.Context, s provision.SideEffectInput) error {
 				w.undone[s.Key]++
 				return nil
 			},
 		}
 	}
-	return []provision.Step{step("billing"), step("dns")}
+	return []provision.SideEffect{step("billing"), step("dns")}
 }
 
 func newWorld() *world { return &world{done: map[string]int{}, undone: map[string]int{}} }
@@ -55,11 +55,11 @@ func TestStepsAreUndoneInReverseOrderAndRetried(t *testing.T) {
 	f := newFixture(t)
 	var undone []string
 	refuse := true
-	step := func(name string, err error) provision.Step {
-		return provision.Step{
+	step := func(name string, err error) provision.SideEffect {
+		return provision.SideEffect{
 			Name: name,
-			Do:   func(context.Context, provision.StepInput) (string, error) { return "r:" + name, err },
-			Undo: func(_ context.Context, s provision.StepInput) error {
+			Do:   func(context.Context, provision.SideEffectInput) (string, error) { return "r:" + name, err },
+			Undo: func(_ context.Context, s provision.SideEffectInput) error {
 				if refuse && name == "one" {
 					return errBroken
 				}
@@ -69,7 +69,7 @@ func TestStepsAreUndoneInReverseOrderAndRetried(t *testing.T) {
 		}
 	}
 	p := f.provisioner(t, func(c *provision.Config) {
-		c.Steps = []provision.Step{step("one", nil), step("two", nil), step("three", errBroken)}
+		c.SideEffects = []provision.SideEffect{step("one", nil), step("two", nil), step("three", errBroken)}
 	})
 	if _, err := p.Create(t.Context(), request(t, "acme", "ann@example.org")); !errors.Is(err, errBroken) {
 		t.Fatal(err)

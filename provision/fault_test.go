@@ -95,7 +95,7 @@ func (f *fixture) victim(t *testing.T) *victim {
 	v.pool = poolOf(t, regCfg)
 	v.Provisioner = f.provisioner(t, func(c *provision.Config) {
 		c.Admin, c.Registry, c.ClaimTTL = admin, openRegistryOn(t, v.pool), crashTTL
-		c.Steps = ledger{v.pool}.steps(v.points)
+		c.SideEffects = ledger{v.pool}.steps(v.points)
 		c.SetFailpoints(v.points)
 	})
 	return v

@@ -55,7 +55,7 @@ func (s *sqlSchema) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return execute(ctx, cfg, s.build)
 }
 
-func (s *sqlSchema) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (s *sqlSchema) Upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	report := &provision.Report{Changes: []provision.Change{{Name: "upgrade", SQL: s.upgrade}}}
 	if u.Policy.DryRun {
 		return report, nil

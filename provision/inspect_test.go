@@ -57,7 +57,7 @@ func TestInspectReportsWhatReconcileDoesAndDoesNothing(t *testing.T) {
 	if diff := cmp.Diff(before, [][]string{f.estate(t), f.rows(t)}); diff != "" {
 		t.Errorf("it did something: %s", diff)
 	}
-	want := &provision.Pass{
+	want := &provision.ReconcileReport{
 		Finished: []tenancy.ID{"dead"},
 		Undone:   []tenancy.ID{"failed", "leaving", "tired"},
 		Unknown:  []string{f.prefix + "_model_theirs", f.prefix + "stranger"},

@@ -133,7 +133,7 @@ func (f *fixture) interrupt(t *testing.T, id tenancy.ID, fails, givesUp bool, cu
 		t.Fatal(err)
 	}
 	if fails {
-		var pass *provision.Pass
+		var pass *provision.ReconcileReport
 		if pass, err = p.Reconcile(ctx); err == nil {
 			err = pass.Retried[id]
 		}

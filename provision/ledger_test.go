@@ -21,24 +21,24 @@ func (f *fixture) ledger(t *testing.T) ledger {
 }
 
 // steps are "billing" and "dns". Between an effect and its record is a point of its own: "before end of step:dns".
-func (l ledger) steps(points *failpoint.Set) []provision.Step {
-	step := func(name string) provision.Step {
-		return provision.Step{
+func (l ledger) steps(points *failpoint.Set) []provision.SideEffect {
+	step := func(name string) provision.SideEffect {
+		return provision.SideEffect{
 			Name: name,
-			Do: func(ctx context.Context, s provision.StepInput) (string, error) {
+			Do: func(ctx context.Context, s provision.SideEffectInput) (string, error) {
 				_, err := l.pool.Exec(ctx, "INSERT INTO ledger VALUES ($1) ON CONFLICT DO NOTHING", s.Key)
 				if err != nil {
 					return "", err
 				}
 				return "customer", points.Before(ctx, "end of step:"+name)
 			},
-			Undo: func(ctx context.Context, s provision.StepInput) error {
+			Undo: func(ctx context.Context, s provision.SideEffectInput) error {
 				_, err := l.pool.Exec(ctx, "DELETE FROM ledger WHERE key = $1", s.Key)
 				return err
 			},
 		}
 	}
-	return []provision.Step{step("billing"), step("dns")}
+	return []provision.SideEffect{step("billing"), step("dns")}
 }
 
 // points are those before and after each of steps.

@@ -97,7 +97,7 @@ func (f *fixture) estate(t *testing.T) []string {
 }
 
 // reported checks that a pass reports every database that is not somebody's, and every role that has none.
-func (f *fixture) reported(t *testing.T, pass *provision.Pass) {
+func (f *fixture) reported(t *testing.T, pass *provision.ReconcileReport) {
 	t.Helper()
 	const others = ` AND NOT starts_with(name, $1 || '_') AND name <> $1 || 'somebody' ORDER BY name COLLATE "C"`
 	slices.Sort(pass.Unknown)

@@ -32,9 +32,9 @@ func TestProcessKilledWhileItsDatabaseIsMade(t *testing.T) {
 		must(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 		p := []*provision.Provisioner{finishes, undoes}[i%2]
-		ended := make(chan *provision.Pass, 1)
+		ended := make(chan *provision.ReconcileReport, 1)
 		go func() {
-			pass := &provision.Pass{}
+			pass := &provision.ReconcileReport{}
 			for len(pass.Finished)+len(pass.Undone) == 0 && t.Context().Err() == nil {
 				pass, _ = p.Reconcile(t.Context())
 			}

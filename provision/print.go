@@ -30,7 +30,7 @@ func (r Request) LogValue() slog.Value { return slog.StringValue(r.text()) }
 
 func (r Request) text() string { return fmt.Sprintf("request of tenant %q", string(r.ID)) }
 
-// Format implements [fmt.Formatter]: a seed, and a step's input, shows its tenant's id.
+// Format implements [fmt.Formatter]: a seed, and a side effect's input, shows its tenant's id.
 func (s Seed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.text()) }
 
 // LogValue implements [slog.LogValuer].
@@ -39,12 +39,12 @@ func (s Seed) LogValue() slog.Value { return slog.StringValue(s.text()) }
 func (s Seed) text() string { return fmt.Sprintf("seed of tenant %q", string(s.Tenant.ID)) }
 
 // Format implements [fmt.Formatter]: an upgrade shows the name of its database.
-func (u Upgrade) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.text()) }
+func (u UpgradeInput) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.text()) }
 
 // LogValue implements [slog.LogValuer].
-func (u Upgrade) LogValue() slog.Value { return slog.StringValue(u.text()) }
+func (u UpgradeInput) LogValue() slog.Value { return slog.StringValue(u.text()) }
 
-func (u Upgrade) text() string {
+func (u UpgradeInput) text() string {
 	if u.Target == nil {
 		return "upgrade"
 	}

@@ -20,8 +20,8 @@ const (
 	mostDelay = 5 * time.Minute // between two tries
 )
 
-// Pass is what one pass of the reconciler did.
-type Pass struct {
+// ReconcileReport is what one pass of the reconciler did.
+type ReconcileReport struct {
 	Finished []tenancy.ID         // sign-ups brought to active
 	Undone   []tenancy.ID         // failed sign-ups and deletions ended
 	Unknown  []string             // databases with our prefix that are neither templates nor known to a row: not touched
@@ -66,26 +66,27 @@ type Pass struct {
 // Any number of passes may be under way, beside sign-ups and in other processes: each tenant is worked on by one of
 // them.
 //
-// ctx governs the pass. One tenant or server that fails does not keep it from the others: Pass.Retried has the errors
-// of tenants. The error is of the registry, or of servers that could not be looked at; the Pass holds what was done.
-func (p *Provisioner) Reconcile(ctx context.Context) (*Pass, error) {
-	r := newPass(p)
+// ctx governs the pass. One tenant or server that fails does not keep it from the others: ReconcileReport.Retried has
+// the errors of tenants. The error is of the registry, or of servers that could not be looked at; the report holds what
+// was done.
+func (p *Provisioner) Reconcile(ctx context.Context) (*ReconcileReport, error) {
+	r := newReconcileRun(p)
 	err := errors.Join(r.work(ctx), r.warm(ctx), r.survey(ctx))
 	if err != nil {
-		return &r.Pass, fmt.Errorf("provision: reconcile: %w", pgerr.Redact(err))
+		return &r.ReconcileReport, fmt.Errorf("provision: reconcile: %w", pgerr.Redact(err))
 	}
-	return &r.Pass, nil
+	return &r.ReconcileReport, nil
 }
 
-// pass is one pass under way.
-type pass struct {
+// reconcileRun is one pass under way.
+type reconcileRun struct {
 	p     *Provisioner
 	looks bool // and does nothing
 
 	mu    sync.Mutex // guards what follows; no I/O while it is held
 	down  map[string]outage
 	slots map[lane]chan struct{}
-	Pass
+	ReconcileReport
 }
 
 // outage is what the last of a server's tenants met that could not connect to it.
@@ -103,18 +104,18 @@ type lane struct {
 	going  bool
 }
 
-func newPass(p *Provisioner) *pass {
-	return &pass{
-		p:     p,
-		down:  map[string]outage{},
-		slots: map[lane]chan struct{}{},
-		Pass:  Pass{Retried: map[tenancy.ID]error{}},
+func newReconcileRun(p *Provisioner) *reconcileRun {
+	return &reconcileRun{
+		p:               p,
+		down:            map[string]outage{},
+		slots:           map[lane]chan struct{}{},
+		ReconcileReport: ReconcileReport{Retried: map[tenancy.ID]error{}},
 	}
 }
 
 // work claims abandoned tenants until there are none, and none under way. What takes long, such as a DROP DATABASE that
 // waits for a stopped process, keeps nobody from the others. Those whose rows cannot be read are in the error.
-func (r *pass) work(ctx context.Context) error {
+func (r *reconcileRun) work(ctx context.Context) error {
 	var errs []error
 	ended := make(chan struct{}, most)
 	running := 0
@@ -148,7 +149,7 @@ func (r *pass) work(ctx context.Context) error {
 }
 
 // tenant works on one claimed tenant. The claim is renewed while it waits for its turn on its server, too.
-func (r *pass) tenant(ctx context.Context, claim *catalog.Claim) {
+func (r *reconcileRun) tenant(ctx context.Context, claim *catalog.Claim) {
 	held, release := r.p.hold(ctx, claim)
 	defer release()
 	slot := r.slot(lane{claim.Tenant.Server.Name, claim.Tenant.State != tenancy.Provisioning})
@@ -171,7 +172,7 @@ func (r *pass) tenant(ctx context.Context, claim *catalog.Claim) {
 }
 
 // settle does what the tenant's state asks for.
-func (r *pass) settle(ctx context.Context, claim *catalog.Claim) error {
+func (r *reconcileRun) settle(ctx context.Context, claim *catalog.Claim) error {
 	j := &job{p: r.p, claim: claim}
 	if claim.Tenant.State != tenancy.Provisioning {
 		err := j.run(ctx, j.undoing())
@@ -195,12 +196,12 @@ func (r *pass) settle(ctx context.Context, claim *catalog.Claim) error {
 }
 
 // giveUp marks a sign-up as failed. This pass claims it again, and undoes it.
-func (r *pass) giveUp(ctx context.Context, claim *catalog.Claim, reason error) error {
+func (r *reconcileRun) giveUp(ctx context.Context, claim *catalog.Claim, reason error) error {
 	return r.p.catalog.Fail(ctx, claim, shorten(reason.Error()))
 }
 
 // retryLater reports err and gives the claim up for a while.
-func (r *pass) retryLater(ctx context.Context, claim *catalog.Claim, err error) {
+func (r *reconcileRun) retryLater(ctx context.Context, claim *catalog.Claim, err error) {
 	if errors.Is(err, catalog.ErrClaimLost) {
 		return // it is another's now
 	}
@@ -230,7 +231,7 @@ func (p *Provisioner) delay(ctx context.Context, claim *catalog.Claim) time.Dura
 }
 
 // serverDown says why another tenant of this pass could not connect to the server a moment ago; nil if none failed to.
-func (r *pass) serverDown(name string) error {
+func (r *reconcileRun) serverDown(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o, ok := r.down[name]; ok && time.Since(o.at) < connectTimeout {
@@ -239,7 +240,7 @@ func (r *pass) serverDown(name string) error {
 	return nil
 }
 
-func (r *pass) slot(l lane) chan struct{} {
+func (r *reconcileRun) slot(l lane) chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.slots[l] == nil {
@@ -248,7 +249,7 @@ func (r *pass) slot(l lane) chan struct{} {
 	return r.slots[l]
 }
 
-func (r *pass) record(list *[]tenancy.ID, id tenancy.ID) {
+func (r *reconcileRun) record(list *[]tenancy.ID, id tenancy.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*list = append(*list, id)

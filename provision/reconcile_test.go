@@ -206,7 +206,7 @@ func TestSignUpThatFailsInTheReconcilerIsTriedAgain(t *testing.T) {
 	_ = f.start(t, "acme", "before seed", syscall.SIGKILL).Wait()
 	tries := 0
 	p := f.provisioner(t, func(c *provision.Config) {
-		c.Steps = newWorld().steps(func(context.Context, string) error { return nil })
+		c.SideEffects = newWorld().steps(func(context.Context, string) error { return nil })
 		c.Seed = func(context.Context, pgx.Tx, provision.Seed) error {
 			if tries++; tries == 1 {
 				return errBroken

@@ -50,7 +50,7 @@ func (p *Provisioner) seemsForeign(l listed, t *registry.Tenant) bool {
 }
 
 // reportNotOurs raises the alarm for tenants whose database or role still is another's.
-func (r *pass) reportNotOurs(ctx context.Context, ids []tenancy.ID) error {
+func (r *reconcileRun) reportNotOurs(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
 		err := r.p.examine(ctx, id, func(_ context.Context, _ *pgx.Conn, f found, t *registry.Tenant) error {
@@ -70,7 +70,7 @@ func (r *pass) reportNotOurs(ctx context.Context, ids []tenancy.ID) error {
 }
 
 // repairWalls makes walls whole that somebody has broken, or a restore has left without.
-func (r *pass) repairWalls(ctx context.Context, ids []tenancy.ID) error {
+func (r *reconcileRun) repairWalls(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
 		err := r.repairWall(ctx, id)
@@ -81,7 +81,7 @@ func (r *pass) repairWalls(ctx context.Context, ids []tenancy.ID) error {
 	return errors.Join(errs...)
 }
 
-func (r *pass) repairWall(ctx context.Context, id tenancy.ID) error {
+func (r *reconcileRun) repairWall(ctx context.Context, id tenancy.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, gateLimit)
 	defer cancel()
 	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {

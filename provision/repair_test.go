@@ -20,7 +20,7 @@ func TestSurveyRepairsWalls(t *testing.T) {
 	must(t, p.Suspend(t.Context(), "closed"))
 	acme, group := quoted(f.prefix+"acme"), quoted(f.prefix+"_tenant")
 	was := f.walls(t)
-	survey := func(want int) *provision.Pass {
+	survey := func(want int) *provision.ReconcileReport {
 		t.Helper()
 		pass, err := p.Reconcile(t.Context())
 		must(t, err)

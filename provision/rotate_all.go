@@ -13,11 +13,11 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// rotateLimit is for one tenant in RotatePasswords: one that cannot be changed keeps no worker from the others.
+// rotateLimit is for one tenant in RotateAllPasswords: one that cannot be changed keeps no worker from the others.
 const rotateLimit = 30 * time.Second
 
-// RotateConfig configures [Provisioner.RotatePasswords]. The zero value is fit for use.
-type RotateConfig struct {
+// RotateAllConfig configures [Provisioner.RotateAllPasswords]. The zero value is fit for use.
+type RotateAllConfig struct {
 	// After is the tenant to begin behind, in order of id: the Through of a call that was stopped. Default: with the
 	// first.
 	After tenancy.ID
@@ -30,36 +30,36 @@ type RotateConfig struct {
 	Batch int
 
 	// Progress is told after each batch. It must not block. Default: nobody is.
-	Progress func(RotateProgress)
+	Progress func(RotateAllProgress)
 }
 
-// RotateProgress is how far a rotation has come. The counts are of this call.
-type RotateProgress struct {
+// RotateAllProgress is how far a rotation has come. The counts are of this call.
+type RotateAllProgress struct {
 	Through tenancy.ID // no tenant up to this one, in order of id, is left to be looked at
 	Rotated int        // tenants that have a new password
 	Skipped int        // that use Config.SharedRole, or come or go: a new tenant has a new password anyway
 	Failed  int
 }
 
-// RotateResult is what [Provisioner.RotatePasswords] did.
-type RotateResult struct {
-	RotateProgress
+// RotateAllResult is what [Provisioner.RotateAllPasswords] did.
+type RotateAllResult struct {
+	RotateAllProgress
 	Errors map[tenancy.ID]error // of those that Failed, as RotatePassword returns them
 }
 
-// RotatePasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. What
+// RotateAllPasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. What
 // fails for one tenant, or is not done within 30 s, is in the result and keeps no other from its turn.
 //
 // ctx governs all of it. If it ends, or the registry does not answer, the error says so beside a result of what was
 // done until then. To go on, pass Through as After; to begin again does no harm, and neither do two calls at once. A
 // process that dies in the middle of one tenant may leave the registry with a password that the role has not yet: see
 // RotatePassword, which mends that, as this does when it begins again or goes on from the last Progress.
-func (p *Provisioner) RotatePasswords(ctx context.Context, cfg RotateConfig) (*RotateResult, error) {
+func (p *Provisioner) RotateAllPasswords(ctx context.Context, cfg RotateAllConfig) (*RotateAllResult, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	cfg.Workers, cfg.Batch = cmp.Or(cfg.Workers, 4), cmp.Or(cfg.Batch, 100)
-	result := &RotateResult{Errors: map[tenancy.ID]error{}}
+	result := &RotateAllResult{Errors: map[tenancy.ID]error{}}
 	result.Through = cfg.After
 	for {
 		tenants, err := p.cfg.Registry.Tenants(ctx, result.Through, cfg.Batch)
@@ -74,7 +74,7 @@ func (p *Provisioner) RotatePasswords(ctx context.Context, cfg RotateConfig) (*R
 			result.Through = tenants[len(tenants)-1].ID
 		}
 		if cfg.Progress != nil {
-			cfg.Progress(result.RotateProgress)
+			cfg.Progress(result.RotateAllProgress)
 		}
 		if len(tenants) < cfg.Batch {
 			return result, nil
@@ -82,18 +82,18 @@ func (p *Provisioner) RotatePasswords(ctx context.Context, cfg RotateConfig) (*R
 	}
 }
 
-func (c RotateConfig) validate() error {
+func (c RotateAllConfig) validate() error {
 	var errs []error
 	if c.Workers < 0 {
-		errs = append(errs, errors.New("provision: RotateConfig.Workers: must not be negative"))
+		errs = append(errs, errors.New("provision: RotateAllConfig.Workers: must not be negative"))
 	}
 	if c.Batch < 0 {
-		errs = append(errs, errors.New("provision: RotateConfig.Batch: must not be negative"))
+		errs = append(errs, errors.New("provision: RotateAllConfig.Batch: must not be negative"))
 	}
 	return errors.Join(errs...)
 }
 
-func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant, workers int, result *RotateResult) {
+func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant, workers int, result *RotateAllResult) {
 	var mu sync.Mutex // guards result
 	var wg sync.WaitGroup
 	turns := make(chan tenancy.ID)
@@ -125,7 +125,7 @@ func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant
 	wg.Wait()
 }
 
-func (r *RotateResult) count(id tenancy.ID, err error) {
+func (r *RotateAllResult) count(id tenancy.ID, err error) {
 	switch {
 	case err == nil:
 		r.Rotated++

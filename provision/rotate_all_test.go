@@ -58,7 +58,7 @@ func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 	var took time.Duration
 	for range rounds {
 		done, start := good.Load(), time.Now()
-		result, err := p.RotatePasswords(t.Context(), provision.RotateConfig{Batch: 2})
+		result, err := p.RotateAllPasswords(t.Context(), provision.RotateAllConfig{Batch: 2})
 		took += time.Since(start)
 		if err != nil || result.Rotated != n || result.Skipped+result.Failed+len(result.Errors) != 0 || result.Through != ids[n-1] {
 			t.Errorf("rotated: %+v, %v", result, err)
@@ -117,14 +117,14 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 	before := f.passwords(t, ids)
 
 	ctx, stop := context.WithCancel(t.Context())
-	first, err := p.RotatePasswords(ctx, provision.RotateConfig{Batch: 1, Progress: func(provision.RotateProgress) { stop() }})
+	first, err := p.RotateAllPasswords(ctx, provision.RotateAllConfig{Batch: 1, Progress: func(provision.RotateAllProgress) { stop() }})
 	if !errors.Is(err, context.Canceled) || first.Through != "a" || first.Rotated != 1 || first.Failed != 0 {
 		t.Errorf("stopped: %+v, %v", first, err)
 	}
 	// Another process died between its two commits: the role of b has not the password that the registry has.
 	must(t, catalog.Of(f.reg).SetPassword(t.Context(), "b", tenancy.NewSecret("never committed")))
 	middle := f.passwords(t, ids)
-	rest, err := p.RotatePasswords(t.Context(), provision.RotateConfig{After: first.Through, Batch: 1})
+	rest, err := p.RotateAllPasswords(t.Context(), provision.RotateAllConfig{After: first.Through, Batch: 1})
 	if err != nil || rest.Through != "d" || rest.Rotated != 1 || rest.Skipped != 1 || rest.Failed != 1 ||
 		!errors.Is(rest.Errors["c"], provision.ErrNotOurs) {
 		t.Errorf("the rest: %+v, %v", rest, err)
@@ -143,7 +143,7 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 		must(t, err)
 		must(t, conn.Close(t.Context()))
 	}
-	if _, err := p.RotatePasswords(t.Context(), provision.RotateConfig{Workers: -1, Batch: -1}); err == nil {
+	if _, err := p.RotateAllPasswords(t.Context(), provision.RotateAllConfig{Workers: -1, Batch: -1}); err == nil {
 		t.Error("a negative number was taken")
 	}
 }

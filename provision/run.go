@@ -20,7 +20,7 @@ const surveyEvery = time.Minute
 
 // Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of
 // this Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server, and once a second it
-// ends sessions of tenants' roles that keep others from their work, as [Pass.Terminated] says: for that it holds a
+// ends sessions of tenants' roles that keep others from their work, as [ReconcileReport.Terminated] says: for that it holds a
 // session on each server's maintenance database. Run it in at least one process; more do no harm and share the work.
 // Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
@@ -29,15 +29,15 @@ func (p *Provisioner) Run(ctx context.Context) error {
 	wg.Go(func() { p.keepWarm(ctx) })
 	wg.Go(func() { p.watch(ctx) })
 	wg.Go(func() { p.repeat(ctx, nil, p.tidying()) })
-	p.repeat(ctx, p.wake, (*pass).work)
+	p.repeat(ctx, p.wake, (*reconcileRun).work)
 	wg.Wait()
 	return nil
 }
 
 // repeat does a part of a pass until ctx ends.
-func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part func(*pass, context.Context) error) {
+func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part func(*reconcileRun, context.Context) error) {
 	for ctx.Err() == nil {
-		r := newPass(p)
+		r := newReconcileRun(p)
 		err := part(r, ctx)
 		if ctx.Err() == nil {
 			r.log(ctx, err)
@@ -48,9 +48,9 @@ func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part fun
 
 // tidying is the part of a pass that nobody waits for: the stock, and now and then the survey. A drop that takes long
 // there keeps no sign-up from its end.
-func (p *Provisioner) tidying() func(*pass, context.Context) error {
+func (p *Provisioner) tidying() func(*reconcileRun, context.Context) error {
 	var surveyed time.Time
-	return func(r *pass, ctx context.Context) error {
+	return func(r *reconcileRun, ctx context.Context) error {
 		err := r.warm(ctx)
 		if surveyed.IsZero() || time.Since(surveyed) > surveyEvery {
 			surveyed = time.Now()
@@ -62,7 +62,7 @@ func (p *Provisioner) tidying() func(*pass, context.Context) error {
 }
 
 // surveyInTurn surveys if no other process has done so lately.
-func (r *pass) surveyInTurn(ctx context.Context) error {
+func (r *reconcileRun) surveyInTurn(ctx context.Context) error {
 	mine, err := r.p.catalog.TryLease(ctx, "survey", surveyEvery)
 	if err != nil || !mine {
 		return err
@@ -83,7 +83,7 @@ func (p *Provisioner) rest(ctx context.Context, wake <-chan struct{}) {
 }
 
 // log writes what a pass did, if it did anything.
-func (r *pass) log(ctx context.Context, err error) {
+func (r *reconcileRun) log(ctx context.Context, err error) {
 	log := r.p.cfg.Logger
 	if len(r.Finished)+len(r.Undone)+len(r.Stocked)+len(r.Retired)+len(r.Retried) > 0 {
 		attrs := []slog.Attr{

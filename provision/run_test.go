@@ -30,13 +30,13 @@ func TestRunWarnsOfWhatItCouldNotDo(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	log := watch{"reconciled", make(chan string, 1)}
-	broken := provision.Step{
+	broken := provision.SideEffect{
 		Name: "billing",
-		Do:   func(context.Context, provision.StepInput) (string, error) { return "", errBroken },
-		Undo: func(context.Context, provision.StepInput) error { return errBroken },
+		Do:   func(context.Context, provision.SideEffectInput) (string, error) { return "", errBroken },
+		Undo: func(context.Context, provision.SideEffectInput) error { return errBroken },
 	}
 	p := f.provisioner(t, func(c *provision.Config) {
-		c.Logger, c.Steps = logTo(log), []provision.Step{broken}
+		c.Logger, c.SideEffects = logTo(log), []provision.SideEffect{broken}
 	})
 	if _, err := p.Create(t.Context(), request(t, "acme", "a@example.org")); err == nil {
 		t.Fatal("no error")

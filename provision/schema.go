@@ -18,12 +18,12 @@ type Schema interface {
 	Build(ctx context.Context, cfg *pgx.ConnConfig) error
 
 	// Upgrade brings a tenant's database to the schema.
-	Upgrade(ctx context.Context, u Upgrade) (*Report, error)
+	Upgrade(ctx context.Context, u UpgradeInput) (*Report, error)
 }
 
-// Upgrade is what [Schema.Upgrade] works on. Connect with the configurations themselves, or make a string of their
+// UpgradeInput is what [Schema.Upgrade] works on. Connect with the configurations themselves, or make a string of their
 // fields: their ConnString leads nowhere.
-type Upgrade struct {
+type UpgradeInput struct {
 	Target *pgx.ConnConfig // the tenant's database
 	Model  *pgx.ConnConfig // a scratch database that has exactly the wanted schema
 	Policy Policy          // its time-outs are set

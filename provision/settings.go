@@ -16,7 +16,7 @@ type RoleSetting struct {
 }
 
 // reportSettings lists the settings of tenants' roles.
-func (r *pass) reportSettings(ctx context.Context, conns map[string]*pgx.Conn) error {
+func (r *reconcileRun) reportSettings(ctx context.Context, conns map[string]*pgx.Conn) error {
 	var errs []error
 	for server, conn := range conns {
 		rows, _ := conn.Query(ctx, `
@@ -33,7 +33,7 @@ func (r *pass) reportSettings(ctx context.Context, conns map[string]*pgx.Conn) e
 }
 
 // endBlockers ends what Run's watchdogs end, for those that call Reconcile themselves.
-func (r *pass) endBlockers(ctx context.Context, conns map[string]*pgx.Conn) error {
+func (r *reconcileRun) endBlockers(ctx context.Context, conns map[string]*pgx.Conn) error {
 	var errs []error
 	for server, conn := range conns {
 		ended, err := r.p.endBlockers(ctx, conn, server, "", r.looks)

@@ -189,7 +189,7 @@ func TestTenantsWithAndWithoutARoleOfTheirOwnLiveTogether(t *testing.T) {
 	if err := p.RotatePassword(t.Context(), "ours"); !errors.Is(err, provision.ErrSharedRole) {
 		t.Errorf("rotated: %v", err)
 	}
-	did, err := p.RotatePasswords(t.Context(), provision.RotateConfig{})
+	did, err := p.RotateAllPasswords(t.Context(), provision.RotateAllConfig{})
 	must(t, err)
 	if did.Rotated != 1 || did.Skipped != 1 || did.Failed != 0 {
 		t.Errorf("rotated %d, skipped %d, failed %d", did.Rotated, did.Skipped, did.Failed)

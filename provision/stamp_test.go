@@ -75,7 +75,7 @@ func TestLateStampOfASignUpIsRefused(t *testing.T) {
 	was := f.schema.Hash()
 	f.schema = &sqlSchema{build: members + ";" + notes}
 	p, s := f.stamper(t)
-	late := make(chan *provision.Pass, 1)
+	late := make(chan *provision.ReconcileReport, 1)
 	go func() {
 		pass, _ := p.Reconcile(t.Context())
 		late <- pass

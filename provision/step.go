@@ -8,7 +8,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Seed is what the seed function and the steps are told of the tenant.
+// Seed is what the seed function and the side effects are told of the tenant.
 type Seed struct {
 	Tenant       tenancy.Tenant
 	Organization registry.Organization
@@ -16,31 +16,31 @@ type Seed struct {
 	Data         []byte `json:"-"` // the caller's own, from Request.Data; gone once the tenant is active
 }
 
-// Step is a side effect of the caller's: a billing customer, a DNS record.
+// SideEffect is a side effect of the caller's: a billing customer, a DNS record.
 //
 // Do and Undo may run more than once, in different processes, for one tenant: both must be idempotent by
-// StepInput.Key. A process that was stopped for longer than its claim lives may even finish a Do after another
+// SideEffectInput.Key. A process that was stopped for longer than its claim lives may even finish a Do after another
 // process's Undo; a service that takes idempotency keys or lists what it has by key settles that.
 //
 // Undo is told no password, and no e-mail and no Data whose key is lost.
 //
 // The text of an error that they return is logged and stored in the registry, so it should hold no secret.
-type Step struct {
+type SideEffect struct {
 	Name string
-	Do   func(ctx context.Context, s StepInput) (result string, err error)
-	Undo func(ctx context.Context, s StepInput) error // s.Result is empty if Do's end is not known; nil: nothing to undo
+	Do   func(ctx context.Context, s SideEffectInput) (result string, err error)
+	Undo func(ctx context.Context, s SideEffectInput) error // s.Result is empty if Do's end is not known; nil: nothing to undo
 }
 
-// StepInput is what a step is given.
-type StepInput struct {
+// SideEffectInput is what a side effect is given.
+type SideEffectInput struct {
 	Seed
-	Key    string // "<tenant id>/<step name>": the same at every try
+	Key    string // "<tenant id>/<name>": the same at every try
 	Result string `json:"-"` // what Do returned, for Undo
 }
 
-// input is what the step of that name gets for the tenant of claim.
-func input(claim *catalog.Claim, name, result string) StepInput {
-	return StepInput{Seed: seedOf(claim), Key: string(claim.Tenant.ID) + "/" + name, Result: result}
+// input is what the side effect of that name gets for the tenant of claim.
+func input(claim *catalog.Claim, name, result string) SideEffectInput {
+	return SideEffectInput{Seed: seedOf(claim), Key: string(claim.Tenant.ID) + "/" + name, Result: result}
 }
 
 func seedOf(claim *catalog.Claim) Seed {
@@ -52,9 +52,9 @@ func seedOf(claim *catalog.Claim) Seed {
 	}
 }
 
-// callStep is the engine's step for one of the caller's: recorded as begun before, so that Undo will run whatever
+// callStep is the step for one of the caller's side effects: recorded as begun before, so that Undo will run whatever
 // happens, and as done after, so that a second run of the engine leaves it out.
-func (j *job) callStep(ctx context.Context, s Step) error {
+func (j *job) callStep(ctx context.Context, s SideEffect) error {
 	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
 		return err

@@ -185,7 +185,7 @@ func TestStoppedSeedHoldsUpNobodyAndNeverCommits(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	l := f.ledger(t)
-	p := f.provisioner(t, func(c *provision.Config) { c.Steps = l.steps(nil) })
+	p := f.provisioner(t, func(c *provision.Config) { c.SideEffects = l.steps(nil) })
 	cmd := f.stop(t, child{ID: "acme", Point: inSeed})
 	ctx := soon(t)
 	eventually(t, "finished", func() bool {

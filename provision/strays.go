@@ -11,7 +11,7 @@ import (
 
 // reportRoles reports the roles with our prefix that no row knows. They are not touched: what such a role may do, and
 // in whose service, only an operator can tell. One that has a database of its name is not asked about, because that is.
-func (r *pass) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) error {
+func (r *reconcileRun) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) error {
 	var errs []error
 	for _, conn := range conns {
 		rows, _ := conn.Query(ctx, `
@@ -34,7 +34,7 @@ func (r *pass) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) erro
 
 // isStray asks the registry first: a tenant's role goes before its row does. A warm database may become a tenant's
 // meanwhile, so that question comes before the other.
-func (r *pass) isStray(ctx context.Context, conn *pgx.Conn, role string) (stray bool, err error) {
+func (r *reconcileRun) isStray(ctx context.Context, conn *pgx.Conn, role string) (stray bool, err error) {
 	id := tenancy.ID(role[len(r.p.cfg.Prefix):])
 	if warm, err := r.p.catalog.IsWarm(ctx, id); warm || err != nil {
 		return false, err

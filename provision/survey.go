@@ -16,7 +16,7 @@ import (
 )
 
 // survey compares the databases of all servers with the rows of the registry.
-func (r *pass) survey(ctx context.Context) error {
+func (r *reconcileRun) survey(ctx context.Context) error {
 	servers, err := r.p.cfg.Registry.Servers(ctx)
 	if err != nil {
 		return fmt.Errorf("list servers: %w", err)
@@ -42,7 +42,7 @@ func (r *pass) survey(ctx context.Context) error {
 
 // listAll lists all servers at once, so that one that does not answer costs no more than its time-out. Those that could
 // not be listed are in the error and not in the maps.
-func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
+func (r *reconcileRun) listAll(ctx context.Context, servers []registry.Server) (
 	conns map[string]*pgx.Conn, databases map[string]listing, err error,
 ) {
 	conns, databases = map[string]*pgx.Conn{}, map[string]listing{}
@@ -69,7 +69,7 @@ func (r *pass) listAll(ctx context.Context, servers []registry.Server) (
 type listing map[string]listed
 
 // list returns a session on s and the databases there that have the prefix.
-func (r *pass) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
+func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
 	conn, err := r.p.session(ctx, s)
 	if err != nil {
 		return nil, nil, err
@@ -121,7 +121,7 @@ type odd struct {
 
 // match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that
 // holds something unreadable is matched like any other; it is work's to report.
-func (r *pass) match(ctx context.Context, databases map[string]listing) (o odd, err error) {
+func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) (o odd, err error) {
 	const page = 1000
 	for after := tenancy.ID(""); ; {
 		tenants, err := r.p.cfg.Registry.Tenants(ctx, after, page)
@@ -156,7 +156,7 @@ func (r *pass) match(ctx context.Context, databases map[string]listing) (o odd, 
 
 // reportUnknown reports what is left on the lists, if it is still there and no row knows it. Scratch models whose
 // maker is gone are dropped.
-func (r *pass) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]listing) error {
+func (r *reconcileRun) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]listing) error {
 	var errs []error
 	for server, names := range databases {
 		for name := range names {
@@ -170,7 +170,7 @@ func (r *pass) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, da
 	return errors.Join(errs...)
 }
 
-func (r *pass) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
+func (r *reconcileRun) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
 	if r.p.names.isModel(name) {
 		return r.sweepModel(ctx, conn, name)
 	}
@@ -191,7 +191,7 @@ func (r *pass) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool
 }
 
 // sweepModel drops a scratch model that nobody holds the lock of, if it has our owner. One that has not is unknown.
-func (r *pass) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unknown bool, err error) {
+func (r *reconcileRun) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unknown bool, err error) {
 	free, err := pglock.TryLock(ctx, conn, name)
 	if err != nil || !free {
 		return false, err
@@ -212,7 +212,7 @@ func (r *pass) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unk
 
 // reportMissing raises the alarm for tenants that are still active and still have no database. It is never made anew:
 // an empty database would hide the loss.
-func (r *pass) reportMissing(ctx context.Context, conns map[string]*pgx.Conn, ids []tenancy.ID) error {
+func (r *reconcileRun) reportMissing(ctx context.Context, conns map[string]*pgx.Conn, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
 		t, err := r.p.cfg.Registry.Tenant(ctx, id)
@@ -239,7 +239,7 @@ func (r *pass) reportMissing(ctx context.Context, conns map[string]*pgx.Conn, id
 }
 
 // report tells of a tenant's database whose indexes may be in another order than the server's libraries sort by now.
-func (r *pass) report(ctx context.Context, t *registry.Tenant) {
+func (r *reconcileRun) report(ctx context.Context, t *registry.Tenant) {
 	r.Reindex = append(r.Reindex, t.ID)
 	r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
 		"provision: the collation version has changed: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",

@@ -101,7 +101,7 @@ func conflict(t *registry.Tenant) error {
 
 // settleGates moves the gates that a process which died between registry and database, or somebody who told only the
 // registry, has left in the wrong place.
-func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
+func (r *reconcileRun) settleGates(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
 		err := r.settleGate(ctx, id)
@@ -113,7 +113,7 @@ func (r *pass) settleGates(ctx context.Context, ids []tenancy.ID) error {
 }
 
 // settleGate takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
-func (r *pass) settleGate(ctx context.Context, id tenancy.ID) error {
+func (r *reconcileRun) settleGate(ctx context.Context, id tenancy.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, gateLimit)
 	defer cancel()
 	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {

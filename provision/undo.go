@@ -163,7 +163,7 @@ func (j *job) dropOwnedIn(ctx context.Context, database, role string) error {
 	return retryRaced(ctx, func() error { return run(ctx, conn, "DROP OWNED BY "+quote(role)) })
 }
 
-// undoSteps undoes the caller's steps, the last begun first.
+// undoSteps undoes the caller's side effects, the last begun first.
 func (j *job) undoSteps(ctx context.Context) error {
 	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
@@ -174,18 +174,18 @@ func (j *job) undoSteps(ctx context.Context) error {
 			continue
 		}
 		if err := j.undoStep(ctx, s); err != nil {
-			return fmt.Errorf("undo step %q: %w", s.Name, pgerr.Redact(err))
+			return fmt.Errorf("undo side effect %q: %w", s.Name, pgerr.Redact(err))
 		}
 	}
 	return nil
 }
 
 func (j *job) undoStep(ctx context.Context, s catalog.Step) error {
-	i := slices.IndexFunc(j.p.cfg.Steps, func(c Step) bool { return c.Name == s.Name })
+	i := slices.IndexFunc(j.p.cfg.SideEffects, func(c SideEffect) bool { return c.Name == s.Name })
 	if i < 0 {
-		return ErrStepUnknown
+		return ErrSideEffectUnknown
 	}
-	if undo := j.p.cfg.Steps[i].Undo; undo != nil {
+	if undo := j.p.cfg.SideEffects[i].Undo; undo != nil {
 		if err := undo(ctx, input(j.claim, s.Name, s.Result)); err != nil {
 			return err
 		}

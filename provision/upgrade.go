@@ -112,7 +112,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 		}
 	}
 	verified := false
-	u := Upgrade{
+	u := UpgradeInput{
 		Target: target,
 		Model:  model.Copy(),
 		Policy: policy,

@@ -115,7 +115,7 @@ func (s *stringReader) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return s.sqlSchema.Build(ctx, cfg)
 }
 
-func (s *stringReader) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (s *stringReader) Upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	s.strings = append(s.strings, u.Target.ConnString(), u.Model.ConnString())
 	return s.sqlSchema.Upgrade(ctx, u)
 }

@@ -68,7 +68,7 @@ func (p *Provisioner) workWarm(ctx context.Context, claim *catalog.Claim) error 
 }
 
 // warm ends what keepers that died have left, and drops the stock that nobody wants.
-func (r *pass) warm(ctx context.Context) error {
+func (r *reconcileRun) warm(ctx context.Context) error {
 	var errs []error
 	for ctx.Err() == nil {
 		claims, err := r.p.catalog.ClaimWarm(ctx, catalog.WarmWork{
@@ -84,7 +84,7 @@ func (r *pass) warm(ctx context.Context) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-func (r *pass) endWarm(ctx context.Context, claim *catalog.Claim) {
+func (r *reconcileRun) endWarm(ctx context.Context, claim *catalog.Claim) {
 	err := r.serverDown(claim.Tenant.Server.Name)
 	if err == nil {
 		err = r.p.workWarm(ctx, claim)

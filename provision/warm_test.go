@@ -91,7 +91,7 @@ func TestSignUpTakesAWarmDatabase(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ids := f.warmed(t, 2)
-	p := f.provisioner(t, func(c *provision.Config) { c.Steps = newWorld().steps(unhurt) })
+	p := f.provisioner(t, func(c *provision.Config) { c.SideEffects = newWorld().steps(unhurt) })
 	req := unnamed(t, 1)
 	var steps []string
 	req.Progress = func(step string) { steps = append(steps, step) }

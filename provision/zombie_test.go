@@ -18,7 +18,7 @@ func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	l := f.ledger(t)
-	p := f.provisioner(t, func(c *provision.Config) { c.ClaimTTL, c.Steps = crashTTL, l.steps(nil) })
+	p := f.provisioner(t, func(c *provision.Config) { c.ClaimTTL, c.SideEffects = crashTTL, l.steps(nil) })
 	must(t, p.PrepareTemplate(t.Context(), "one"))
 	run(t, p)
 	points := []string{

@@ -44,7 +44,7 @@ func (s schema) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return err
 }
 
-func (schema) Upgrade(context.Context, provision.Upgrade) (*provision.Report, error) {
+func (schema) Upgrade(context.Context, provision.UpgradeInput) (*provision.Report, error) {
 	return nil, errors.New("this schema never changes")
 }
 

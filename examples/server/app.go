@@ -90,7 +90,7 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 	}
 	a.provisioner, err = provision.New(provision.Config{
 		Registry: a.registry, Admin: admin, Schema: sch, Prefix: o.prefix,
-		Seed: accounts.Seed(a.profiles), Steps: append(a.steps(o), h.steps...),
+		Seed: accounts.Seed(a.profiles), SideEffects: append(a.steps(o), h.steps...),
 		Warm: o.warm, WarmConns: o.warm, Rehearse: a.rehearse,
 		Logger: a.log,
 	})
@@ -147,11 +147,11 @@ func keep(ctx context.Context, share *registry.Share) (leave func()) {
 }
 
 // steps are the side effects of a sign-up outside PostgreSQL.
-func (a *app) steps(o options) []provision.Step {
+func (a *app) steps(o options) []provision.SideEffect {
 	if o.stripeKey == "" {
 		return nil
 	}
-	return []provision.Step{billing.Step(billing.Config{
+	return []provision.SideEffect{billing.SideEffect(billing.Config{
 		Key: o.stripeKey, Base: o.stripeBase, Record: a.registry.SetBillingCustomer,
 	})}
 }

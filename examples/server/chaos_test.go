@@ -62,13 +62,13 @@ func (f *fate) strike(r *http.Request, step string) {
 }
 
 // lastStep fails for the churches that are meant to, after all else is done.
-func lastStep() provision.Step {
-	return provision.Step{Name: "last", Do: func(_ context.Context, in provision.StepInput) (string, error) {
+func lastStep() provision.SideEffect {
+	return provision.SideEffect{Name: "last", Do: func(_ context.Context, in provision.SideEffectInput) (string, error) {
 		if strings.HasPrefix(in.Organization.Name, "St error") {
 			return "", errors.New("on purpose")
 		}
 		return "ok", nil
-	}, Undo: func(context.Context, provision.StepInput) error { return nil }}
+	}, Undo: func(context.Context, provision.SideEffectInput) error { return nil }}
 }
 
 func TestHalfOfTheSignUpsFailAndNothingIsLeft(t *testing.T) {
@@ -76,7 +76,7 @@ func TestHalfOfTheSignUpsFailAndNothingIsLeft(t *testing.T) {
 	t.Logf("seed %d", seed)
 	fates, stripe := newFates(rand.New(rand.NewPCG(seed, 0))), newStripeDouble(t)
 	r := start(t, setup{prefix: "chaos_", env: stripe.env(), hooks: hooks{
-		steps: []provision.Step{lastStep()},
+		steps: []provision.SideEffect{lastStep()},
 		progress: func(r *http.Request, step string) {
 			if i, err := strconv.Atoi(r.Header.Get("X-Chaos")); err == nil {
 				fates[i].strike(r, step)

@@ -22,7 +22,7 @@ type process struct {
 // hooks let tests fail a sign-up where they choose, and know every route.
 type hooks struct {
 	progress func(r *http.Request, step string)
-	steps    []provision.Step
+	steps    []provision.SideEffect
 	mounted  func(pattern string) // told of each route; may be nil
 }
 

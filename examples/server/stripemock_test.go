@@ -19,11 +19,11 @@ import (
 func TestBillingSpeaksStripe(t *testing.T) {
 	base := startStripeMock(t)
 	var recorded string
-	step := billing.Step(billing.Config{
+	step := billing.SideEffect(billing.Config{
 		Key: "sk_test_123", Base: base,
 		Record: func(_ context.Context, _ tenancy.ID, customer string) error { recorded = customer; return nil },
 	})
-	in := provision.StepInput{Key: "t1/billing", Seed: provision.Seed{
+	in := provision.SideEffectInput{Key: "t1/billing", Seed: provision.Seed{
 		Tenant: tenancy.Tenant{ID: "t1"}, Organization: registry.Organization{Name: "St Ann"},
 	}}
 	customer, err := step.Do(t.Context(), in)

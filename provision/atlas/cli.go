@@ -87,7 +87,7 @@ func (c *command) Build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return buildSQL(ctx, cfg, c.repeatable)
 }
 
-func (c *command) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (c *command) Upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	report, err := c.upgrade(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("atlas: upgrade: %w", err)
@@ -95,7 +95,7 @@ func (c *command) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.
 	return report, nil
 }
 
-func (c *command) upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (c *command) upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	if u.Verify == nil && !u.Policy.DryRun {
 		return nil, errors.New("Upgrade.Verify: must be set")
 	}
@@ -136,7 +136,7 @@ func (c *command) upgrade(ctx context.Context, u provision.Upgrade) (*provision.
 }
 
 // compare classifies what the library sees of the upgrade.
-func compare(ctx context.Context, u provision.Upgrade, want *model) (*plan, error) {
+func compare(ctx context.Context, u provision.UpgradeInput, want *model) (*plan, error) {
 	s, err := begin(ctx, u.Target)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,8 @@ import (
 var errTried = errors.New("the schema is right")
 
 // trial is an upgrade of target that is never committed.
-func trial(target, model *pgx.ConnConfig, want *provision.Fingerprint) provision.Upgrade {
-	return provision.Upgrade{Target: target, Model: model, Verify: func(ctx context.Context, conn *pgx.Conn) error {
+func trial(target, model *pgx.ConnConfig, want *provision.Fingerprint) provision.UpgradeInput {
+	return provision.UpgradeInput{Target: target, Model: model, Verify: func(ctx context.Context, conn *pgx.Conn) error {
 		got, err := provision.TakeFingerprint(ctx, conn)
 		if err != nil {
 			return err

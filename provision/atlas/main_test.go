@@ -80,9 +80,9 @@ func built(tb testing.TB, s provision.Schema) *pgx.ConnConfig {
 var errMismatch = errors.New("schema differs")
 
 // task is an upgrade of target to the schema of model, verified as a Provisioner would.
-func task(tb testing.TB, target, model *pgx.ConnConfig) provision.Upgrade {
+func task(tb testing.TB, target, model *pgx.ConnConfig) provision.UpgradeInput {
 	want := fingerprint(tb, model)
-	return provision.Upgrade{
+	return provision.UpgradeInput{
 		Target: target, Model: model,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
 			got, err := provision.TakeFingerprint(ctx, conn)

@@ -102,7 +102,7 @@ func (m *migrations) build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return r.apply(ctx, m.list, func(context.Context, *pgx.Conn) error { return nil })
 }
 
-func (m *migrations) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (m *migrations) Upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	report, err := m.upgrade(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("atlas: upgrade: %w", err)
@@ -110,7 +110,7 @@ func (m *migrations) Upgrade(ctx context.Context, u provision.Upgrade) (*provisi
 	return report, nil
 }
 
-func (m *migrations) upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (m *migrations) upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	if u.Verify == nil && !u.Policy.DryRun {
 		return nil, errors.New("Upgrade.Verify: must be set")
 	}
@@ -152,7 +152,7 @@ func (m *migrations) upgrade(ctx context.Context, u provision.Upgrade) (*provisi
 
 // judge refuses what the policy does not allow of the difference between target and model, as the library sees it. Files
 // can make changes that the library cannot, so that its unknown ones are allowed by name like the rest.
-func (m *migrations) judge(ctx context.Context, u provision.Upgrade) error {
+func (m *migrations) judge(ctx context.Context, u provision.UpgradeInput) error {
 	want, err := m.models.get(ctx, u.Model)
 	if err != nil {
 		return fmt.Errorf("model: %w", err)
@@ -181,7 +181,7 @@ func (m *migrations) pending(ctx context.Context, r *run) ([]migration, error) {
 }
 
 // adopt records the files up to the baseline in a database that has no revisions.
-func (m *migrations) adopt(ctx context.Context, r *run, u provision.Upgrade) error {
+func (m *migrations) adopt(ctx context.Context, r *run, u provision.UpgradeInput) error {
 	have, err := r.revisions(ctx)
 	if err != nil || have != nil {
 		return err
@@ -203,7 +203,7 @@ func (m *migrations) adopt(ctx context.Context, r *run, u provision.Upgrade) err
 }
 
 // unstamp tells the caller of an upgrade that what is committed next is not verified yet.
-func unstamp(ctx context.Context, u provision.Upgrade) error {
+func unstamp(ctx context.Context, u provision.UpgradeInput) error {
 	if u.Unstamp == nil {
 		return nil
 	}

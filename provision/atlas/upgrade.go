@@ -27,7 +27,7 @@ func (d *declarative) Hash() string { return d.hash }
 func (d *declarative) Build(ctx context.Context, cfg *pgx.ConnConfig) error { return d.build(ctx, cfg) }
 
 // Upgrade plans and makes the changes in one transaction of the target. See provision.Schema.
-func (d *declarative) Upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (d *declarative) Upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	report, err := d.upgrade(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("atlas: upgrade: %w", err)
@@ -35,7 +35,7 @@ func (d *declarative) Upgrade(ctx context.Context, u provision.Upgrade) (*provis
 	return report, nil
 }
 
-func (d *declarative) upgrade(ctx context.Context, u provision.Upgrade) (*provision.Report, error) {
+func (d *declarative) upgrade(ctx context.Context, u provision.UpgradeInput) (*provision.Report, error) {
 	if u.Verify == nil && !u.Policy.DryRun {
 		return nil, errors.New("Upgrade.Verify: must be set")
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Config configures the step.
+// Config configures the side effect.
 type Config struct {
 	Key  string // Stripe's secret key
 	Base string // of Stripe's API; empty: Stripe's own
@@ -23,12 +23,12 @@ type Config struct {
 	Record func(ctx context.Context, id tenancy.ID, customer string) error
 }
 
-// Step returns the provisioning step. Do makes the customer with the step's key as Idempotency-Key, so that however often
+// SideEffect returns the side effect of a sign-up. Do makes the customer with its key as Idempotency-Key, so that however often
 // it is tried, there is one customer. Undo deletes it. Stripe keeps idempotency keys for at least 24 hours; a sign-up is
 // finished or undone within seconds of a live process.
-func Step(cfg Config) provision.Step {
+func SideEffect(cfg Config) provision.SideEffect {
 	b := &biller{client: newClient(cfg), record: cfg.Record}
-	return provision.Step{Name: "billing", Do: b.do, Undo: b.undo}
+	return provision.SideEffect{Name: "billing", Do: b.do, Undo: b.undo}
 }
 
 type biller struct {
@@ -50,7 +50,7 @@ func newClient(cfg Config) *stripe.Client {
 	return stripe.NewClient(cfg.Key, stripe.WithBackends(stripe.NewBackendsWithConfig(bc)))
 }
 
-func (b *biller) do(ctx context.Context, in provision.StepInput) (string, error) {
+func (b *biller) do(ctx context.Context, in provision.SideEffectInput) (string, error) {
 	customer, err := b.create(ctx, in)
 	if err != nil {
 		return "", err
@@ -59,7 +59,7 @@ func (b *biller) do(ctx context.Context, in provision.StepInput) (string, error)
 }
 
 // undo deletes the customer. When it is not known whether one was made, making it again under the same key tells which.
-func (b *biller) undo(ctx context.Context, in provision.StepInput) error {
+func (b *biller) undo(ctx context.Context, in provision.SideEffectInput) error {
 	customer := in.Result
 	if customer == "" {
 		var err error
@@ -74,7 +74,7 @@ func (b *biller) undo(ctx context.Context, in provision.StepInput) error {
 	return describe("delete customer", err)
 }
 
-func (b *biller) create(ctx context.Context, in provision.StepInput) (string, error) {
+func (b *biller) create(ctx context.Context, in provision.SideEffectInput) (string, error) {
 	params := &stripe.CustomerCreateParams{Name: stripe.String(in.Organization.Name)}
 	params.AddMetadata("tenant", in.Tenant.ID.String())
 	params.SetIdempotencyKey(in.Key)
