@@ -85,6 +85,12 @@ func run(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return err
 }
 
+// majorVersion is that of the server: 15 of "15.18 (Debian 15.18-0+deb12u1)", 18 of "18beta1".
+func majorVersion(conn *pgx.Conn) (major int) {
+	_, _ = fmt.Sscanf(conn.PgConn().ParameterStatus("server_version"), "%d", &major)
+	return major
+}
+
 // runIn is run on a connection of its own.
 func runIn(ctx context.Context, cfg *pgx.ConnConfig, sql string) error {
 	conn, err := connect(ctx, cfg)

@@ -11,7 +11,7 @@
 // least one process.
 //
 // A [Schema] makes the template and upgrades databases; package provision/atlas has one. A stamp in the registry says
-// which schema a tenant has, and is given only after the catalogue's [Fingerprint] was compared.
+// which schema a tenant has, and is given only after the catalogue's [fingerprint.Fingerprint] was compared.
 //
 // # The administrator
 //

@@ -58,7 +58,7 @@ func (e *DestructiveError) Error() string {
 // SchemaMismatchError says that a database has not the schema it should have been brought to. The changes were rolled
 // back, unless the Schema works outside a transaction.
 type SchemaMismatchError struct {
-	// Diff names what would have to change, as [Fingerprint.Diff] does: "- " leads what only the tenant's database has,
+	// Diff names what would have to change, as [fingerprint.Fingerprint.Diff] does: "- " leads what only the tenant's database has,
 	// "+ " what only the schema has.
 	Diff []string
 }

@@ -13,12 +13,6 @@ import (
 // Grant is grant.
 func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }
 
-// FingerprintQueries is fingerprintQueries.
-func FingerprintQueries(major int) []string { return fingerprintQueries(major) }
-
-// MajorVersion is majorVersion.
-func MajorVersion(version string) int { return majorVersion(version) }
-
 // SetFailpoints sets where and how tests hurt what c configures.
 func (c *Config) SetFailpoints(s *failpoint.Set) { c.failpoints = s }
 

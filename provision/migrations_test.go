@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // migrations returns the schema that the files, in turn, make.
@@ -48,7 +49,7 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	result := f.create(t, p, "new")
-	old, fresh := fingerprint(t, connect(t, f.in(f.prefix+"old"))), fingerprint(t, connect(t, f.in(f.prefix+"new")))
+	old, fresh := f.fingerprint(t, "old"), f.fingerprint(t, "new")
 	if diff := old.Diff(fresh); diff != nil || !strings.Contains(strings.Join(old.Objects, "\n"), "view public.nicks") {
 		t.Errorf("- only the old tenant, + only the new one: %v", diff)
 	}
@@ -93,4 +94,14 @@ func TestMigrationsThatStopHalfWayTakeTheStamp(t *testing.T) {
 	if f.hash(t, "acme") == "" {
 		t.Error("not stamped at last")
 	}
+}
+
+// fingerprint takes the fingerprint of a tenant's database.
+func (f *fixture) fingerprint(t *testing.T, id string) *fingerprint.Fingerprint {
+	t.Helper()
+	got, err := fingerprint.Take(t.Context(), connect(t, f.in(f.prefix+id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // history is the schema of migrations, each with the text that follows its name.
@@ -140,8 +141,10 @@ func TestAttackerPlantsNoFunctionThatTheAdministratorCalls(t *testing.T) {
 	must(t, lease.Pool().Ping(t.Context()))
 	lease.Release()
 	unchanged("the fence")
-	_ = fingerprint(t, connect(t, db))
-	unchanged("TakeFingerprint")
+	if _, err := fingerprint.Take(t.Context(), connect(t, db)); err != nil {
+		t.Fatal(err)
+	}
+	unchanged("fingerprint.Take")
 	for name, do := range map[string]func() error{
 		"RotatePassword": func() error { return p.RotatePassword(t.Context(), "acme") },
 		"Suspend":        func() error { return p.Suspend(t.Context(), "acme") },

@@ -117,7 +117,7 @@ func (p *Provisioner) lookAtTemplate(ctx context.Context, conn *pgx.Conn, name s
 // collationMoved is an SQL expression: whether database d has indexes of another version of its collation. Versions
 // before 15 do not know.
 func collationMoved(conn *pgx.Conn) string {
-	if majorVersion(conn.PgConn().ParameterStatus("server_version")) < 15 {
+	if majorVersion(conn) < 15 {
 		return "false"
 	}
 	return "(d.datcollversion IS NOT NULL AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid))"

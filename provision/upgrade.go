@@ -10,6 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/internal/scratch"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -120,7 +121,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 			if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
 				return err
 			}
-			got, err := TakeFingerprint(ctx, conn)
+			got, err := fingerprint.Take(ctx, conn)
 			if err != nil {
 				return err
 			}
@@ -147,13 +148,13 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	return report, err
 }
 
-func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*Fingerprint, error) {
+func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*fingerprint.Fingerprint, error) {
 	conn, err := connect(ctx, pinned(cfg))
 	if err != nil {
 		return nil, err
 	}
 	defer disconnect(conn)
-	return TakeFingerprint(ctx, conn)
+	return fingerprint.Take(ctx, conn)
 }
 
 // withModel calls f with a scratch database that was made from the template, and drops it.

@@ -36,7 +36,7 @@ func (j *job) wall(ctx context.Context) error {
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
 		shared:   j.p.shares(t.Endpoint),
-		major:    majorVersion(conn.PgConn().ParameterStatus("server_version")),
+		major:    majorVersion(conn),
 	}
 	if !in.shared {
 		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())

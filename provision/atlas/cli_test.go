@@ -45,13 +45,13 @@ func TestCommandUpgrades(t *testing.T) {
 	old, sql := text(t, before), before+"ALTER TABLE member ADD COLUMN phone text; CREATE TABLE note (id bigint PRIMARY KEY);"
 	s := must(t)(atlas.CLI(commandConfig(t, atlas.Config{Text: sql})))
 	u := task(t, built(t, old), built(t, s))
-	base := fingerprint(t, u.Target)
+	base := fingerprintOf(t, u.Target)
 	u.Policy.DryRun = true
 	dry, err := s.Upgrade(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := base.Diff(fingerprint(t, u.Target)); diff != nil || dry.Applied {
+	if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil || dry.Applied {
 		t.Errorf("the dry run changed the database: %v", diff)
 	}
 	u.Policy.DryRun = false
@@ -66,7 +66,7 @@ func TestCommandUpgrades(t *testing.T) {
 		}
 		want = nil
 	}
-	if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil {
+	if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil {
 		t.Errorf("after the upgrade: %v", diff)
 	}
 }
@@ -113,8 +113,8 @@ func TestCommandBuildsFromHCLWithAScratchDatabase(t *testing.T) {
 	if err := must(t)(atlas.CLI(cfg)).Build(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
-	want := fingerprint(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
-	if diff := fingerprint(t, target).Diff(want); diff != nil {
+	want := fingerprintOf(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
+	if diff := fingerprintOf(t, target).Diff(want); diff != nil {
 		t.Errorf("- is the command's, + is the library's: %v", diff)
 	}
 	var left int

@@ -36,7 +36,7 @@ func (e *HistoryError) Error() string {
 // UnsupportedError says that the schema and the database differ in objects that Atlas's open library cannot change.
 // Nothing was changed. Put the objects into Config.Repeatable.
 type UnsupportedError struct {
-	// Objects are lines of a Fingerprint: "- " leads what only the database has, "+ " what only the schema has.
+	// Objects are lines of a [fingerprint.Fingerprint]: "- " leads what only the database has, "+ " what only the schema has.
 	Objects []string
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing/fstest"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
-	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 const model = `
@@ -71,7 +71,7 @@ table "member" {
 
 func TestHCLBuildsWhatTheSameSQLBuilds(t *testing.T) {
 	t.Parallel()
-	want := fingerprint(t, built(t, text(t, `
+	want := fingerprintOf(t, built(t, text(t, `
 		CREATE TYPE status AS ENUM ('new', 'done');
 		CREATE TABLE team (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(80) NOT NULL DEFAULT 'x');
 		COMMENT ON COLUMN team.name IS 'shown to members';
@@ -81,7 +81,7 @@ func TestHCLBuildsWhatTheSameSQLBuilds(t *testing.T) {
 			CONSTRAINT member_once UNIQUE (team_id, email), CONSTRAINT member_age CHECK (age > 0));
 		CREATE UNIQUE INDEX member_email ON member (lower(email));
 		CREATE INDEX member_new ON member (team_id) INCLUDE (age) WHERE state = 'new';`)))
-	got := fingerprint(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
+	got := fingerprintOf(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
 	if diff := got.Diff(want); diff != nil {
 		t.Errorf("- is HCL's, + is SQL's:\n%s", strings.Join(diff, "\n"))
 	}
@@ -179,13 +179,13 @@ table "member" {
 }
 `
 	cfg := droppable(t, "words")
-	build := func(text string) *provision.Fingerprint {
+	build := func(text string) *fingerprint.Fingerprint {
 		t.Helper()
 		if err := must(t)(atlas.HCL(atlas.Config{Text: text})).Build(t.Context(), cfg); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 		defer script(t, cfg, "DROP OWNED BY words CASCADE; COMMENT ON SCHEMA public IS 'standard public schema'")
-		return fingerprint(t, cfg)
+		return fingerprintOf(t, cfg)
 	}
 	base := build(bare)
 	for i, c := range []struct{ old, new string }{
@@ -251,7 +251,7 @@ func FuzzHCLNeverPanics(f *testing.F) {
 func TestBuildsThatFailLeaveNothing(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.Database(t).ConnConfig
-	base := fingerprint(t, cfg)
+	base := fingerprintOf(t, cfg)
 	broken := atlas.Config{
 		FS:   fstest.MapFS{"bad.sql": {Data: []byte("CREATE VIEW v AS SELECT * FROM nowhere")}},
 		Text: model, Repeatable: []string{"bad.sql"},
@@ -260,7 +260,7 @@ func TestBuildsThatFailLeaveNothing(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "bad.sql: statement 1, line 1: ") {
 		t.Errorf("build: %v", err)
 	}
-	if diff := base.Diff(fingerprint(t, cfg)); diff != nil {
+	if diff := base.Diff(fingerprintOf(t, cfg)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
 }

@@ -62,7 +62,7 @@ func TestMigrationsUpgradeWhatTheyHaveBuilt(t *testing.T) {
 	old := history(t, "1_first.sql", first)
 	s := history(t, "1_first.sql", first, "2_second.sql", second, "3_third.sql", third, "4.sql", "ALTER TABLE member ADD COLUMN age integer")
 	u := task(t, built(t, old), built(t, s))
-	base := fingerprint(t, u.Target)
+	base := fingerprintOf(t, u.Target)
 	u.Policy.DryRun = true
 	dry, err := s.Upgrade(t.Context(), u)
 	if err != nil {
@@ -72,7 +72,7 @@ func TestMigrationsUpgradeWhatTheyHaveBuilt(t *testing.T) {
 	if diff := cmp.Diff(want, names(dry)); diff != "" || dry.Applied || dry.Changes[0].SQL != second {
 		t.Errorf("dry run, applied %v (-want +got):\n%s", dry.Applied, diff)
 	}
-	if diff := base.Diff(fingerprint(t, u.Target)); diff != nil || ran(t, u.Target) != "1" {
+	if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil || ran(t, u.Target) != "1" {
 		t.Errorf("the dry run changed the database: %v", diff)
 	}
 	u.Policy.DryRun = false
@@ -86,7 +86,7 @@ func TestMigrationsUpgradeWhatTheyHaveBuilt(t *testing.T) {
 		}
 		want = nil
 	}
-	if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil || ran(t, u.Target) != "1 2 3 4" {
+	if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil || ran(t, u.Target) != "1 2 3 4" {
 		t.Errorf("ran %s; differs: %v", ran(t, u.Target), diff)
 	}
 }
@@ -159,7 +159,7 @@ func TestMigrationsStartWithNewSettings(t *testing.T) {
 	t.Parallel()
 	s := history(t, "1.sql", "SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.a (); SET ROLE pg_monitor;",
 		"2.sql", "CREATE TABLE b ()", "3.sql", "-- atlas:txmode none\n\nSET search_path = ''; CREATE TABLE public.c ();", "4.sql", "CREATE TABLE d ()")
-	if got := strings.Join(fingerprint(t, built(t, s)).Objects, "\n"); !strings.Contains(got, "table public.d: ") {
+	if got := strings.Join(fingerprintOf(t, built(t, s)).Objects, "\n"); !strings.Contains(got, "table public.d: ") {
 		t.Error("the last table is not in public")
 	}
 }
@@ -219,12 +219,12 @@ func TestMigrationsFailWithoutRowValuesAndLeaveNothingOfTheFile(t *testing.T) {
 	s := history(t, "1.sql", first, "2.sql", "CREATE TABLE note (); CREATE UNIQUE INDEX one_nick ON member (nick)")
 	target := built(t, old)
 	script(t, target, "INSERT INTO member VALUES (1, 'secret'), (2, 'secret')")
-	base := fingerprint(t, target)
+	base := fingerprintOf(t, target)
 	_, err := s.Upgrade(t.Context(), task(t, target, built(t, s)))
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "2.sql: statement 2: ") {
 		t.Errorf("%v", err)
 	}
-	if diff := base.Diff(fingerprint(t, target)); diff != nil || ran(t, target) != "1" {
+	if diff := base.Diff(fingerprintOf(t, target)); diff != nil || ran(t, target) != "1" {
 		t.Errorf("stayed: %v, ran %s", diff, ran(t, target))
 	}
 	commits := history(t, "1.sql", first, "2.sql", "CREATE TABLE note (); COMMIT; BEGIN")

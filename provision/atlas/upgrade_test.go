@@ -76,12 +76,12 @@ func TestUpgradeMakesChanges(t *testing.T) {
 				script(t, u.Target, "UPDATE member SET nick = ''")
 			}
 			u.Policy.DryRun = true
-			base := fingerprint(t, u.Target)
+			base := fingerprintOf(t, u.Target)
 			dry, err := s.Upgrade(t.Context(), u)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := base.Diff(fingerprint(t, u.Target)); diff != nil || dry.Applied {
+			if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil || dry.Applied {
 				t.Errorf("the dry run changed the database: %v, applied: %v", diff, dry.Applied)
 			}
 			u.Policy.DryRun = false
@@ -100,7 +100,7 @@ func TestUpgradeMakesChanges(t *testing.T) {
 					t.Errorf("change %+v, in the dry run %+v", change, dry.Changes[i])
 				}
 			}
-			if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil {
+			if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil {
 				t.Errorf("after the upgrade: %v", diff)
 			}
 		})
@@ -130,7 +130,7 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 			if c.want[0] == "drop table member" {
 				script(t, u.Target, "DROP VIEW roster")
 			}
-			base := fingerprint(t, u.Target)
+			base := fingerprintOf(t, u.Target)
 			_, err := s.Upgrade(t.Context(), u)
 			var destructive *provision.DestructiveError
 			if !errors.As(err, &destructive) {
@@ -139,7 +139,7 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 			if diff := cmp.Diff(c.want, names(&provision.Report{Changes: destructive.Changes})); diff != "" {
 				t.Errorf("refused (-want +got):\n%s", diff)
 			}
-			if diff := base.Diff(fingerprint(t, u.Target)); diff != nil {
+			if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil {
 				t.Errorf("a refused upgrade changed the database: %v", diff)
 			}
 			u.Policy.Allow = c.want
@@ -220,13 +220,13 @@ func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 			// A change that Atlas can make comes with each: it must not stay either.
 			s := text(t, before+"CREATE TABLE note (); "+c.sql)
 			u := task(t, built(t, text(t, before)), built(t, s))
-			base := fingerprint(t, u.Target)
+			base := fingerprintOf(t, u.Target)
 			u.Policy.Allow = []string{"drop enum value status.done"}
 			_, err := s.Upgrade(t.Context(), u)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error does not name %q: %v", c.want, err)
 			}
-			if diff := base.Diff(fingerprint(t, u.Target)); diff != nil {
+			if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil {
 				t.Errorf("something stayed: %v", diff)
 			}
 		})
@@ -261,7 +261,7 @@ func TestUpgradeThatIsCanceledLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := text(t, before+"ALTER TABLE member ADD COLUMN phone text")
 	u := task(t, built(t, text(t, before)), built(t, s))
-	base := fingerprint(t, u.Target)
+	base := fingerprintOf(t, u.Target)
 	ctx, cancel := context.WithCancel(t.Context())
 	u.Verify = func(ctx context.Context, conn *pgx.Conn) error {
 		cancel()
@@ -271,7 +271,7 @@ func TestUpgradeThatIsCanceledLeavesNothing(t *testing.T) {
 	if _, err := s.Upgrade(ctx, u); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled upgrade: %v", err)
 	}
-	if diff := base.Diff(fingerprint(t, u.Target)); diff != nil {
+	if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
 }

@@ -1,32 +1,32 @@
-package provision
+package fingerprint
 
 import (
-	_ "embed" // for fingerprint.sql
+	_ "embed" // for catalog.sql
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 )
 
-//go:embed fingerprint.sql
-var fingerprintSQL string
+//go:embed catalog.sql
+var catalogSQL string
 
-// fingerprintSettings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the
+// settings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the
 // end of the transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz
 // looks. Compiling queries of this kind to machine code (jit) takes far longer than running them.
 //
 // The names are qualified: whoever may create functions in the database must not have them called by an administrator.
-const fingerprintSettings = `SELECT
+const settings = `SELECT
 	pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('DateStyle', 'ISO', true),
 	pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('TimeZone', 'UTC', true),
 	pg_catalog.set_config('extra_float_digits', '3', true), pg_catalog.set_config('bytea_output', 'hex', true),
 	pg_catalog.set_config('quote_all_identifiers', 'off', true),
 	pg_catalog.set_config('standard_conforming_strings', 'on', true), pg_catalog.set_config('jit', 'off', true)`
 
-// fingerprintQueries are the queries of fingerprint.sql for a major version of PostgreSQL.
-func fingerprintQueries(major int) []string {
+// queriesOf are the queries of catalog.sql for a major version of PostgreSQL.
+func queriesOf(major int) []string {
 	var text strings.Builder
-	for line := range strings.Lines(fingerprintSQL) {
+	for line := range strings.Lines(catalogSQL) {
 		if code, ok := understood(line, major); ok {
 			text.WriteString(code + "\n")
 		}
@@ -43,7 +43,7 @@ func fingerprintQueries(major int) []string {
 	return strings.Split(strings.TrimSpace(sql), ";\n")
 }
 
-// understood returns a line of fingerprint.sql without its comment, if it is for servers of this major version.
+// understood returns a line of catalog.sql without its comment, if it is for servers of this major version.
 func understood(line string, major int) (code string, ok bool) {
 	code, comment, _ := strings.Cut(strings.TrimRight(line, "\n"), "--")
 	code = strings.TrimRight(code, " ")
