@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -112,6 +114,36 @@ type Observer struct {
 	StepEnded   func(id tenancy.ID, step string, took time.Duration, err error)
 }
 
+// Seed is what the seed function and the side effects are told of the tenant.
+type Seed struct {
+	Tenant       tenancy.Tenant
+	Organization registry.Organization
+	Admin        registry.Admin
+	Data         []byte `json:"-"` // the caller's own, from Request.Data; gone once the tenant is active
+}
+
+// SideEffect is a side effect of the caller's: a billing customer, a DNS record.
+//
+// Do and Undo may run more than once, in different processes, for one tenant: both must be idempotent by
+// SideEffectInput.Key. A process that was stopped for longer than its claim lives may even finish a Do after another
+// process's Undo; a service that takes idempotency keys or lists what it has by key settles that.
+//
+// Undo is told no password, and no e-mail and no Data whose key is lost.
+//
+// The text of an error that they return is logged and stored in the registry, so it should hold no secret.
+type SideEffect struct {
+	Name string
+	Do   func(ctx context.Context, s SideEffectInput) (result string, err error)
+	Undo func(ctx context.Context, s SideEffectInput) error // s.Result is empty if Do's end is not known; nil: nothing to undo
+}
+
+// SideEffectInput is what a side effect is given.
+type SideEffectInput struct {
+	Seed
+	Key    string // "<tenant id>/<name>": the same at every try
+	Result string `json:"-"` // what Do returned, for Undo
+}
+
 func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = "tenant_"
@@ -176,3 +208,38 @@ func (c Config) validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// validSharedRole reports whether PostgreSQL takes name for a role, keeps it whole, and means a single role by it; and
+// whether it is neither the administrator nor of a name that is ours to give.
+func (c Config) validSharedRole() bool {
+	name := c.SharedRole
+	switch {
+	case name == "":
+		return true
+	case name == "public", name == "none": // quoted or not
+		return false
+	case len(name) > maxName, !utf8.ValidString(name), strings.ContainsRune(name, 0):
+		return false
+	}
+	return !strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, c.Prefix) &&
+		(c.Admin == nil || name != c.Admin.User)
+}
+
+// What follows prints names alone, under every verb and in a log: fmt goes through a pointer to a connection's
+// configuration for some verbs, and finds the password there.
+
+// Format implements [fmt.Formatter]: a configuration shows its prefix.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.text()) }
+
+func (c Config) text() string { return fmt.Sprintf("configuration of a provisioner of %q", c.Prefix) }
+
+// Format implements [fmt.Formatter]: a seed, and a side effect's input, shows its tenant's id.
+func (s Seed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (s Seed) LogValue() slog.Value { return slog.StringValue(s.text()) }
+
+func (s Seed) text() string { return fmt.Sprintf("seed of tenant %q", string(s.Tenant.ID)) }

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -246,3 +248,73 @@ func (p *Provisioner) outcome(ctx context.Context, claim *catalog.Claim) (*Resul
 func result(t *registry.Tenant, claim *catalog.Claim) *Result {
 	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}
 }
+
+func (j *job) signUp() []phase {
+	phases := []phase{{"database", j.database}, {"wall", j.wall}, {"seed", j.seed}}
+	if j.claim.Warm {
+		phases = phases[2:]
+	}
+	for _, s := range j.p.cfg.SideEffects {
+		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
+	}
+	return append(phases, phase{"activate", j.activate})
+}
+
+// await waits until the sign-up of id has come to its end in whatever process works on it.
+func (p *Provisioner) await(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
+	const least, most = 20 * time.Millisecond, time.Second
+	for wait := least; ; wait = min(wait*3/2, most) {
+		t, err := p.cfg.Registry.Tenant(ctx, id)
+		switch {
+		case errors.Is(err, tenancy.ErrNotFound), err == nil && t.State == tenancy.Failing:
+			return nil, ErrFailedBefore
+		case err != nil:
+			return nil, fmt.Errorf("wait for the sign-up: %w", err)
+		case t.State != tenancy.Provisioning:
+			return t, nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the sign-up: %w", ctx.Err())
+		}
+	}
+}
+
+// replay is the answer to a request whose idempotency key is known.
+func (p *Provisioner) replay(ctx context.Context, id tenancy.ID, email registry.Email) (*Result, error) {
+	t, err := p.await(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Tenant: t.Tenant, Organization: t.Organization, Replayed: true}
+	members, err := p.cfg.Registry.TenantsByEmail(ctx, email)
+	if err != nil {
+		return nil, fmt.Errorf("find admin: %w", pgerr.Redact(err))
+	}
+	for _, m := range members {
+		if m.TenantID == id {
+			if result.Admin, err = p.cfg.Registry.Admin(ctx, m.AdminID); err != nil {
+				return nil, fmt.Errorf("read admin: %w", pgerr.Redact(err))
+			}
+		}
+	}
+	return result, nil
+}
+
+// login returns the role of a new tenant whose names are name, and the role's password. The shared role's is the
+// resolvers' to know.
+func (p *Provisioner) login(name string) (role string, password tenancy.Secret) {
+	if p.cfg.SharedRole != "" {
+		return p.cfg.SharedRole, tenancy.Secret{}
+	}
+	return name, newPassword()
+}
+
+// Format implements [fmt.Formatter]: a request shows its tenant's id.
+func (r Request) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (r Request) LogValue() slog.Value { return slog.StringValue(r.text()) }
+
+func (r Request) text() string { return fmt.Sprintf("request of tenant %q", string(r.ID)) }

@@ -2,84 +2,18 @@ package provision
 
 import (
 	"context"
-	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/scram"
 	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
-
-// found is what the server knows of a tenant's names.
-type found struct {
-	database bool
-	owner    string // of the database
-	broken   bool   // a DROP DATABASE was interrupted: it can only be dropped again
-	comment  string
-	role     bool
-	roleNote string // the role's comment
-	enters   bool   // the role may connect to the database
-}
-
-func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error) {
-	var f found
-	err := conn.QueryRow(ctx, `
-		SELECT d.oid IS NOT NULL, coalesce(o.rolname, ''), coalesce(d.datconnlimit = -2, false),
-		       coalesce(shobj_description(d.oid, 'pg_database'), ''),
-		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), ''),
-		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), false)
-		FROM (SELECT $1::text AS database, $2::text AS role) n
-		LEFT JOIN pg_database d ON d.datname = n.database
-		LEFT JOIN pg_roles o ON o.oid = d.datdba
-		LEFT JOIN pg_roles r ON r.rolname = n.role`, e.Database, e.User,
-	).Scan(&f.database, &f.owner, &f.broken, &f.comment, &f.role, &f.roleNote, &f.enters)
-	return f, err
-}
-
-// ownsDatabase reports whether the database was made for the tenant: it has our owner, which CREATE DATABASE gives it,
-// and the tenant's mark or none, which it gets a moment later.
-func (p *Provisioner) ownsDatabase(f found, id tenancy.ID) bool {
-	m, ok := tenancy.ParseOwnerTag(f.comment)
-	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
-}
-
-// ownsRole reports whether the role was made for the tenant: it and its mark come in one transaction.
-func ownsRole(f found, id tenancy.ID) bool {
-	m, ok := tenancy.ParseOwnerTag(f.roleNote)
-	return ok && m.Tenant == id
-}
-
-// foreign reports whether the database or the role that was found is another's.
-func (p *Provisioner) foreign(f found, t *registry.Tenant) bool {
-	return f.database && !p.ownsDatabase(f, t.ID) || p.foreignRole(f, t)
-}
-
-// examine looks at an active or suspended tenant's database before anything is changed. It calls check, and returns its
-// error, if nothing there is another's; else [ErrNotOurs]. Of a tenant in another state it says nothing.
-func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
-	check func(ctx context.Context, conn *pgx.Conn, f found, t *registry.Tenant) error,
-) error {
-	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
-	if err != nil || t.State != tenancy.Active && t.State != tenancy.Suspended {
-		return err
-	}
-	conn, err := p.session(ctx, t.Server)
-	if err != nil {
-		return err
-	}
-	defer disconnect(conn)
-	f, err := look(ctx, conn, t.Endpoint)
-	if err != nil {
-		return err
-	}
-	if p.foreign(f, t) {
-		return ErrNotOurs
-	}
-	return check(ctx, conn, f, t)
-}
 
 // database makes the tenant's database, closed to everybody, or adopts the one that an earlier try made.
 func (j *job) database(ctx context.Context) error {
@@ -159,17 +93,87 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	}
 }
 
-// dropDatabase drops the database that look found; nobody can connect to it any more before its sessions are ended.
-// The name may already be gone.
-func dropDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
-	if f.database && !f.broken {
-		err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
-		if err != nil && !pgerr.IsState(err, pgerr.InvalidCatalogName) {
-			return fmt.Errorf("close database: %w", pgerr.Redact(err))
+// wall makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then
+// opens it. It is one transaction: there is no moment in which a role of another tenant could connect. The role owns
+// nothing, so it can neither drop nor alter the database.
+func (j *job) wall(ctx context.Context) error {
+	conn, err := j.session(ctx)
+	if err != nil {
+		return err
+	}
+	t := &j.claim.Tenant
+	if j.seen == nil {
+		f, err := look(ctx, conn, t.Endpoint)
+		if err != nil {
+			return err
 		}
+		j.seen = &f
 	}
-	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
-		return fmt.Errorf("drop database: %w", pgerr.Redact(err))
+	if j.p.foreignRole(*j.seen, t) {
+		return ErrNotOurs
 	}
+	in := wallInput{
+		database: quote(t.Endpoint.Database),
+		role:     quote(t.Endpoint.User),
+		group:    quote(j.p.names.groupRole()),
+		mark:     literal(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
+		limit:    max(j.p.cfg.TenantConnLimit, -1),
+		roleIs:   j.seen.role,
+		shared:   j.p.shares(t.Endpoint),
+		major:    majorVersion(conn),
+	}
+	if !in.shared {
+		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
+		if err != nil {
+			return err
+		}
+		in.verifier = "'" + verifier + "'"
+	}
+	sql := wallSQL(in)
+	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
+		return err
+	}
+	j.release(ctx) // what follows can take long, and needs no lock
 	return nil
+}
+
+// literal is m as an SQL literal: the comment on a tenant's database and role. It says whose they are, so that nothing
+// else is ever dropped, and who may enter.
+func literal(m tenancy.OwnerTag) string { return "'" + m.String() + "'" }
+
+type wallInput struct {
+	database, role, group string // quoted
+	verifier, mark        string // literals
+	limit                 int    // of connections; -1: none
+	roleIs                bool   // an earlier try made it
+	shared                bool   // the role is to be used as it is
+	major                 int    // version of the server
+}
+
+// asMember is how tenants' roles are members of the group: from PostgreSQL 16 on, they cannot act as the group itself.
+func asMember(major int) string {
+	if major < 16 {
+		return ""
+	}
+	return " WITH INHERIT TRUE, SET FALSE"
+}
+
+func wallSQL(in wallInput) string {
+	role := "CREATE ROLE $role LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS" +
+		" CONNECTION LIMIT $limit PASSWORD $verifier;"
+	if in.roleIs {
+		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier;"
+	}
+	role += "GRANT $group TO $role" + asMember(in.major) + "; COMMENT ON ROLE $role IS $mark;"
+	if in.shared {
+		role = ""
+	}
+	return strings.NewReplacer(
+		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$mark", in.mark,
+		"$limit", strconv.Itoa(in.limit),
+	).Replace(role + `
+		REVOKE ALL ON DATABASE $database FROM PUBLIC;
+		GRANT CONNECT ON DATABASE $database TO $role;
+		COMMENT ON DATABASE $database IS $mark;
+		ALTER DATABASE $database WITH ALLOW_CONNECTIONS true`)
 }

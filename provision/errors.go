@@ -3,6 +3,9 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
 	"strings"
 
 	"github.com/pgtenancy/pgtenancy/internal/status"
@@ -82,3 +85,39 @@ type PanicError struct {
 
 // Error does not print Value, which may hold anything.
 func (e *PanicError) Error() string { return "panic" }
+
+// Format implements [fmt.Formatter]: it prints what Error returns.
+func (e PanicError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+
+// LogValue implements [slog.LogValuer].
+func (e PanicError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// InUseError says what keeps a database from being dropped, or a role from being changed, until somebody ends it:
+// PostgreSQL lets the administrator do nothing about it. docs/operations.md has the statements.
+type InUseError struct {
+	Database string
+
+	// By names the obstacles: prepared transaction "…", replication slot "…" that is in use, subscription "…".
+	By []string
+}
+
+// Error names the database and the first obstacles.
+func (e *InUseError) Error() string {
+	const most = 5
+	text := fmt.Sprintf("provision: database %q is in use by %s", e.Database,
+		strings.Join(e.By[:min(len(e.By), most)], ", "))
+	if more := len(e.By) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// guard turns a panic of f into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}

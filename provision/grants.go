@@ -22,28 +22,6 @@ func grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
 	return closePublic(ctx, conn, role)
 }
 
-// settle takes back what the schema and its extensions gave away in cfg's database.
-func (p *Provisioner) settle(ctx context.Context, cfg *pgx.ConnConfig) error {
-	conn, err := connect(ctx, pinned(cfg))
-	if err != nil {
-		return err
-	}
-	defer disconnect(conn)
-	if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
-		return err
-	}
-	return closePublic(ctx, conn, p.tenantRoles()...)
-}
-
-// tenantRoles are the roles that belong to every tenant.
-func (p *Provisioner) tenantRoles() []string {
-	roles := []string{p.names.groupRole()}
-	if p.cfg.SharedRole != "" {
-		roles = append(roles, p.cfg.SharedRole)
-	}
-	return roles
-}
-
 // closePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave
 // it, and makes sure of it: a tenant could plant functions there that later upgrades call as the administrator. A
 // schema may give it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, schema

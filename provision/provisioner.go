@@ -1,9 +1,15 @@
 package provision
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,4 +85,71 @@ const cleanupTimeout = 10 * time.Second
 // detached is a bounded context that goes on when ctx ends.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+}
+
+// rest waits for the next pass. Many processes that were started together drift apart.
+func (p *Provisioner) rest(ctx context.Context, wake <-chan struct{}) {
+	spread := rand.Int64N(int64(p.cfg.Interval)*2/5 + 1) //nolint:gosec // no secret
+	timer := time.NewTimer(p.cfg.Interval*4/5 + time.Duration(spread))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-wake:
+	}
+}
+
+// tenantRoles are the roles that belong to every tenant.
+func (p *Provisioner) tenantRoles() []string {
+	roles := []string{p.names.groupRole()}
+	if p.cfg.SharedRole != "" {
+		roles = append(roles, p.cfg.SharedRole)
+	}
+	return roles
+}
+
+// Stat returns a snapshot.
+func (p *Provisioner) Stat() *Stat {
+	p.figures.mu.Lock()
+	defer p.figures.mu.Unlock()
+	return &Stat{slices.SortedFunc(maps.Values(p.figures.steps), func(a, b StepStat) int {
+		return cmp.Compare(a.name, b.name)
+	})}
+}
+
+// ended counts a step and writes its line. err is redacted.
+func (p *Provisioner) ended(ctx context.Context, claim *catalog.Claim, step string, took time.Duration, err error) {
+	p.figures.count(step, took, err)
+	p.logStep(ctx, claim, step, took, err)
+}
+
+// logStep writes the line of one step. err is redacted. A panic's stack is logged, its value is not.
+func (p *Provisioner) logStep(ctx context.Context, claim *catalog.Claim, step string, took time.Duration, err error) {
+	attrs := []slog.Attr{
+		slog.String("tenant", string(claim.Tenant.ID)),
+		slog.String("server", claim.Tenant.Server.Name),
+		slog.Int64("attempt", claim.Attempt),
+		slog.String("step", step),
+		slog.Duration("took", took),
+	}
+	if err == nil {
+		p.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "provision: step done", attrs...)
+		return
+	}
+	attrs = append(attrs, slog.String("error", err.Error()))
+	if pe := (*PanicError)(nil); errors.As(err, &pe) {
+		attrs = append(attrs, slog.String("stack", string(pe.Stack)))
+	}
+	p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: step failed", attrs...)
+}
+
+// logError writes what cannot be returned to anybody.
+func (p *Provisioner) logError(ctx context.Context, message string, id tenancy.ID, err error) {
+	p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: "+message,
+		slog.String("tenant", string(id)), slog.String("error", pgerr.Redact(err).Error()))
+}
+
+// Format implements [fmt.Formatter]: a provisioner shows its prefix.
+func (p *Provisioner) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "provisioner of %q", p.names.prefix)
 }

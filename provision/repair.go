@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,6 +13,39 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
+
+const gateLimit = 20 * time.Second // for one tenant's gate or wall in a survey
+
+// settleGates moves the gates that a process which died between registry and database, or somebody who told only the
+// registry, has left in the wrong place.
+func (r *reconcileRun) settleGates(ctx context.Context, ids []tenancy.ID) error {
+	var errs []error
+	for _, id := range ids {
+		err := r.settleGate(ctx, id)
+		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
+			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, pgerr.Redact(err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// settleGate takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
+func (r *reconcileRun) settleGate(ctx context.Context, id tenancy.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, gateLimit)
+	defer cancel()
+	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
+		if !g.position().crooked(g.t.State) {
+			return nil
+		}
+		if !r.looks {
+			if err := g.settle(ctx); err != nil {
+				return err
+			}
+		}
+		r.Settled = append(r.Settled, id)
+		return nil
+	})
+}
 
 // repairs are the statements that make the wall of database d and role r what [job.wall] makes it. r is the tenant's
 // own role; without one, what is said of the database remains. $1 is the group, $2 the shared role, $3 the limit of
@@ -113,4 +147,32 @@ func (g *gate) repairs(ctx context.Context) ([]string, error) {
 		WHERE d.datname = $4::text`, g.p.names.groupRole(), g.p.cfg.SharedRole, g.p.cfg.TenantConnLimit,
 		g.t.Endpoint.Database, g.ownRole()).Scan(&statements)
 	return statements, err
+}
+
+// reportSettings lists the settings of tenants' roles.
+func (r *reconcileRun) reportSettings(ctx context.Context, conns map[string]*pgx.Conn) error {
+	var errs []error
+	for server, conn := range conns {
+		rows, _ := conn.Query(ctx, `
+			SELECT $3::text, r.rolname::text, coalesce(d.datname, '')::text, split_part(c, '=', 1)
+			FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+			CROSS JOIN unnest(s.setconfig) c
+			WHERE `+tenantRole+`
+			ORDER BY 2, 3, 4 LIMIT 1000`, r.p.names.groupRole(), r.p.cfg.SharedRole, server)
+		settings, err := pgx.CollectRows(rows, pgx.RowToStructByPos[RoleSetting])
+		r.RoleSettings = append(r.RoleSettings, settings...)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// endBlockers ends what Run's watchdogs end, for those that call Reconcile themselves.
+func (r *reconcileRun) endBlockers(ctx context.Context, conns map[string]*pgx.Conn) error {
+	var errs []error
+	for server, conn := range conns {
+		ended, err := r.p.endBlockers(ctx, conn, server, "", r.looks)
+		r.Terminated = append(r.Terminated, ended...)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }

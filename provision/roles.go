@@ -2,38 +2,11 @@ package provision
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/internal/pglock"
 )
-
-// ensureRoles makes the roles that all tenants of a server share, and makes the administrator a member of the owner,
-// without which it could neither give databases to it nor drop them. What is there already needs no CREATEROLE.
-func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
-	owner, group := p.names.ownerRole(), p.names.groupRole()
-	if err := pglock.Outwait(ctx, conn, owner, p.patience()); err != nil {
-		return err
-	}
-	for _, role := range []string{owner, group} {
-		err := retryRaced(ctx, func() error { return createShared(ctx, conn, role) })
-		if err != nil {
-			return fmt.Errorf("create role %q: %w", role, pgerr.Redact(err))
-		}
-	}
-	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, owner) }); err != nil {
-		return fmt.Errorf("join role %q: %w", owner, pgerr.Redact(err))
-	}
-	if p.cfg.SharedRole != "" {
-		if err := p.admitShared(ctx, conn); err != nil {
-			return err
-		}
-	}
-	return pglock.Unlock(ctx, conn, owner)
-}
 
 func createShared(ctx context.Context, conn *pgx.Conn, role string) error {
 	var there bool
@@ -68,19 +41,4 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 		return err
 	}
 	return run(ctx, conn, "GRANT "+quote(role)+" TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
-}
-
-// retryRaced runs f again, a few times, if another session changed the same catalogue row at the same moment.
-func retryRaced(ctx context.Context, f func() error) error {
-	for try := 1; ; try++ {
-		err := f()
-		if try == 5 || !pgerr.IsState(err, pgerr.InternalError) && !pgerr.IsState(err, pgerr.SerializationFailure) {
-			return err
-		}
-		select {
-		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
-		case <-ctx.Done():
-			return err
-		}
-	}
 }

@@ -2,6 +2,9 @@ package provision
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,4 +81,17 @@ type Change struct {
 	Name        string // "add column members.nick", "drop table members"
 	SQL         string
 	Destructive bool
+}
+
+// Format implements [fmt.Formatter]: an upgrade shows the name of its database.
+func (u UpgradeInput) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (u UpgradeInput) LogValue() slog.Value { return slog.StringValue(u.text()) }
+
+func (u UpgradeInput) text() string {
+	if u.Target == nil {
+		return "upgrade"
+	}
+	return fmt.Sprintf("upgrade of database %q", u.Target.Database)
 }

@@ -2,11 +2,15 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -90,4 +94,61 @@ func (j *job) activate(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// readBack reads a tenant whose sign-up was settled a moment ago. That the connection to the registry broke just then
+// is no reason to answer with an error: it tries a few times, for each try costs the pool one such connection.
+func (p *Provisioner) readBack(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		t, err := p.cfg.Registry.Tenant(ctx, id)
+		if err == nil || try == tries || errors.Is(err, tenancy.ErrNotFound) {
+			return t, err
+		}
+		select {
+		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// callStep is the step for one of the caller's side effects: recorded as begun before, so that Undo will run whatever
+// happens, and as done after, so that a second run of the engine leaves it out.
+func (j *job) callStep(ctx context.Context, s SideEffect) error {
+	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
+	if err != nil {
+		return err
+	}
+	for _, known := range steps {
+		if known.Name == s.Name && known.State == catalog.StepDone {
+			return nil
+		}
+	}
+	if err := j.put(ctx, s.Name, catalog.StepBegun, ""); err != nil {
+		return err
+	}
+	result, err := s.Do(ctx, input(j.claim, s.Name, ""))
+	if err != nil {
+		return err
+	}
+	return j.put(ctx, s.Name, catalog.StepDone, result)
+}
+
+// input is what the side effect of that name gets for the tenant of claim.
+func input(claim *catalog.Claim, name, result string) SideEffectInput {
+	return SideEffectInput{Seed: seedOf(claim), Key: string(claim.Tenant.ID) + "/" + name, Result: result}
+}
+
+func seedOf(claim *catalog.Claim) Seed {
+	return Seed{
+		Tenant:       claim.Tenant.Tenant,
+		Organization: claim.Tenant.Organization,
+		Admin:        claim.Admin,
+		Data:         claim.Data,
+	}
+}
+
+func (j *job) put(ctx context.Context, name string, state catalog.StepState, result string) error {
+	return j.p.catalog.PutStep(ctx, j.claim, catalog.Step{Name: name, State: state, Result: result})
 }

@@ -7,8 +7,61 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
+
+// config is how Admin logs in to a database of server, directly. Admin's password goes where the address in the
+// registry says, so that one which the registry's keys do not vouch for is refused.
+func (p *Provisioner) config(server registry.Server, database string) (*pgx.ConnConfig, error) {
+	if err := server.Verify(); err != nil {
+		return nil, err
+	}
+	cfg := p.cfg.Admin.Copy()
+	cfg.Database = database
+	if err := pgtarget.Point(&cfg.Config, server.Host, server.Port); err != nil {
+		return nil, fmt.Errorf("provision: Config.Admin: address of server %q: %w", server.Name, err)
+	}
+	return cfg, nil
+}
+
+// session connects to the maintenance database of server.
+func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	return p.sessionIn(ctx, server, p.cfg.Admin.Database)
+}
+
+// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that
+// hold it, and tries again.
+const lockTimeout = "1s"
+
+// boundedSession is session, but no statement waits for a lock for longer than lockTimeout.
+func (p *Provisioner) boundedSession(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	conn, err := p.session(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil {
+		disconnect(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// sessionIn connects to a database in which others may have made objects. No time-out of the role or the server may end
+// a DROP or a wait for a lock in the middle; ctx bounds them.
+func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, database string) (*pgx.Conn, error) {
+	cfg, err := p.config(server, database)
+	if err != nil {
+		return nil, err
+	}
+	cfg = pinned(cfg)
+	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
+		cfg.RuntimeParams[name] = "0"
+	}
+	cfg.RuntimeParams["application_name"] = "pgtenancy"
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // each query runs once: do not prepare it first
+	return connect(ctx, cfg)
+}
 
 var _ registry.Counter = (*Provisioner)(nil)
 

@@ -1,9 +1,6 @@
 package provision
 
 import (
-	"cmp"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -41,15 +38,6 @@ func (f *figures) count(step string, took time.Duration, err error) {
 	s.total += took
 	s.longest = max(s.longest, took)
 	f.steps[step] = s
-}
-
-// Stat returns a snapshot.
-func (p *Provisioner) Stat() *Stat {
-	p.figures.mu.Lock()
-	defer p.figures.mu.Unlock()
-	return &Stat{slices.SortedFunc(maps.Values(p.figures.steps), func(a, b StepStat) int {
-		return cmp.Compare(a.name, b.name)
-	})}
 }
 
 // Steps returns a snapshot of each step that was taken so far, in the order of their names.

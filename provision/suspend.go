@@ -13,10 +13,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const (
-	examineLimit = 5 * time.Second  // for the look before a suspension
-	gateLimit    = 20 * time.Second // for one tenant's gate or wall in a survey
-)
+const examineLimit = 5 * time.Second // for the look before a suspension
 
 // Suspend closes an active tenant, in the registry first and then in the database itself: its role can log in no more,
 // its sessions are ended, and the [tenancy.OwnerTag] refuses every router. When Suspend returns nil, nothing that was not
@@ -97,35 +94,4 @@ func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 
 func conflict(t *registry.Tenant) error {
 	return fmt.Errorf("%w: tenant %q is %s", registry.ErrConflict, t.ID, t.State)
-}
-
-// settleGates moves the gates that a process which died between registry and database, or somebody who told only the
-// registry, has left in the wrong place.
-func (r *reconcileRun) settleGates(ctx context.Context, ids []tenancy.ID) error {
-	var errs []error
-	for _, id := range ids {
-		err := r.settleGate(ctx, id)
-		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
-			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, pgerr.Redact(err)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// settleGate takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
-func (r *reconcileRun) settleGate(ctx context.Context, id tenancy.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, gateLimit)
-	defer cancel()
-	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if !g.position().crooked(g.t.State) {
-			return nil
-		}
-		if !r.looks {
-			if err := g.settle(ctx); err != nil {
-				return err
-			}
-		}
-		r.Settled = append(r.Settled, id)
-		return nil
-	})
 }

@@ -6,72 +6,13 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nrednav/cuid2"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
-
-// PrepareTemplate makes the template database of the configured schema on a server, if it is not there yet, so that the
-// first sign-up need not. One that the server would not clone any more, since its collation has another version now, is
-// made anew. ctx governs all of it; processes that prepare one server at the same time build once. It returns
-// registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
-func (p *Provisioner) PrepareTemplate(ctx context.Context, server string) error {
-	err := p.prepareTemplate(ctx, server)
-	if err != nil {
-		return fmt.Errorf("provision: prepare template on server %q: %w", server, pgerr.Redact(err))
-	}
-	return nil
-}
-
-func (p *Provisioner) prepareTemplate(ctx context.Context, server string) error {
-	s, err := p.cfg.Registry.Server(ctx, server)
-	if err != nil {
-		return err
-	}
-	conn, err := p.session(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer disconnect(conn)
-	p.setReady(s.Name, false)
-	return p.prepare(ctx, conn, s)
-}
-
-// prepare makes the shared roles and the template on conn's server, unless this process knows that they are there.
-func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server registry.Server) error {
-	p.mu.Lock()
-	ready := p.ready[server.Name]
-	p.mu.Unlock()
-	if ready {
-		return nil
-	}
-	name := p.names.template(p.hash)
-	if err := pglock.Outwait(ctx, conn, name, p.patience()); err != nil {
-		return err
-	}
-	if err := p.ensureRoles(ctx, conn); err != nil {
-		return err
-	}
-	if err := retryRaced(ctx, func() error { return p.keepTenantsOut(ctx, conn, server) }); err != nil {
-		return fmt.Errorf("keep tenants out of shared databases: %w", pgerr.Redact(err))
-	}
-	if err := p.ensureTemplate(ctx, conn, server, name); err != nil {
-		return fmt.Errorf("template %q: %w", name, pgerr.Redact(err))
-	}
-	if err := pglock.Unlock(ctx, conn, name); err != nil {
-		return err
-	}
-	p.setReady(server.Name, true)
-	return nil
-}
-
-func (p *Provisioner) setReady(server string, ready bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ready[server] = ready
-}
 
 // ensureTemplate builds the template unless it is there and sound; the caller holds its lock. It is built under a name
 // of its own, and gets the template's on the session that holds the lock: so a process that was stopped while it built,
@@ -138,4 +79,49 @@ func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	}
 	// Not pinned: the functions of an index may need the schema's own search_path.
 	return runIn(ctx, cfg, "VACUUM (ANALYZE, FREEZE)")
+}
+
+// settle takes back what the schema and its extensions gave away in cfg's database.
+func (p *Provisioner) settle(ctx context.Context, cfg *pgx.ConnConfig) error {
+	conn, err := connect(ctx, pinned(cfg))
+	if err != nil {
+		return err
+	}
+	defer disconnect(conn)
+	if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
+		return err
+	}
+	return closePublic(ctx, conn, p.tenantRoles()...)
+}
+
+// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then.
+// conn holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
+func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
+	create func(name string) error, f func(cfg *pgx.ConnConfig) error,
+) error {
+	name := p.names.model(cuid2.Generate())
+	if err := pglock.Lock(ctx, conn, name); err != nil {
+		return err
+	}
+	defer p.dropModel(ctx, conn, name)
+	if err := create(name); err != nil {
+		return err
+	}
+	if err := scratch.Open(ctx, conn, name); err != nil {
+		return err
+	}
+	scratch, err := p.config(server, name)
+	if err != nil {
+		return err
+	}
+	return f(scratch)
+}
+
+// dropModel cannot be done on a session that ctx has closed; then the reconciler does it.
+func (p *Provisioner) dropModel(ctx context.Context, conn *pgx.Conn, name string) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+		p.logError(ctx, "drop model "+name, "", err)
+	}
 }

@@ -3,13 +3,12 @@ package provision
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/nrednav/cuid2"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
-	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -164,34 +163,45 @@ func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server regi
 	return p.withScratch(ctx, conn, server, func(name string) error { return p.clone(ctx, conn, server, name) }, f)
 }
 
-// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then.
-// conn holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
-func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
-	create func(name string) error, f func(cfg *pgx.ConnConfig) error,
-) error {
-	name := p.names.model(cuid2.Generate())
-	if err := pglock.Lock(ctx, conn, name); err != nil {
-		return err
-	}
-	defer p.dropModel(ctx, conn, name)
-	if err := create(name); err != nil {
-		return err
-	}
-	if err := scratch.Open(ctx, conn, name); err != nil {
-		return err
-	}
-	scratch, err := p.config(server, name)
+// secure makes sure that an upgrade of t meets nothing that the tenant has made: what is written for the default
+// search_path, as a schema's files are, would call a tenant's functions as the administrator. With dryRun it only
+// looks.
+func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun bool) error {
+	conn, err := p.sessionIn(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return err
 	}
-	return f(scratch)
+	defer disconnect(conn)
+	roles := p.tenantRoles()
+	if !p.shares(t.Endpoint) {
+		roles = append(roles, t.Endpoint.User)
+	}
+	if !dryRun {
+		if err := closePublic(ctx, conn, roles...); err != nil {
+			return err
+		}
+	}
+	if p.shares(t.Endpoint) {
+		return nil // the schema may give its objects to the operator's role
+	}
+	return checkMade(ctx, conn, t.Endpoint.User)
 }
 
-// dropModel cannot be done on a session that ctx has closed; then the reconciler does it.
-func (p *Provisioner) dropModel(ctx context.Context, conn *pgx.Conn, name string) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
-		p.logError(ctx, "drop model "+name, "", err)
+// checkMade returns ErrTenantObjects if role owns something in conn's database that a name finds: nothing temporary, no
+// large object, no default privileges.
+func checkMade(ctx context.Context, conn *pgx.Conn, role string) error {
+	const most = 5
+	rows, _ := conn.Query(ctx, `
+		SELECT pg_describe_object(s.classid, s.objid, s.objsubid)
+		FROM pg_shdepend s, pg_identify_object(s.classid, s.objid, s.objsubid) i
+		WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.deptype = 'o'
+		  AND s.refclassid = 'pg_authid'::regclass AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = $1::text)
+		  AND s.classid NOT IN ('pg_largeobject'::regclass, 'pg_default_acl'::regclass)
+		  AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
+		ORDER BY 1 LIMIT $2::int`, role, most)
+	made, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(made) == 0 {
+		return err
 	}
+	return fmt.Errorf("%w: %s", ErrTenantObjects, strings.Join(made, ", "))
 }

@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/nrednav/cuid2"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -97,4 +103,168 @@ func (r *reconcileRun) endWarm(ctx context.Context, claim *catalog.Claim) {
 	default:
 		r.record(&r.Retired, claim.Tenant.ID)
 	}
+}
+
+// keepWarm holds Config.Warm databases ready on each open server until ctx ends. Servers are looked after side by side,
+// so that one that does not answer costs the others nothing; each gets one database in a round, and a round takes
+// WarmInterval at least.
+func (p *Provisioner) keepWarm(ctx context.Context) {
+	if p.cfg.Warm == 0 {
+		return
+	}
+	k := &keeper{p: p, busy: map[string]bool{}}
+	defer p.held.keep()()
+	defer k.wg.Wait()
+	for ctx.Err() == nil {
+		k.round(ctx)
+		p.held.tidy()
+		select {
+		case <-time.After(p.cfg.WarmInterval):
+			p.rest(ctx, p.taken)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// keeper is keepWarm under way.
+type keeper struct {
+	p  *Provisioner
+	wg sync.WaitGroup
+
+	mu   sync.Mutex // guards busy; held for nothing but reading and writing it
+	busy map[string]bool
+}
+
+// begin reports whether nobody looks after server already.
+func (k *keeper) begin(server string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.busy[server] {
+		return false
+	}
+	k.busy[server] = true
+	return true
+}
+
+func (k *keeper) end(server string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.busy, server)
+}
+
+func (k *keeper) round(ctx context.Context) {
+	servers, err := k.p.cfg.Registry.Servers(ctx)
+	if err != nil {
+		k.logError(ctx, "", err)
+	}
+	for _, s := range servers {
+		if s.State == registry.ServerOpen && k.begin(s.Name) {
+			k.wg.Go(func() {
+				defer k.end(s.Name)
+				k.server(ctx, s)
+			})
+		}
+	}
+}
+
+// server adds one database to the stock of a server if one is wanted; the next round begins soon then.
+func (k *keeper) server(ctx context.Context, s registry.Server) {
+	made, err := k.p.restock(ctx, s.Name)
+	if err == nil {
+		err = k.hold(ctx, s)
+	}
+	if err != nil {
+		k.logError(ctx, s.Name, err)
+	}
+	if made {
+		wakeUp(k.p.taken)
+	}
+}
+
+// hold opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns, and closes
+// those to databases that others have taken and those that were lost.
+func (k *keeper) hold(ctx context.Context, server registry.Server) error {
+	if k.p.cfg.WarmConns == 0 {
+		return nil
+	}
+	next, err := k.p.catalog.WarmStock(ctx, server.Name, k.p.hash)
+	if err != nil {
+		return err
+	}
+	next = next[:min(len(next), k.p.cfg.WarmConns)]
+	h := &k.p.held
+	for _, id := range h.ids(server.Name) {
+		if !h.due(id, next) {
+			continue
+		}
+		if conn := h.take(id); conn == nil {
+			continue // a sign-up was faster
+		} else if slices.Contains(next, id) && alive(ctx, conn) {
+			h.put(id, conn, server.Name)
+		} else {
+			disconnect(conn)
+		}
+	}
+	for _, id := range next {
+		if slices.Contains(h.ids(server.Name), id) {
+			continue
+		}
+		conn, err := k.p.open(ctx, server, id)
+		if err != nil {
+			return err
+		}
+		h.put(id, conn, server.Name)
+	}
+	return nil
+}
+
+func alive(ctx context.Context, conn *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return conn.Ping(ctx) == nil
+}
+
+// open connects to a warm database as the seed does, and rehearses it.
+func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
+	cfg, err := p.config(server, p.names.tenant(id))
+	if err != nil {
+		return nil, err
+	}
+	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
+	if cfg.RuntimeParams == nil {
+		cfg.RuntimeParams = map[string]string{}
+	}
+	cfg.RuntimeParams["idle_session_timeout"] = "0"
+	conn, err := connect(ctx, cfg)
+	if err != nil || p.cfg.Rehearse == nil {
+		return conn, err
+	}
+	if err := p.rehearse(ctx, conn); err != nil {
+		disconnect(conn)
+		return nil, fmt.Errorf("rehearse: %w", pgerr.Redact(err))
+	}
+	return conn, nil
+}
+
+func (p *Provisioner) rehearse(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, workLimit)
+	defer cancel()
+	return guard(func() error {
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.cfg.Rehearse(ctx, tx); err != nil {
+			return err
+		}
+		return tx.Rollback(ctx)
+	})
+}
+
+func (k *keeper) logError(ctx context.Context, server string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	k.p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: keep databases warm",
+		slog.String("server", server), slog.String("error", pgerr.Redact(err).Error()))
 }

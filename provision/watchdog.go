@@ -113,11 +113,3 @@ func (w *watchdog) look(ctx context.Context) error {
 	}
 	return err
 }
-
-func (p *Provisioner) logTerminated(ctx context.Context, sessions []TerminatedSession) {
-	for _, s := range sessions {
-		p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: terminated a session of a tenant's role",
-			slog.String("server", s.Server), slog.String("role", s.Role), slog.String("database", s.Database),
-			slog.String("reason", s.Reason))
-	}
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,17 +31,6 @@ type job struct {
 type phase struct {
 	name string
 	do   func(ctx context.Context) error
-}
-
-func (j *job) signUp() []phase {
-	phases := []phase{{"database", j.database}, {"wall", j.wall}, {"seed", j.seed}}
-	if j.claim.Warm {
-		phases = phases[2:]
-	}
-	for _, s := range j.p.cfg.SideEffects {
-		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
-	}
-	return append(phases, phase{"activate", j.activate})
 }
 
 // runHeld is run with the claim renewed beside it.
@@ -104,16 +92,6 @@ func (j *job) begin(ctx context.Context, name string) error {
 		return nil
 	}
 	return j.p.catalog.Extend(ctx, j.claim, name, ttl)
-}
-
-// guard turns a panic of f into an error.
-func guard(f func() error) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &PanicError{Value: value, Stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // session returns the job's session, holding the lock of the tenant's name. The claim is checked under the lock:

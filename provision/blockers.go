@@ -5,16 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
-
-// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that
-// hold it, and tries again.
-const lockTimeout = "1s"
 
 // TerminatedSession is a session of a tenant's role that was ended because it kept others from their work.
 type TerminatedSession struct {
@@ -146,4 +144,40 @@ func (b backend) end(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("end a session of role %q: %w", b.Role, pgerr.Redact(err))
 	}
 	return nil
+}
+
+// checkUnused returns an *InUseError if DROP DATABASE would refuse.
+func checkUnused(ctx context.Context, conn *pgx.Conn, database string) error {
+	return inUse(ctx, conn, database, `
+		SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE database = $1::text
+		UNION ALL
+		SELECT 'replication slot ' || quote_ident(slot_name) || ' that is active' FROM pg_replication_slots
+		WHERE database = $1::text AND slot_type = 'logical' AND active
+		UNION ALL
+		SELECT 'subscription ' || quote_ident(subname) FROM pg_subscription
+		WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1::text)`, database)
+}
+
+// checkPrepared returns an *InUseError if the tenant's role has a prepared transaction, which holds its locks without a
+// session.
+func (p *Provisioner) checkPrepared(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) error {
+	return inUse(ctx, conn, e.Database,
+		`SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE owner = $1::text`, e.User)
+}
+
+func inUse(ctx context.Context, conn *pgx.Conn, database, sql, arg string) error {
+	rows, _ := conn.Query(ctx, sql, arg)
+	by, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(by) > 0 {
+		err = &InUseError{database, by}
+	}
+	return err
+}
+
+func (p *Provisioner) logTerminated(ctx context.Context, sessions []TerminatedSession) {
+	for _, s := range sessions {
+		p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: terminated a session of a tenant's role",
+			slog.String("server", s.Server), slog.String("role", s.Role), slog.String("database", s.Database),
+			slog.String("reason", s.Reason))
+	}
 }

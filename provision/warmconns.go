@@ -1,17 +1,12 @@
 package provision
 
 import (
-	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -109,84 +104,4 @@ func (h *held) keep() (end func()) {
 		h.mu.Unlock()
 		h.tidy()
 	}
-}
-
-// hold opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns, and closes
-// those to databases that others have taken and those that were lost.
-func (k *keeper) hold(ctx context.Context, server registry.Server) error {
-	if k.p.cfg.WarmConns == 0 {
-		return nil
-	}
-	next, err := k.p.catalog.WarmStock(ctx, server.Name, k.p.hash)
-	if err != nil {
-		return err
-	}
-	next = next[:min(len(next), k.p.cfg.WarmConns)]
-	h := &k.p.held
-	for _, id := range h.ids(server.Name) {
-		if !h.due(id, next) {
-			continue
-		}
-		if conn := h.take(id); conn == nil {
-			continue // a sign-up was faster
-		} else if slices.Contains(next, id) && alive(ctx, conn) {
-			h.put(id, conn, server.Name)
-		} else {
-			disconnect(conn)
-		}
-	}
-	for _, id := range next {
-		if slices.Contains(h.ids(server.Name), id) {
-			continue
-		}
-		conn, err := k.p.open(ctx, server, id)
-		if err != nil {
-			return err
-		}
-		h.put(id, conn, server.Name)
-	}
-	return nil
-}
-
-func alive(ctx context.Context, conn *pgx.Conn) bool {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	return conn.Ping(ctx) == nil
-}
-
-// open connects to a warm database as the seed does, and rehearses it.
-func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
-	cfg, err := p.config(server, p.names.tenant(id))
-	if err != nil {
-		return nil, err
-	}
-	cfg.RuntimeParams = maps.Clone(cfg.RuntimeParams)
-	if cfg.RuntimeParams == nil {
-		cfg.RuntimeParams = map[string]string{}
-	}
-	cfg.RuntimeParams["idle_session_timeout"] = "0"
-	conn, err := connect(ctx, cfg)
-	if err != nil || p.cfg.Rehearse == nil {
-		return conn, err
-	}
-	if err := p.rehearse(ctx, conn); err != nil {
-		disconnect(conn)
-		return nil, fmt.Errorf("rehearse: %w", pgerr.Redact(err))
-	}
-	return conn, nil
-}
-
-func (p *Provisioner) rehearse(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, workLimit)
-	defer cancel()
-	return guard(func() error {
-		tx, err := conn.Begin(ctx)
-		if err != nil {
-			return err
-		}
-		if err := p.cfg.Rehearse(ctx, tx); err != nil {
-			return err
-		}
-		return tx.Rollback(ctx)
-	})
 }

@@ -1,0 +1,286 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+const (
+	batch     = 8               // tenants claimed at once
+	most      = 32              // tenants claimed and not at their end
+	perServer = 2               // tenants worked on at once on one server; and as many that are undone
+	workLimit = 2 * time.Minute // for one tenant; the next pass goes on where it ended
+)
+
+// ReconcileReport is what one pass of the reconciler did.
+type ReconcileReport struct {
+	Finished []tenancy.ID         // sign-ups brought to active
+	Undone   []tenancy.ID         // failed sign-ups and deletions ended
+	Unknown  []string             // databases with our prefix that are neither templates nor known to a row: not touched
+	Missing  []tenancy.ID         // active tenants without a database: an alarm
+	Stocked  []tenancy.ID         // warm databases whose keeper died: finished
+	Retired  []tenancy.ID         // warm databases that nobody wants, or that could not be made: dropped
+	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
+	Retried  map[tenancy.ID]error // what did not work, and will be tried again
+
+	// Reindex are the tenants whose database has indexes of another version of its collation than the server's libraries
+	// have now, since a new C library or ICU came: some may be in the wrong order. Not touched: in each, REINDEX DATABASE,
+	// then ALTER DATABASE … REFRESH COLLATION VERSION.
+	Reindex []tenancy.ID
+
+	UnknownRoles []string // roles with our prefix that are not known to a row, nor have a database: not touched
+
+	// Repaired are tenants whose wall was not as it should be: privileges on the database, whether it takes connections,
+	// its mark, the role's attributes, limit of connections and memberships. It is again.
+	Repaired []tenancy.ID
+
+	// NotOurs are active and suspended tenants whose database or role is, by its owner and its comment, not theirs: an
+	// alarm. It is not touched.
+	NotOurs []tenancy.ID
+
+	// RoleSettings are the settings that tenants' roles have in the catalogue, 1000 of a server at most. A tenant's role
+	// may make them itself, and can keep itself out with them; Suspend and Resume take them off. Those of an operator
+	// belong on the database (ALTER DATABASE … SET), where the role cannot change them.
+	RoleSettings []RoleSetting
+
+	// Terminated are the sessions of tenants' roles that were ended because they held or awaited a lock on another
+	// database or an exclusive one on their own, blocked the administrator in the maintenance database, or held back the
+	// server's queue of notifications when it was half full.
+	Terminated []TerminatedSession
+}
+
+// RoleSetting is a setting that a tenant's role has in the catalogue (pg_db_role_setting). Its value is not told.
+type RoleSetting struct {
+	Server   string // the registry's name for it
+	Role     string
+	Database string // where it applies; empty: everywhere
+	Setting  string // its name
+}
+
+// reconcileRun is one pass under way.
+type reconcileRun struct {
+	p     *Provisioner
+	looks bool // and does nothing
+
+	mu    sync.Mutex // guards what follows; no I/O while it is held
+	down  map[string]outage
+	slots map[lane]chan struct{}
+	ReconcileReport
+}
+
+// outage is what the last of a server's tenants met that could not connect to it.
+type outage struct {
+	err error
+	at  time.Time
+}
+
+// errNotTried is what becomes of tenants of a server to which another could not connect a moment ago.
+var errNotTried = errors.New("not tried: the server was down a moment ago")
+
+// lane is where tenants of one server wait for their turn: those that are made do not wait for those that go.
+type lane struct {
+	server string
+	going  bool
+}
+
+func newReconcileRun(p *Provisioner) *reconcileRun {
+	return &reconcileRun{
+		p:               p,
+		down:            map[string]outage{},
+		slots:           map[lane]chan struct{}{},
+		ReconcileReport: ReconcileReport{Retried: map[tenancy.ID]error{}},
+	}
+}
+
+// work claims abandoned tenants until there are none, and none under way. What takes long, such as a DROP DATABASE that
+// waits for a stopped process, keeps nobody from the others. Those whose rows cannot be read are in the error.
+func (r *reconcileRun) work(ctx context.Context) error {
+	var errs []error
+	ended := make(chan struct{}, most)
+	running := 0
+	for ctx.Err() == nil {
+		claims, err := r.p.catalog.ClaimAbandoned(ctx, r.p.owner, r.p.cfg.ClaimTTL, min(batch, most-running))
+		errs = append(errs, err)
+		for _, c := range claims {
+			running++
+			go func() {
+				defer func() { ended <- struct{}{} }()
+				r.tenant(ctx, c)
+			}()
+		}
+		switch {
+		case len(claims) > 0 && running < most:
+			continue
+		case running == 0:
+			return errors.Join(errs...)
+		}
+		select {
+		case <-ended:
+			running--
+		case <-time.After(r.p.cfg.Interval): // others may have been abandoned
+		case <-ctx.Done():
+		}
+	}
+	for ; running > 0; running-- {
+		<-ended
+	}
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// tenant works on one claimed tenant. The claim is renewed while it waits for its turn on its server, too.
+func (r *reconcileRun) tenant(ctx context.Context, claim *catalog.Claim) {
+	held, release := r.p.hold(ctx, claim)
+	defer release()
+	slot := r.slot(lane{claim.Tenant.Server.Name, claim.Tenant.State != tenancy.Provisioning})
+	select {
+	case slot <- struct{}{}:
+		defer func() { <-slot }()
+	case <-held.Done():
+		return
+	}
+	limited, cancel := context.WithTimeout(held, workLimit)
+	defer cancel()
+	err := r.serverDown(claim.Tenant.Server.Name)
+	if err == nil {
+		err = r.settle(limited, claim)
+	}
+	release()
+	if err != nil {
+		r.retryLater(ctx, claim, err)
+	}
+}
+
+// settle does what the tenant's state asks for.
+func (r *reconcileRun) settle(ctx context.Context, claim *catalog.Claim) error {
+	j := &job{p: r.p, claim: claim}
+	if claim.Tenant.State != tenancy.Provisioning {
+		err := j.run(ctx, j.undoing())
+		if err == nil {
+			r.record(&r.Undone, claim.Tenant.ID)
+		}
+		return err
+	}
+	if claim.Attempt > int64(r.p.cfg.Attempts) {
+		return r.giveUp(ctx, claim, errors.New("every attempt was abandoned"))
+	}
+	err := j.run(ctx, j.signUp())
+	switch {
+	case err == nil:
+		r.record(&r.Finished, claim.Tenant.ID)
+		return nil
+	case claim.Attempt == int64(r.p.cfg.Attempts) && ctx.Err() == nil && !errors.Is(err, catalog.ErrClaimLost):
+		return r.giveUp(ctx, claim, err)
+	}
+	return err
+}
+
+// giveUp marks a sign-up as failed. This pass claims it again, and undoes it.
+func (r *reconcileRun) giveUp(ctx context.Context, claim *catalog.Claim, reason error) error {
+	return r.p.catalog.Fail(ctx, claim, shorten(reason.Error()))
+}
+
+// retryLater reports err and gives the claim up for a while.
+func (r *reconcileRun) retryLater(ctx context.Context, claim *catalog.Claim, err error) {
+	if errors.Is(err, catalog.ErrClaimLost) {
+		return // it is another's now
+	}
+	r.mu.Lock()
+	r.Retried[claim.Tenant.ID] = err
+	skipped := errors.Is(err, errNotTried)
+	if isServerDown(err) && !skipped {
+		r.down[claim.Tenant.Server.Name] = outage{err, time.Now()}
+	}
+	r.mu.Unlock()
+	if skipped && claim.Tenant.State == tenancy.Provisioning {
+		r.p.giveBack(ctx, claim, r.p.delay(ctx, claim))
+	} else {
+		r.p.yield(ctx, claim, r.p.delay(ctx, claim))
+	}
+}
+
+// serverDown says why another tenant of this pass could not connect to the server a moment ago; nil if none failed to.
+func (r *reconcileRun) serverDown(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o, ok := r.down[name]; ok && time.Since(o.at) < connectTimeout {
+		return fmt.Errorf("%w: %w", errNotTried, o.err)
+	}
+	return nil
+}
+
+func (r *reconcileRun) slot(l lane) chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.slots[l] == nil {
+		r.slots[l] = make(chan struct{}, perServer)
+	}
+	return r.slots[l]
+}
+
+func (r *reconcileRun) record(list *[]tenancy.ID, id tenancy.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*list = append(*list, id)
+	delete(r.Retried, id)
+}
+
+// isServerDown reports whether err, redacted or not, says that no connection came about for a reason that is the
+// server's. What it refuses to one database or role shows that it is well.
+func isServerDown(err error) bool {
+	if !pgerr.IsConnect(err) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	code := pgerr.State(err)
+	return code == "" || strings.HasPrefix(code, pgerr.ConnectionException) ||
+		pgerr.IsState(err, pgerr.AdminShutdown, pgerr.CrashShutdown, pgerr.CannotConnectNow)
+}
+
+// log writes what a pass did, if it did anything.
+func (r *reconcileRun) log(ctx context.Context, err error) {
+	log := r.p.cfg.Logger
+	if len(r.Finished)+len(r.Undone)+len(r.Stocked)+len(r.Retired)+len(r.Retried) > 0 {
+		attrs := []slog.Attr{
+			slog.Int("finished", len(r.Finished)), slog.Int("undone", len(r.Undone)), slog.Int("stocked", len(r.Stocked)),
+			slog.Int("retired", len(r.Retired)), slog.Int("retried", len(r.Retried)),
+		}
+		level := slog.LevelInfo
+		if len(r.Retried) > 0 {
+			level = slog.LevelWarn
+			errs := make(map[tenancy.ID]string, len(r.Retried))
+			for id, err := range r.Retried {
+				errs[id] = pgerr.Redact(err).Error()
+			}
+			attrs = append(attrs, slog.Any("errors", errs))
+		}
+		log.LogAttrs(ctx, level, "provision: reconciled", attrs...)
+	}
+	if len(r.Unknown) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown databases", slog.Any("databases", r.Unknown))
+	}
+	if len(r.UnknownRoles) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "provision: unknown roles", slog.Any("roles", r.UnknownRoles))
+	}
+	if len(r.RoleSettings) > 0 {
+		names := map[string]bool{}
+		for _, s := range r.RoleSettings {
+			names[s.Setting] = true
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "provision: tenants' roles have settings", slog.Int("count", len(r.RoleSettings)),
+			slog.String("first role", r.RoleSettings[0].Role), slog.Any("settings", slices.Sorted(maps.Keys(names))))
+	}
+	r.p.logTerminated(ctx, r.Terminated)
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "provision: reconcile", slog.String("error", pgerr.Redact(err).Error()))
+	}
+}
