@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -36,7 +37,7 @@ func (p *Provisioner) atGate(ctx context.Context, id tenancy.ID, f func(ctx cont
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	if err := pglock.Outwait(ctx, conn, t.Endpoint.Database, p.patience()); err != nil {
 		return err
 	}
@@ -150,10 +151,10 @@ func (g *gate) checkShut(ctx context.Context) error {
 func (g *gate) run(ctx context.Context, fenced bool, sql string) error {
 	mark := tenancy.OwnerTag{Tenant: g.t.ID, Epoch: g.t.Epoch, Fenced: fenced}
 	sql = strings.NewReplacer(
-		"$database", quote(g.t.Endpoint.Database), "$role", quote(g.t.Endpoint.User), "$mark", literal(mark),
+		"$database", pgadmin.Quote(g.t.Endpoint.Database), "$role", pgadmin.Quote(g.t.Endpoint.User), "$mark", literal(mark),
 	).Replace(sql)
 	return g.insist(ctx, func() error {
-		return retryRaced(ctx, func() error { return run(ctx, g.conn, sql) })
+		return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, g.conn, sql) })
 	})
 }
 

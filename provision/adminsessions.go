@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
@@ -63,7 +64,7 @@ func (k *kept) put(server registry.Server, conn *pgx.Conn) {
 	}
 	k.mu.Unlock()
 	if !wanted {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 	}
 }
 
@@ -95,6 +96,6 @@ func (k *kept) close(which func(keptSession) bool) {
 	}
 	k.mu.Unlock()
 	for _, conn := range conns {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -135,7 +136,7 @@ type backend struct {
 
 // end ends the session after the administrator has got the right to.
 func (b backend) end(ctx context.Context, conn *pgx.Conn) error {
-	if err := joinRole(ctx, conn, b.Role); err != nil {
+	if err := pgadmin.JoinRole(ctx, conn, b.Role); err != nil {
 		return fmt.Errorf("end a session of role %q: join role: %w", b.Role, pgerr.Redact(err))
 	}
 	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -81,7 +82,7 @@ func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	f, err := look(ctx, conn, t.Endpoint)
 	if err != nil {
 		return err

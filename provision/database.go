@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/scram"
 	"github.com/pgtenancy/pgtenancy/internal/scratch"
@@ -31,7 +32,7 @@ func (j *job) database(ctx context.Context) error {
 		return ErrNotOurs
 	}
 	if f.broken {
-		if err := dropDatabase(ctx, conn, t.Endpoint.Database, f); err != nil {
+		if err := pgadmin.DropDatabase(ctx, conn, t.Endpoint.Database, false); err != nil {
 			return err
 		}
 		f.database = false
@@ -113,14 +114,14 @@ func (j *job) wall(ctx context.Context) error {
 		return ErrNotOurs
 	}
 	in := wallInput{
-		database: quote(t.Endpoint.Database),
-		role:     quote(t.Endpoint.User),
-		group:    quote(j.p.names.groupRole()),
+		database: pgadmin.Quote(t.Endpoint.Database),
+		role:     pgadmin.Quote(t.Endpoint.User),
+		group:    pgadmin.Quote(j.p.names.groupRole()),
 		mark:     literal(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
 		shared:   j.p.shares(t.Endpoint),
-		major:    majorVersion(conn),
+		major:    pgadmin.MajorVersion(conn),
 	}
 	if !in.shared {
 		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
@@ -130,7 +131,7 @@ func (j *job) wall(ctx context.Context) error {
 		in.verifier = "'" + verifier + "'"
 	}
 	sql := wallSQL(in)
-	if err := retryRaced(ctx, func() error { return run(ctx, conn, sql) }); err != nil {
+	if err := pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, sql) }); err != nil {
 		return err
 	}
 	j.release(ctx) // what follows can take long, and needs no lock

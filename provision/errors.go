@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
@@ -30,7 +31,7 @@ var (
 	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet, and
 	// the administrator may not take that right from them: before PostgreSQL 15, only a superuser can.
 	// docs/operations.md says what to do.
-	ErrPublicSchema = errors.New("provision: the administrator cannot keep tenants from creating objects in schema public")
+	ErrPublicSchema error = pgadmin.ErrPublicSchema
 
 	// ErrTenantObjects is returned by Upgrade when the tenant's role owns objects in its database, which the upgrade could
 	// call as the administrator. The error names some. Drop them, or give them to another role.

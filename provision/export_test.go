@@ -4,14 +4,9 @@ import (
 	"context"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
-
-// Grant is grant.
-func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }
 
 // SetFailpoints sets where and how tests hurt what c configures.
 func (c *Config) SetFailpoints(s *failpoint.Set) { c.failpoints = s }

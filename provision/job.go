@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 )
@@ -133,12 +134,12 @@ func (j *job) release(ctx context.Context) {
 			return
 		}
 	}
-	disconnect(conn)
+	pgadmin.Disconnect(conn)
 }
 
 func (j *job) disconnect() {
 	if j.conn != nil {
-		disconnect(j.conn)
+		pgadmin.Disconnect(j.conn)
 		j.conn, j.seen = nil, nil
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -213,7 +214,7 @@ func (r *reconcileRun) retryLater(ctx context.Context, claim *catalog.Claim, err
 func (r *reconcileRun) serverDown(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o, ok := r.down[name]; ok && time.Since(o.at) < connectTimeout {
+	if o, ok := r.down[name]; ok && time.Since(o.at) < pgadmin.ConnectTimeout {
 		return fmt.Errorf("%w: %w", errNotTried, o.err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/scram"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -85,7 +86,7 @@ func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
 
 // makeUp gives the role the password that the registry has, whoever changed it last. The session of g is given up.
 func (g *gate) makeUp(ctx context.Context) error {
-	disconnect(g.conn)
+	pgadmin.Disconnect(g.conn)
 	return g.p.atGate(ctx, g.t.ID, func(ctx context.Context, g *gate) error {
 		t, err := g.p.cfg.Registry.Tenant(ctx, g.t.ID) // with its secrets
 		if err != nil {
@@ -95,13 +96,13 @@ func (g *gate) makeUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return g.insist(ctx, func() error { return run(ctx, g.conn, g.passwordSQL(verifier)) })
+		return g.insist(ctx, func() error { return pgadmin.Run(ctx, g.conn, g.passwordSQL(verifier)) })
 	})
 }
 
 // passwordSQL has a verifier in it, which has no quote; a parameter cannot stand there.
 func (g *gate) passwordSQL(verifier string) string {
-	return "ALTER ROLE " + quote(g.t.Endpoint.User) + " PASSWORD '" + verifier + "'"
+	return "ALTER ROLE " + pgadmin.Quote(g.t.Endpoint.User) + " PASSWORD '" + verifier + "'"
 }
 
 // tell writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.

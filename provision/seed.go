@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -37,7 +38,7 @@ func (j *job) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	if takenOver {
 		if err := endOlder(ctx, conn); err != nil {
 			return fmt.Errorf("end older sessions: %w", pgerr.Redact(err))
@@ -50,7 +51,7 @@ func (j *job) seed(ctx context.Context) error {
 // stopped could hold rows there that this one's waits for; and it must not commit any more. Of two that both believe to
 // have taken over, the later one wins.
 func endOlder(ctx context.Context, conn *pgx.Conn) error {
-	return run(ctx, conn, `
+	return pgadmin.Run(ctx, conn, `
 		SELECT pg_catalog.pg_terminate_backend(a.pid)
 		FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_stat_activity own ON own.pid = pg_catalog.pg_backend_pid()
 		WHERE a.datid = own.datid AND a.usesysid = own.usesysid AND a.backend_start < own.backend_start`)
@@ -68,7 +69,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(ctx, cfg)
+	conn, err := pgadmin.Connect(ctx, cfg)
 	if !j.claim.Warm || !pgerr.IsState(err, pgerr.InvalidCatalogName) {
 		return conn, err
 	}
@@ -77,7 +78,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	return connect(ctx, cfg)
+	return pgadmin.Connect(ctx, cfg)
 }
 
 // activate is the commit point. If its answer was lost on the way, the registry is asked whether it took place.

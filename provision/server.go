@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -34,7 +35,7 @@ func (p *Provisioner) prepareTemplate(ctx context.Context, server string) error 
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	p.setReady(s.Name, false)
 	return p.prepare(ctx, conn, s)
 }
@@ -54,7 +55,7 @@ func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server regist
 	if err := p.ensureRoles(ctx, conn); err != nil {
 		return err
 	}
-	if err := retryRaced(ctx, func() error { return p.keepTenantsOut(ctx, conn, server) }); err != nil {
+	if err := pgadmin.RetryRaced(ctx, func() error { return p.keepTenantsOut(ctx, conn, server) }); err != nil {
 		return fmt.Errorf("keep tenants out of shared databases: %w", pgerr.Redact(err))
 	}
 	if err := p.ensureTemplate(ctx, conn, server, name); err != nil {
@@ -81,12 +82,12 @@ func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	for _, role := range []string{owner, group} {
-		err := retryRaced(ctx, func() error { return createShared(ctx, conn, role) })
+		err := pgadmin.RetryRaced(ctx, func() error { return pgadmin.CreateGroupRole(ctx, conn, role) })
 		if err != nil {
 			return fmt.Errorf("create role %q: %w", role, pgerr.Redact(err))
 		}
 	}
-	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, owner) }); err != nil {
+	if err := pgadmin.RetryRaced(ctx, func() error { return pgadmin.JoinRole(ctx, conn, owner) }); err != nil {
 		return fmt.Errorf("join role %q: %w", owner, pgerr.Redact(err))
 	}
 	if p.cfg.SharedRole != "" {
@@ -116,12 +117,12 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("role %q of Config.SharedRole must have LOGIN and INHERIT", role)
 	}
 	if !member {
-		err = retryRaced(ctx, func() error { return run(ctx, conn, "GRANT "+quote(group)+" TO "+quote(role)) })
+		err = pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, "GRANT "+pgadmin.Quote(group)+" TO "+pgadmin.Quote(role)) })
 		if err != nil {
 			return fmt.Errorf("grant %q to %q: %w", group, role, pgerr.Redact(err))
 		}
 	}
-	if err := retryRaced(ctx, func() error { return joinRole(ctx, conn, role) }); err != nil {
+	if err := pgadmin.RetryRaced(ctx, func() error { return pgadmin.JoinRole(ctx, conn, role) }); err != nil {
 		return fmt.Errorf("join role %q: %w", role, pgerr.Redact(err))
 	}
 	return nil
@@ -149,8 +150,8 @@ func (p *Provisioner) keepTenantsOut(ctx context.Context, conn *pgx.Conn, server
 				slog.String("server", server.Name), slog.String("database", d.Name))
 			continue
 		}
-		err := run(ctx, conn, "GRANT CONNECT ON DATABASE "+quote(d.Name)+" TO CURRENT_USER;"+
-			"REVOKE CONNECT, TEMPORARY ON DATABASE "+quote(d.Name)+" FROM PUBLIC")
+		err := pgadmin.Run(ctx, conn, "GRANT CONNECT ON DATABASE "+pgadmin.Quote(d.Name)+" TO CURRENT_USER;"+
+			"REVOKE CONNECT, TEMPORARY ON DATABASE "+pgadmin.Quote(d.Name)+" FROM PUBLIC")
 		if err != nil {
 			return err
 		}

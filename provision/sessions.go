@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -40,8 +41,8 @@ func (p *Provisioner) boundedSession(ctx context.Context, server registry.Server
 	if err != nil {
 		return nil, err
 	}
-	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil {
-		disconnect(conn)
+	if err := pgadmin.Run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil {
+		pgadmin.Disconnect(conn)
 		return nil, err
 	}
 	return conn, nil
@@ -54,13 +55,13 @@ func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, dat
 	if err != nil {
 		return nil, err
 	}
-	cfg = pinned(cfg)
+	cfg = pgadmin.Pinned(cfg)
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
 		cfg.RuntimeParams[name] = "0"
 	}
 	cfg.RuntimeParams["application_name"] = "pgtenancy"
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // each query runs once: do not prepare it first
-	return connect(ctx, cfg)
+	return pgadmin.Connect(ctx, cfg)
 }
 
 var _ registry.Counter = (*Provisioner)(nil)
@@ -82,7 +83,7 @@ func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]stri
 	if err != nil {
 		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, pgerr.Redact(err))
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	// To a role without the rights of another a session's begin is not shown. Then its pid is its name.
 	rows, _ := conn.Query(ctx, `SELECT concat_ws(' ', pid, backend_start) FROM pg_stat_activity
 		WHERE usesysid IS NOT NULL AND starts_with(datname::text, $1::text)`, p.cfg.Prefix)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -24,7 +25,7 @@ func (r *reconcileRun) survey(ctx context.Context) error {
 	conns, databases, err := r.listAll(ctx, servers)
 	defer func() {
 		for _, conn := range conns {
-			disconnect(conn)
+			pgadmin.Disconnect(conn)
 		}
 	}()
 	errs := []error{err}
@@ -105,7 +106,7 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 		}
 	}
 	if err != nil {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 		return nil, nil, err
 	}
 	return conn, names, nil
@@ -205,7 +206,7 @@ func (r *reconcileRun) sweepModel(ctx context.Context, conn *pgx.Conn, name stri
 	case f.database && !r.looks:
 		limited, cancel := context.WithTimeout(ctx, workLimit) // a stopped backend holds up every DROP DATABASE
 		defer cancel()
-		err = dropDatabase(limited, conn, name, f)
+		err = pgadmin.DropDatabase(limited, conn, name, f.database && !f.broken)
 	}
 	return unknown, errors.Join(err, pglock.Unlock(ctx, conn, name))
 }

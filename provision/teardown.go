@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -70,7 +71,7 @@ func (j *job) drop(ctx context.Context) error {
 		return err
 	}
 	defer j.disconnect()
-	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil { // for the rest of the session
+	if err := pgadmin.Run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil { // for the rest of the session
 		return err
 	}
 	t := &j.claim.Tenant
@@ -84,7 +85,7 @@ func (j *job) drop(ctx context.Context) error {
 	role := f.role && !j.p.foreignRole(f, t)
 	if role {
 		// DROP DATABASE ends the tenant's sessions, which takes the rights of its role; so does DROP OWNED.
-		if err := joinRole(ctx, conn, t.Endpoint.User); err != nil {
+		if err := pgadmin.JoinRole(ctx, conn, t.Endpoint.User); err != nil {
 			return fmt.Errorf("join role: %w", pgerr.Redact(err))
 		}
 	}
@@ -106,12 +107,12 @@ func (j *job) drop(ctx context.Context) error {
 // something is there that keeps it from being dropped, and that only the administrator can end.
 func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
 	e := j.claim.Tenant.Endpoint
-	sql := "REVOKE ALL ON DATABASE " + quote(e.Database) + " FROM PUBLIC"
+	sql := "REVOKE ALL ON DATABASE " + pgadmin.Quote(e.Database) + " FROM PUBLIC"
 	if f.role {
-		sql += ", " + quote(e.User)
+		sql += ", " + pgadmin.Quote(e.User)
 	}
 	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
-		return retryRaced(ctx, func() error { return run(ctx, conn, sql) })
+		return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, sql) })
 	})
 	if err != nil {
 		return fmt.Errorf("keep the role out: %w", err)
@@ -126,9 +127,11 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 		return err
 	}
 	name := j.claim.Tenant.Endpoint.Database
-	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return dropDatabase(ctx, conn, name, f) })
+	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+		return pgadmin.DropDatabase(ctx, conn, name, f.database && !f.broken)
+	})
 	if pgerr.IsState(err, pgerr.ObjectInUse) {
-		return errors.Join(err, run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS true"))
+		return errors.Join(err, pgadmin.Run(ctx, conn, "ALTER DATABASE "+pgadmin.Quote(name)+" WITH ALLOW_CONNECTIONS true"))
 	}
 	if err != nil {
 		return err
@@ -158,15 +161,15 @@ func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
 	role := j.claim.Tenant.Endpoint.User
 	drop := func() error {
 		return j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
-			return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role))
+			return pgadmin.Run(ctx, conn, "DROP ROLE IF EXISTS "+pgadmin.Quote(role))
 		})
 	}
-	err := retryRaced(ctx, drop)
+	err := pgadmin.RetryRaced(ctx, drop)
 	if pgerr.IsState(err, pgerr.DependentObjects) {
 		if err := j.dropOwned(ctx, conn, role); err != nil {
 			return err
 		}
-		err = retryRaced(ctx, drop)
+		err = pgadmin.RetryRaced(ctx, drop)
 	}
 	if err != nil {
 		return fmt.Errorf("drop role: %w", pgerr.Redact(err))
@@ -199,8 +202,8 @@ func (j *job) dropOwnedIn(ctx context.Context, database, role string) error {
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
-	return retryRaced(ctx, func() error { return run(ctx, conn, "DROP OWNED BY "+quote(role)) })
+	defer pgadmin.Disconnect(conn)
+	return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, "DROP OWNED BY "+pgadmin.Quote(role)) })
 }
 
 // undoSteps undoes the caller's side effects, the last begun first.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/internal/scratch"
@@ -24,11 +25,11 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 		return err
 	}
 	if marked { // or it could not be dropped
-		if err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" IS_TEMPLATE false"); err != nil {
+		if err := pgadmin.Run(ctx, conn, "ALTER DATABASE "+pgadmin.Quote(name)+" IS_TEMPLATE false"); err != nil {
 			return err
 		}
 	}
-	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+	if err := pgadmin.Run(ctx, conn, "DROP DATABASE IF EXISTS "+pgadmin.Quote(name)+" WITH (FORCE)"); err != nil {
 		return err
 	}
 	// template0 and not template1, to which anybody may have added something that the schema does not name.
@@ -38,7 +39,7 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 		if err != nil {
 			return err
 		}
-		return run(ctx, conn, strings.NewReplacer("$scratch", quote(cfg.Database), "$name", quote(name)).Replace(`
+		return pgadmin.Run(ctx, conn, strings.NewReplacer("$scratch", pgadmin.Quote(cfg.Database), "$name", pgadmin.Quote(name)).Replace(`
 			ALTER DATABASE $scratch RENAME TO $name;
 			ALTER DATABASE $name WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`))
 	})
@@ -58,7 +59,7 @@ func (p *Provisioner) lookAtTemplate(ctx context.Context, conn *pgx.Conn, name s
 // collationMoved is an SQL expression: whether database d has indexes of another version of its collation. Versions
 // before 15 do not know.
 func collationMoved(conn *pgx.Conn) string {
-	if majorVersion(conn) < 15 {
+	if pgadmin.MajorVersion(conn) < 15 {
 		return "false"
 	}
 	return "(d.datcollversion IS NOT NULL AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid))"
@@ -67,7 +68,7 @@ func collationMoved(conn *pgx.Conn) string {
 // build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone
 // would otherwise have to make for itself.
 func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
-	if err := grant(ctx, cfg, p.names.groupRole()); err != nil {
+	if err := pgadmin.Grant(ctx, cfg, p.names.groupRole()); err != nil {
 		return fmt.Errorf("grant: %w", pgerr.Redact(err))
 	}
 	err := guard(func() error { return p.cfg.Schema.Build(ctx, cfg.Copy()) })
@@ -78,20 +79,20 @@ func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
 		return fmt.Errorf("revoke: %w", pgerr.Redact(err))
 	}
 	// Not pinned: the functions of an index may need the schema's own search_path.
-	return runIn(ctx, cfg, "VACUUM (ANALYZE, FREEZE)")
+	return pgadmin.RunIn(ctx, cfg, "VACUUM (ANALYZE, FREEZE)")
 }
 
 // settle takes back what the schema and its extensions gave away in cfg's database.
 func (p *Provisioner) settle(ctx context.Context, cfg *pgx.ConnConfig) error {
-	conn, err := connect(ctx, pinned(cfg))
+	conn, err := pgadmin.Connect(ctx, pgadmin.Pinned(cfg))
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
-	if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
+	defer pgadmin.Disconnect(conn)
+	if err := pgadmin.Withhold(ctx, conn, p.names.groupRole()); err != nil {
 		return err
 	}
-	return closePublic(ctx, conn, p.tenantRoles()...)
+	return pgadmin.ClosePublic(ctx, conn, p.tenantRoles()...)
 }
 
 // withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then.
@@ -121,7 +122,7 @@ func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server re
 func (p *Provisioner) dropModel(ctx context.Context, conn *pgx.Conn, name string) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+	if err := pgadmin.Run(ctx, conn, "DROP DATABASE IF EXISTS "+pgadmin.Quote(name)+" WITH (FORCE)"); err != nil {
 		p.logError(ctx, "drop model "+name, "", err)
 	}
 }

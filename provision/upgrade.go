@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
@@ -46,7 +47,7 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	if err := pglock.Lock(ctx, conn, "upgrade "+t.Endpoint.Database); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 		return nil, err
 	}
 	if !policy.DryRun {
-		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
+		if err := pgadmin.Regrant(ctx, target, model, p.names.groupRole()); err != nil {
 			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", pgerr.Redact(err))
 		}
 	}
@@ -117,7 +118,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 		Model:  model.Copy(),
 		Policy: policy,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
-			if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
+			if err := pgadmin.Withhold(ctx, conn, p.names.groupRole()); err != nil {
 				return err
 			}
 			got, err := fingerprint.Take(ctx, conn)
@@ -148,11 +149,11 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 }
 
 func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*fingerprint.Fingerprint, error) {
-	conn, err := connect(ctx, pinned(cfg))
+	conn, err := pgadmin.Connect(ctx, pgadmin.Pinned(cfg))
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	return fingerprint.Take(ctx, conn)
 }
 
@@ -171,13 +172,13 @@ func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun boo
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	roles := p.tenantRoles()
 	if !p.shares(t.Endpoint) {
 		roles = append(roles, t.Endpoint.User)
 	}
 	if !dryRun {
-		if err := closePublic(ctx, conn, roles...); err != nil {
+		if err := pgadmin.ClosePublic(ctx, conn, roles...); err != nil {
 			return err
 		}
 	}

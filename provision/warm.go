@@ -14,6 +14,7 @@ import (
 	"github.com/nrednav/cuid2"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -202,7 +203,7 @@ func (k *keeper) hold(ctx context.Context, server registry.Server) error {
 		} else if slices.Contains(next, id) && alive(ctx, conn) {
 			h.put(id, conn, server.Name)
 		} else {
-			disconnect(conn)
+			pgadmin.Disconnect(conn)
 		}
 	}
 	for _, id := range next {
@@ -219,7 +220,7 @@ func (k *keeper) hold(ctx context.Context, server registry.Server) error {
 }
 
 func alive(ctx context.Context, conn *pgx.Conn) bool {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pgadmin.ConnectTimeout)
 	defer cancel()
 	return conn.Ping(ctx) == nil
 }
@@ -235,12 +236,12 @@ func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenan
 		cfg.RuntimeParams = map[string]string{}
 	}
 	cfg.RuntimeParams["idle_session_timeout"] = "0"
-	conn, err := connect(ctx, cfg)
+	conn, err := pgadmin.Connect(ctx, cfg)
 	if err != nil || p.cfg.Rehearse == nil {
 		return conn, err
 	}
 	if err := p.rehearse(ctx, conn); err != nil {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 		return nil, fmt.Errorf("rehearse: %w", pgerr.Redact(err))
 	}
 	return conn, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -72,7 +73,7 @@ func (h *held) giveBack(conn *pgx.Conn) {
 	}
 	h.mu.Unlock()
 	if conn != nil {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 	}
 }
 
@@ -83,7 +84,7 @@ func (h *held) tidy() {
 	h.used = nil
 	h.mu.Unlock()
 	for _, conn := range used {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -83,7 +84,7 @@ func (w *watchdog) run(ctx context.Context) {
 		}
 	}
 	if w.conn != nil {
-		disconnect(w.conn)
+		pgadmin.Disconnect(w.conn)
 	}
 }
 

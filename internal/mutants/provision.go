@@ -22,7 +22,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "schema public is closed after a build",
 		file: "provision/template.go",
-		old:  "\treturn closePublic(ctx, conn, p.tenantRoles()...)\n",
+		old:  "\treturn pgadmin.ClosePublic(ctx, conn, p.tenantRoles()...)\n",
 		new:  "\treturn nil\n",
 		test: "./provision TestAttackerGetsNoRightToCreateFromASchemaThatOpensPublic",
 	}, {
@@ -111,9 +111,9 @@ func ofProvision() []mutant {
 		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
 	}, {
 		name: "what was half dropped is dropped and not changed",
-		file: "provision/conn.go",
-		old:  "\tif f.database && !f.broken {\n",
-		new:  "\tif f.database {\n",
+		file: "provision/teardown.go",
+		old:  "pgadmin.DropDatabase(ctx, conn, name, f.database && !f.broken)",
+		new:  "pgadmin.DropDatabase(ctx, conn, name, f.database)",
 		test: "./provision TestInterruptedDropKeepsItsNamesUntilItIsEnded",
 	}, {
 		name: "sign-ups do not wait for drops that wait",

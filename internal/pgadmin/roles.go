@@ -1,4 +1,4 @@
-package provision
+package pgadmin
 
 import (
 	"context"
@@ -8,13 +8,14 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-func createShared(ctx context.Context, conn *pgx.Conn, role string) error {
+// CreateGroupRole makes a role that cannot log in, unless it is there.
+func CreateGroupRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	var there bool
 	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&there)
 	if err != nil || there {
 		return err
 	}
-	err = run(ctx, conn, "CREATE ROLE "+quote(role)+
+	err = Run(ctx, conn, "CREATE ROLE "+Quote(role)+
 		" NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
 	if pgerr.IsState(err, pgerr.DuplicateObject, pgerr.UniqueViolation) {
 		return nil // somebody who does not use the lock was faster
@@ -22,9 +23,9 @@ func createShared(ctx context.Context, conn *pgx.Conn, role string) error {
 	return err
 }
 
-// joinRole gives the administrator the rights of role, unless it has them already: superusers always do. From version
+// JoinRole gives the administrator the rights of role, unless it has them already: superusers always do. From version
 // 16 on, whoever makes a role is its administrator but has not its rights, and a grant must say what it gives.
-func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
+func JoinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	var has bool
 	var version int
 	err := conn.QueryRow(ctx,
@@ -34,11 +35,11 @@ func joinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 		return err
 	}
 	if version < 160000 {
-		return run(ctx, conn, "GRANT "+quote(role)+" TO CURRENT_USER")
+		return Run(ctx, conn, "GRANT "+Quote(role)+" TO CURRENT_USER")
 	}
 	err = conn.QueryRow(ctx, "SELECT pg_has_role($1::name, 'SET')", role).Scan(&has)
 	if err != nil || has {
 		return err
 	}
-	return run(ctx, conn, "GRANT "+quote(role)+" TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+	return Run(ctx, conn, "GRANT "+Quote(role)+" TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
 }
