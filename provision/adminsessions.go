@@ -10,14 +10,14 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// keptIdle is how long a session is kept that nobody needs.
-const keptIdle = 10 * time.Second
+// adminSessionIdle is how long a session is kept that nobody needs.
+const adminSessionIdle = 10 * time.Second
 
-// kept are sessions on the maintenance databases that no job uses and that hold no lock: one for each server at most,
+// adminSessions are sessions on the maintenance databases that no job uses and that hold no lock: one for each server at most,
 // and none unless Run runs, which closes them. Whoever takes one out owns it.
-type kept struct {
+type adminSessions struct {
 	mu       sync.Mutex // guards what follows; no I/O while it is held
-	sessions map[where]keptSession
+	sessions map[where]adminSession
 	runs     int // of Run
 }
 
@@ -27,7 +27,7 @@ type where struct {
 	port uint16
 }
 
-type keptSession struct {
+type adminSession struct {
 	*pgx.Conn
 	since time.Time
 }
@@ -35,7 +35,7 @@ type keptSession struct {
 func whereIs(s registry.Server) where { return where{s.Host, s.Port} }
 
 // take returns the session on server; nil if there is none.
-func (k *kept) take(server registry.Server) *pgx.Conn {
+func (k *adminSessions) take(server registry.Server) *pgx.Conn {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.sessions[whereIs(server)]
@@ -44,23 +44,23 @@ func (k *kept) take(server registry.Server) *pgx.Conn {
 }
 
 // wants reports whether a session on server would be kept.
-func (k *kept) wants(server registry.Server) bool {
+func (k *adminSessions) wants(server registry.Server) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.wanted(server)
 }
 
-func (k *kept) wanted(server registry.Server) bool {
+func (k *adminSessions) wanted(server registry.Server) bool {
 	_, there := k.sessions[whereIs(server)]
 	return k.runs > 0 && !there
 }
 
 // put keeps conn, or closes it if it is not wanted. It must hold no lock.
-func (k *kept) put(server registry.Server, conn *pgx.Conn) {
+func (k *adminSessions) put(server registry.Server, conn *pgx.Conn) {
 	k.mu.Lock()
 	wanted := k.wanted(server)
 	if wanted {
-		k.sessions[whereIs(server)] = keptSession{conn, time.Now()}
+		k.sessions[whereIs(server)] = adminSession{conn, time.Now()}
 	}
 	k.mu.Unlock()
 	if !wanted {
@@ -69,10 +69,12 @@ func (k *kept) put(server registry.Server, conn *pgx.Conn) {
 }
 
 // tidy closes the sessions that nobody has needed for some time.
-func (k *kept) tidy() { k.close(func(s keptSession) bool { return time.Since(s.since) > keptIdle }) }
+func (k *adminSessions) tidy() {
+	k.close(func(s adminSession) bool { return time.Since(s.since) > adminSessionIdle })
+}
 
 // run says that Run runs, until the function it returns is called; the last one closes everything.
-func (k *kept) run() (end func()) {
+func (k *adminSessions) run() (end func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.runs++
@@ -81,11 +83,11 @@ func (k *kept) run() (end func()) {
 		k.runs--
 		last := k.runs == 0
 		k.mu.Unlock()
-		k.close(func(keptSession) bool { return last })
+		k.close(func(adminSession) bool { return last })
 	}
 }
 
-func (k *kept) close(which func(keptSession) bool) {
+func (k *adminSessions) close(which func(adminSession) bool) {
 	var conns []*pgx.Conn
 	k.mu.Lock()
 	for at, s := range k.sessions {

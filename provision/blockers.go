@@ -101,11 +101,11 @@ func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, r
 	return terminated, errors.Join(errs...)
 }
 
-// insist calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that
+// retryLocked calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that
 // hold a change of a shared catalogue open, and those of other tenants' roles that lock what is not theirs. So no
 // tenant decides by a transaction that it leaves open whether it can be suspended or dropped, or a stolen password
 // replaced. conn has lockTimeout.
-func (p *Provisioner) insist(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
+func (p *Provisioner) retryLocked(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
 	const tries = 5
 	own := t.Endpoint.User
 	if p.shares(t.Endpoint) {

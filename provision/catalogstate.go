@@ -10,8 +10,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// found is what the server knows of a tenant's names.
-type found struct {
+// catalogState is what the server knows of a tenant's names.
+type catalogState struct {
 	database bool
 	owner    string // of the database
 	broken   bool   // a DROP DATABASE was interrupted: it can only be dropped again
@@ -21,8 +21,8 @@ type found struct {
 	enters   bool   // the role may connect to the database
 }
 
-func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error) {
-	var f found
+func inspectTenant(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (catalogState, error) {
+	var f catalogState
 	err := conn.QueryRow(ctx, `
 		SELECT d.oid IS NOT NULL, coalesce(o.rolname, ''), coalesce(d.datconnlimit = -2, false),
 		       coalesce(shobj_description(d.oid, 'pg_database'), ''),
@@ -38,13 +38,13 @@ func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error
 
 // ownsDatabase reports whether the database was made for the tenant: it has our owner, which CREATE DATABASE gives it,
 // and the tenant's mark or none, which it gets a moment later.
-func (p *Provisioner) ownsDatabase(f found, id tenancy.ID) bool {
+func (p *Provisioner) ownsDatabase(f catalogState, id tenancy.ID) bool {
 	m, ok := tenancy.ParseOwnerTag(f.comment)
 	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
 }
 
 // ownsRole reports whether the role was made for the tenant: it and its mark come in one transaction.
-func ownsRole(f found, id tenancy.ID) bool {
+func ownsRole(f catalogState, id tenancy.ID) bool {
 	m, ok := tenancy.ParseOwnerTag(f.roleNote)
 	return ok && m.Tenant == id
 }
@@ -55,24 +55,24 @@ func (p *Provisioner) shares(e tenancy.Endpoint) bool {
 }
 
 // foreignRole reports whether the role that the tenant's row names is somebody else's. The shared one is everybody's.
-func (p *Provisioner) foreignRole(f found, t *registry.Tenant) bool {
+func (p *Provisioner) foreignRole(f catalogState, t *registry.Tenant) bool {
 	return f.role && !ownsRole(f, t.ID) && !p.shares(t.Endpoint)
 }
 
 // foreign reports whether the database or the role that was found is another's.
-func (p *Provisioner) foreign(f found, t *registry.Tenant) bool {
+func (p *Provisioner) foreign(f catalogState, t *registry.Tenant) bool {
 	return f.database && !p.ownsDatabase(f, t.ID) || p.foreignRole(f, t)
 }
 
-// ownsGate reports whether both the database and the role are there, and are the tenant's.
-func (p *Provisioner) ownsGate(f found, t *registry.Tenant) bool {
+// ownsBoth reports whether both the database and the role are there, and are the tenant's.
+func (p *Provisioner) ownsBoth(f catalogState, t *registry.Tenant) bool {
 	return p.ownsDatabase(f, t.ID) && f.role && !p.foreignRole(f, t)
 }
 
 // examine looks at an active or suspended tenant's database before anything is changed. It calls check, and returns its
 // error, if nothing there is another's; else [ErrNotOurs]. Of a tenant in another state it says nothing.
 func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
-	check func(ctx context.Context, conn *pgx.Conn, f found, t *registry.Tenant) error,
+	check func(ctx context.Context, conn *pgx.Conn, f catalogState, t *registry.Tenant) error,
 ) error {
 	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
 	if err != nil || t.State != tenancy.Active && t.State != tenancy.Suspended {
@@ -83,7 +83,7 @@ func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
 		return err
 	}
 	defer pgadmin.Disconnect(conn)
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return err
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// hold renews claim every third of its life until release is called. The context it returns ends with
+// renewClaim renews claim every third of its life until release is called. The context it returns ends with
 // catalog.ErrClaimLost as its cause when another process has the claim, or might have it because the registry could
 // not be reached for so long. release waits for the goroutine.
-func (p *Provisioner) hold(ctx context.Context, claim *catalog.Claim) (_ context.Context, release func()) {
+func (p *Provisioner) renewClaim(ctx context.Context, claim *catalog.Claim) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	own := *claim // Extend writes to its claim
 	done := make(chan struct{})
@@ -96,14 +96,14 @@ func (p *Provisioner) giveUpClaim(ctx context.Context, claim *catalog.Claim, ret
 	}
 }
 
-// patience is how long the session of a process that holds a lock may be idle before whoever waits for the lock ends
+// lockIdleTimeout is how long the session of a process that holds a lock may be idle before whoever waits for the lock ends
 // it: the process was stopped, or its host is gone. Nothing that lives is idle for so long: it works on the session, or
 // shows life there.
-func (p *Provisioner) patience() time.Duration { return 2 * p.cfg.ClaimTTL }
+func (p *Provisioner) lockIdleTimeout() time.Duration { return 2 * p.cfg.ClaimTTL }
 
-// showLife calls f, which works over other connections for as long as it takes, and uses conn meanwhile, so that nobody
+// keepAlive calls f, which works over other connections for as long as it takes, and uses conn meanwhile, so that nobody
 // takes the locks of its session for those of a stopped process. If the session is lost all the same, f's context ends.
-func (p *Provisioner) showLife(ctx context.Context, conn *pgx.Conn, f func(context.Context) error) error {
+func (p *Provisioner) keepAlive(ctx context.Context, conn *pgx.Conn, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended, stopped := make(chan struct{}), make(chan struct{})
@@ -117,7 +117,7 @@ func (p *Provisioner) showLife(ctx context.Context, conn *pgx.Conn, f func(conte
 			case <-ended:
 				return
 			}
-			if err := beatOn(ctx, conn); err != nil {
+			if err := ping(ctx, conn); err != nil {
 				cancel(fmt.Errorf("the session that holds the lock: %w", pgerr.Redact(err)))
 				return
 			}
@@ -130,8 +130,8 @@ func (p *Provisioner) showLife(ctx context.Context, conn *pgx.Conn, f func(conte
 	return f(ctx)
 }
 
-// beatOn uses conn. The end of ctx must not close it.
-func beatOn(ctx context.Context, conn *pgx.Conn) error {
+// ping uses conn. The end of ctx must not close it.
+func ping(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	return conn.Ping(ctx)

@@ -29,7 +29,7 @@ type Request struct {
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         `json:"-"` // of what was asked for under that key
 
-	// Progress is told when each step begins: "database", "wall", "seed", "step:<name>", "activate". A sign-up
+	// Progress is told when each step begins: "database", "access", "seed", "step:<name>", "activate". A sign-up
 	// that takes a warm database begins with "seed". It must not block.
 	Progress func(step string)
 }
@@ -66,7 +66,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	}
 	result, err := p.createOnce(ctx, &req, own)
 	if !own {
-		wakeUp(p.taken)
+		signal(p.taken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("provision: create tenant %q: %w", string(req.ID), pgerr.Redact(err))
@@ -76,7 +76,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 
 // createOnce tries until nothing under way is in its way, which it waits for as it does for the sign-up of a known key.
 func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*Result, error) {
-	patience := time.Now().Add(emailPatience)
+	patience := time.Now().Add(emailWait)
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		began := time.Now()
 		var claim *catalog.Claim
@@ -105,12 +105,12 @@ func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*
 	}
 }
 
-// emailPatience is how long a sign-up waits for another that has its e-mail and is being made, or unmade.
-const emailPatience = 3 * time.Second
+// emailWait is how long a sign-up waits for another that has its e-mail and is being made, or unmade.
+const emailWait = 3 * time.Second
 
 // create does what comes after the intent.
 func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
-	err := j.runHeld(ctx, j.signUp())
+	err := j.runWithClaim(ctx, j.signUp())
 	if err == nil {
 		return p.made(ctx, j.claim)
 	}
@@ -129,7 +129,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	role, password := p.login(name)
 	var warm *catalog.WarmChoice
 	if mayTake {
-		warm = &catalog.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
+		warm = &catalog.WarmChoice{Prefer: p.warmConns.ids(""), Step: "seed"}
 	}
 	return p.intend(ctx, catalog.Reservation{
 		ID:             req.ID,
@@ -211,7 +211,7 @@ func (p *Provisioner) fail(ctx context.Context, claim *catalog.Claim, reason err
 	if err != nil {
 		p.logError(ctx, "mark sign-up as failed", claim.Tenant.ID, err)
 	}
-	wakeUp(p.wake)
+	signal(p.runNow)
 	return err
 }
 
@@ -249,15 +249,15 @@ func result(t *registry.Tenant, claim *catalog.Claim) *Result {
 	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}
 }
 
-func (j *job) signUp() []phase {
-	phases := []phase{{"database", j.database}, {"wall", j.wall}, {"seed", j.seed}}
+func (j *job) signUp() []step {
+	steps := []step{{"database", j.database}, {"access", j.access}, {"seed", j.seed}}
 	if j.claim.Warm {
-		phases = phases[2:]
+		steps = steps[2:]
 	}
 	for _, s := range j.p.cfg.SideEffects {
-		phases = append(phases, phase{"step:" + s.Name, func(ctx context.Context) error { return j.callStep(ctx, s) }})
+		steps = append(steps, step{"step:" + s.Name, func(ctx context.Context) error { return j.doSideEffect(ctx, s) }})
 	}
-	return append(phases, phase{"activate", j.activate})
+	return append(steps, step{"activate", j.activate})
 }
 
 // await waits until the sign-up of id has come to its end in whatever process works on it.

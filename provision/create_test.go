@@ -43,7 +43,7 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 	result, err := p.Create(t.Context(), req)
 	must(t, err)
 
-	if diff := cmp.Diff([]string{"database", "wall", "seed", "step:billing", "activate"}, steps); diff != "" {
+	if diff := cmp.Diff([]string{"database", "access", "seed", "step:billing", "activate"}, steps); diff != "" {
 		t.Errorf("steps: %s", diff)
 	}
 	if got, want := strings.Join(observed, ", "), "acme intent, acme "+strings.Join(steps, ", acme "); got != want {

@@ -23,7 +23,7 @@ func (j *job) database(ctx context.Context) error {
 		return err
 	}
 	t := &j.claim.Tenant
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) err
 	if !pgerr.IsState(err, pgerr.DuplicateDatabase, pgerr.UniqueViolation) {
 		return err
 	}
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err == nil && !j.p.ownsDatabase(f, t.ID) {
 		err = ErrNotOurs
 	}
@@ -94,17 +94,17 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	}
 }
 
-// wall makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then
+// access makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then
 // opens it. It is one transaction: there is no moment in which a role of another tenant could connect. The role owns
 // nothing, so it can neither drop nor alter the database.
-func (j *job) wall(ctx context.Context) error {
+func (j *job) access(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
 		return err
 	}
 	t := &j.claim.Tenant
 	if j.seen == nil {
-		f, err := look(ctx, conn, t.Endpoint)
+		f, err := inspectTenant(ctx, conn, t.Endpoint)
 		if err != nil {
 			return err
 		}
@@ -113,11 +113,11 @@ func (j *job) wall(ctx context.Context) error {
 	if j.p.foreignRole(*j.seen, t) {
 		return ErrNotOurs
 	}
-	in := wallInput{
+	in := accessInput{
 		database: pgadmin.Quote(t.Endpoint.Database),
 		role:     pgadmin.Quote(t.Endpoint.User),
 		group:    pgadmin.Quote(j.p.names.groupRole()),
-		mark:     literal(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
+		tag:      quotedTag(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
 		shared:   j.p.shares(t.Endpoint),
@@ -130,21 +130,21 @@ func (j *job) wall(ctx context.Context) error {
 		}
 		in.verifier = "'" + verifier + "'"
 	}
-	sql := wallSQL(in)
+	sql := createAccessSQL(in)
 	if err := pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, sql) }); err != nil {
 		return err
 	}
-	j.release(ctx) // what follows can take long, and needs no lock
+	j.returnSession(ctx) // what follows can take long, and needs no lock
 	return nil
 }
 
-// literal is m as an SQL literal: the comment on a tenant's database and role. It says whose they are, so that nothing
+// quotedTag is m as an SQL literal: the comment on a tenant's database and role. It says whose they are, so that nothing
 // else is ever dropped, and who may enter.
-func literal(m tenancy.OwnerTag) string { return "'" + m.String() + "'" }
+func quotedTag(m tenancy.OwnerTag) string { return "'" + m.String() + "'" }
 
-type wallInput struct {
+type accessInput struct {
 	database, role, group string // quoted
-	verifier, mark        string // literals
+	verifier, tag         string // literals
 	limit                 int    // of connections; -1: none
 	roleIs                bool   // an earlier try made it
 	shared                bool   // the role is to be used as it is
@@ -159,22 +159,22 @@ func asMember(major int) string {
 	return " WITH INHERIT TRUE, SET FALSE"
 }
 
-func wallSQL(in wallInput) string {
+func createAccessSQL(in accessInput) string {
 	role := "CREATE ROLE $role LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS" +
 		" CONNECTION LIMIT $limit PASSWORD $verifier;"
 	if in.roleIs {
 		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier;"
 	}
-	role += "GRANT $group TO $role" + asMember(in.major) + "; COMMENT ON ROLE $role IS $mark;"
+	role += "GRANT $group TO $role" + asMember(in.major) + "; COMMENT ON ROLE $role IS $tag;"
 	if in.shared {
 		role = ""
 	}
 	return strings.NewReplacer(
-		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$mark", in.mark,
+		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$tag", in.tag,
 		"$limit", strconv.Itoa(in.limit),
 	).Replace(role + `
 		REVOKE ALL ON DATABASE $database FROM PUBLIC;
 		GRANT CONNECT ON DATABASE $database TO $role;
-		COMMENT ON DATABASE $database IS $mark;
+		COMMENT ON DATABASE $database IS $tag;
 		ALTER DATABASE $database WITH ALLOW_CONNECTIONS true`)
 }

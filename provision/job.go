@@ -25,53 +25,53 @@ type job struct {
 	// nil until it is needed. Whatever makes, changes or drops the database or the role is done on it, so that a
 	// process whose claim was taken over can do nothing more once its session is gone.
 	conn *pgx.Conn
-	seen *found // what was there when conn got the lock; nil: nobody has looked
+	seen *catalogState // what was there when conn got the lock; nil: nobody has looked
 }
 
-// phase is one step of the engine. Each is idempotent: after a crash the engine runs again from the start.
-type phase struct {
+// step is one step of the engine. Each is idempotent: after a crash the engine runs again from the start.
+type step struct {
 	name string
 	do   func(ctx context.Context) error
 }
 
-// runHeld is run with the claim renewed beside it.
-func (j *job) runHeld(ctx context.Context, phases []phase) error {
-	ctx, release := j.p.hold(ctx, j.claim)
+// runWithClaim is run with the claim renewed beside it.
+func (j *job) runWithClaim(ctx context.Context, steps []step) error {
+	ctx, release := j.p.renewClaim(ctx, j.claim)
 	defer release()
-	return j.run(ctx, phases)
+	return j.run(ctx, steps)
 }
 
-// run does the phases in order. Its error names the phase and is redacted.
-func (j *job) run(ctx context.Context, phases []phase) error {
+// run does the steps in order. Its error names the phase and is redacted.
+func (j *job) run(ctx context.Context, steps []step) error {
 	defer j.disconnect()
-	for _, ph := range phases {
-		if err := j.step(ctx, ph); err != nil {
-			return fmt.Errorf("%s: %w", ph.name, err)
+	for _, s := range steps {
+		if err := j.take(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
 }
 
-// step does one phase and tells of it.
-func (j *job) step(ctx context.Context, ph phase) error {
+// take does one step and tells of it.
+func (j *job) take(ctx context.Context, s step) error {
 	id, cfg, start := j.claim.Tenant.ID, &j.p.cfg, time.Now()
 	err := guard(func() error {
-		if err := j.begin(ctx, ph.name); err != nil {
+		if err := j.begin(ctx, s.name); err != nil {
 			return err
 		}
 		if j.progress != nil {
-			j.progress(ph.name)
+			j.progress(s.name)
 		}
 		if cfg.Observer.StepStarted != nil {
-			cfg.Observer.StepStarted(id, ph.name)
+			cfg.Observer.StepStarted(id, s.name)
 		}
-		if err := cfg.failpoints.Before(ctx, ph.name); err != nil {
+		if err := cfg.failpoints.Before(ctx, s.name); err != nil {
 			return err
 		}
-		if err := ph.do(ctx); err != nil {
+		if err := s.do(ctx); err != nil {
 			return err
 		}
-		return cfg.failpoints.After(ctx, ph.name)
+		return cfg.failpoints.After(ctx, s.name)
 	})
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, catalog.ErrClaimLost) {
 		err = cause // what was cut short by it matters less
@@ -79,13 +79,13 @@ func (j *job) step(ctx context.Context, ph phase) error {
 	err = pgerr.Redact(err)
 	took := time.Since(start)
 	if cfg.Observer.StepEnded != nil {
-		cfg.Observer.StepEnded(id, ph.name, took, err)
+		cfg.Observer.StepEnded(id, s.name, took, err)
 	}
-	j.p.ended(ctx, j.claim, ph.name, took, err)
+	j.p.ended(ctx, j.claim, s.name, took, err)
 	return err
 }
 
-// begin makes sure that the claim holds, and records the phase. It leaves that out where it would only cost a commit:
+// begin makes sure that the claim holds, and records the step. It leaves that out where it would only cost a commit:
 // activation is fenced itself; and what Reserve recorded a moment ago nobody else can have claimed yet.
 func (j *job) begin(ctx context.Context, name string) error {
 	ttl := j.p.cfg.ClaimTTL
@@ -101,8 +101,8 @@ func (j *job) session(ctx context.Context) (*pgx.Conn, error) {
 	if j.conn != nil {
 		return j.conn, nil
 	}
-	if conn := j.p.kept.take(j.claim.Tenant.Server); conn != nil {
-		err := j.seize(ctx, conn)
+	if conn := j.p.adminSessions.take(j.claim.Tenant.Server); conn != nil {
+		err := j.takeSession(ctx, conn)
 		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
 			return conn, err
 		}
@@ -112,25 +112,25 @@ func (j *job) session(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn, j.seize(ctx, conn)
+	return conn, j.takeSession(ctx, conn)
 }
 
-// seize makes conn the job's session.
-func (j *job) seize(ctx context.Context, conn *pgx.Conn) error {
+// takeSession makes conn the job's session.
+func (j *job) takeSession(ctx context.Context, conn *pgx.Conn) error {
 	j.conn = conn
-	if err := pglock.Seize(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {
+	if err := pglock.LockEvictingStale(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {
 		return err
 	}
 	return j.p.catalog.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
 }
 
-// release gives the lock back after everything under it went well, and the session to whoever needs one next.
-func (j *job) release(ctx context.Context) {
+// returnSession gives the lock back after everything under it went well, and the session to whoever needs one next.
+func (j *job) returnSession(ctx context.Context) {
 	conn, server := j.conn, j.claim.Tenant.Server
 	j.conn, j.seen = nil, nil
-	if j.p.kept.wants(server) {
+	if j.p.adminSessions.wants(server) {
 		if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock_all()"); err == nil {
-			j.p.kept.put(server, conn)
+			j.p.adminSessions.put(server, conn)
 			return
 		}
 	}

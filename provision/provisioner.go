@@ -31,11 +31,11 @@ type Provisioner struct {
 	names   names
 	hash    string        // of cfg.Schema
 	owner   string        // names this provisioner in its claims
-	wake    chan struct{} // has room for one: a pass of Run is due
+	runNow  chan struct{} // has room for one: a pass of Run is due
 	taken   chan struct{} // has room for one: a sign-up took from the stock, or found none
 
-	held held // connections to warm databases
-	kept kept // sessions on maintenance databases
+	warmConns     warmConns     // connections to warm databases
+	adminSessions adminSessions // sessions on maintenance databases
 
 	figures figures
 
@@ -58,21 +58,21 @@ func New(cfg Config) (*Provisioner, error) {
 		host = "unknown"
 	}
 	return &Provisioner{
-		cfg:     cfg,
-		catalog: catalog.Of(cfg.Registry),
-		names:   names{prefix: cfg.Prefix},
-		hash:    cfg.Schema.Hash(),
-		owner:   fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
-		wake:    make(chan struct{}, 1),
-		taken:   make(chan struct{}, 1),
-		held:    held{conns: map[tenancy.ID]heldConn{}},
-		kept:    kept{sessions: map[where]keptSession{}},
-		ready:   map[string]bool{},
+		cfg:           cfg,
+		catalog:       catalog.Of(cfg.Registry),
+		names:         names{prefix: cfg.Prefix},
+		hash:          cfg.Schema.Hash(),
+		owner:         fmt.Sprintf("%s/%d/%s", host, os.Getpid(), cuid2.Generate()),
+		runNow:        make(chan struct{}, 1),
+		taken:         make(chan struct{}, 1),
+		warmConns:     warmConns{conns: map[tenancy.ID]warmConn{}},
+		adminSessions: adminSessions{sessions: map[where]adminSession{}},
+		ready:         map[string]bool{},
 	}, nil
 }
 
-// wakeUp makes the next pass begin at once of whoever rests on wake.
-func wakeUp(wake chan<- struct{}) {
+// signal makes the next pass begin at once of whoever rests on wake.
+func signal(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:
 	default: // one is due already
@@ -87,8 +87,8 @@ func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 }
 
-// rest waits for the next pass. Many processes that were started together drift apart.
-func (p *Provisioner) rest(ctx context.Context, wake <-chan struct{}) {
+// waitNextPass waits for the next pass. Many processes that were started together drift apart.
+func (p *Provisioner) waitNextPass(ctx context.Context, wake <-chan struct{}) {
 	spread := rand.Int64N(int64(p.cfg.Interval)*2/5 + 1) //nolint:gosec // no secret
 	timer := time.NewTimer(p.cfg.Interval*4/5 + time.Duration(spread))
 	defer timer.Stop()

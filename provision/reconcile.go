@@ -42,7 +42,7 @@ func (p *Provisioner) Reconcile(ctx context.Context) (*ReconcileReport, error) {
 // ctx governs it. The error is of the registry, or of servers that could not be looked at; the report holds the rest.
 func (p *Provisioner) Inspect(ctx context.Context) (*ReconcileReport, error) {
 	r := newReconcileRun(p)
-	r.looks = true
+	r.dryRun = true
 	if err := errors.Join(r.abandoned(ctx), r.survey(ctx)); err != nil {
 		return &r.ReconcileReport, fmt.Errorf("provision: inspect: %w", pgerr.Redact(err))
 	}
@@ -72,12 +72,12 @@ const surveyEvery = time.Minute
 // session on each server's maintenance database. Run it in at least one process; more do no harm and share the work.
 // Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
-	defer p.kept.run()()
+	defer p.adminSessions.run()()
 	var wg sync.WaitGroup
 	wg.Go(func() { p.keepWarm(ctx) })
 	wg.Go(func() { p.watch(ctx) })
 	wg.Go(func() { p.repeat(ctx, nil, p.tidying()) })
-	p.repeat(ctx, p.wake, (*reconcileRun).work)
+	p.repeat(ctx, p.runNow, (*reconcileRun).work)
 	wg.Wait()
 	return nil
 }
@@ -90,7 +90,7 @@ func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part fun
 		if ctx.Err() == nil {
 			r.log(ctx, err)
 		}
-		p.rest(ctx, wake)
+		p.waitNextPass(ctx, wake)
 	}
 }
 
@@ -104,7 +104,7 @@ func (p *Provisioner) tidying() func(*reconcileRun, context.Context) error {
 			surveyed = time.Now()
 			err = errors.Join(err, r.surveyInTurn(ctx))
 		}
-		p.kept.tidy()
+		p.adminSessions.tidy()
 		return err
 	}
 }

@@ -26,14 +26,14 @@ const (
 
 // ReconcileReport is what one pass of the reconciler did.
 type ReconcileReport struct {
-	Finished []tenancy.ID         // sign-ups brought to active
-	Undone   []tenancy.ID         // failed sign-ups and deletions ended
-	Unknown  []string             // databases with our prefix that are neither templates nor known to a row: not touched
-	Missing  []tenancy.ID         // active tenants without a database: an alarm
-	Stocked  []tenancy.ID         // warm databases whose keeper died: finished
-	Retired  []tenancy.ID         // warm databases that nobody wants, or that could not be made: dropped
-	Settled  []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
-	Retried  map[tenancy.ID]error // what did not work, and will be tried again
+	Finished    []tenancy.ID         // sign-ups brought to active
+	Undone      []tenancy.ID         // failed sign-ups and deletions ended
+	Unknown     []string             // databases with our prefix that are neither templates nor known to a row: not touched
+	Missing     []tenancy.ID         // active tenants without a database: an alarm
+	Stocked     []tenancy.ID         // warm databases whose keeper died: finished
+	Retired     []tenancy.ID         // warm databases that nobody wants, or that could not be made: dropped
+	AccessFixed []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
+	Retried     map[tenancy.ID]error // what did not work, and will be tried again
 
 	// Reindex are the tenants whose database has indexes of another version of its collation than the server's libraries
 	// have now, since a new C library or ICU came: some may be in the wrong order. Not touched: in each, REINDEX DATABASE,
@@ -71,8 +71,8 @@ type RoleSetting struct {
 
 // reconcileRun is one pass under way.
 type reconcileRun struct {
-	p     *Provisioner
-	looks bool // and does nothing
+	p      *Provisioner
+	dryRun bool // and does nothing
 
 	mu    sync.Mutex // guards what follows; no I/O while it is held
 	down  map[string]outage
@@ -141,20 +141,20 @@ func (r *reconcileRun) work(ctx context.Context) error {
 
 // tenant works on one claimed tenant. The claim is renewed while it waits for its turn on its server, too.
 func (r *reconcileRun) tenant(ctx context.Context, claim *catalog.Claim) {
-	held, release := r.p.hold(ctx, claim)
+	claimCtx, release := r.p.renewClaim(ctx, claim)
 	defer release()
 	slot := r.slot(lane{claim.Tenant.Server.Name, claim.Tenant.State != tenancy.Provisioning})
 	select {
 	case slot <- struct{}{}:
 		defer func() { <-slot }()
-	case <-held.Done():
+	case <-claimCtx.Done():
 		return
 	}
-	limited, cancel := context.WithTimeout(held, workLimit)
+	limited, cancel := context.WithTimeout(claimCtx, workLimit)
 	defer cancel()
 	err := r.serverDown(claim.Tenant.Server.Name)
 	if err == nil {
-		err = r.settle(limited, claim)
+		err = r.advance(limited, claim)
 	}
 	release()
 	if err != nil {
@@ -162,8 +162,8 @@ func (r *reconcileRun) tenant(ctx context.Context, claim *catalog.Claim) {
 	}
 }
 
-// settle does what the tenant's state asks for.
-func (r *reconcileRun) settle(ctx context.Context, claim *catalog.Claim) error {
+// advance does what the tenant's state asks for.
+func (r *reconcileRun) advance(ctx context.Context, claim *catalog.Claim) error {
 	j := &job{p: r.p, claim: claim}
 	if claim.Tenant.State != tenancy.Provisioning {
 		err := j.run(ctx, j.undoing())

@@ -14,14 +14,14 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const gateLimit = 20 * time.Second // for one tenant's gate or wall in a survey
+const repairLimit = 20 * time.Second // for one tenant's gate or wall in a survey
 
-// settleGates moves the gates that a process which died between registry and database, or somebody who told only the
+// reconcileAccess moves the gates that a process which died between registry and database, or somebody who told only the
 // registry, has left in the wrong place.
-func (r *reconcileRun) settleGates(ctx context.Context, ids []tenancy.ID) error {
+func (r *reconcileRun) reconcileAccess(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
-		err := r.settleGate(ctx, id)
+		err := r.reconcileAccessOf(ctx, id)
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
 			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, pgerr.Redact(err)))
 		}
@@ -29,25 +29,25 @@ func (r *reconcileRun) settleGates(ctx context.Context, ids []tenancy.ID) error 
 	return errors.Join(errs...)
 }
 
-// settleGate takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
-func (r *reconcileRun) settleGate(ctx context.Context, id tenancy.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, gateLimit)
+// reconcileAccessOf takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
+func (r *reconcileRun) reconcileAccessOf(ctx context.Context, id tenancy.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, repairLimit)
 	defer cancel()
-	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if !g.position().crooked(g.t.State) {
+	return r.p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+		if !a.state().drifted(a.t.State) {
 			return nil
 		}
-		if !r.looks {
-			if err := g.settle(ctx); err != nil {
+		if !r.dryRun {
+			if err := a.applyState(ctx); err != nil {
 				return err
 			}
 		}
-		r.Settled = append(r.Settled, id)
+		r.AccessFixed = append(r.AccessFixed, id)
 		return nil
 	})
 }
 
-// repairs are the statements that make the wall of database d and role r what [job.wall] makes it. r is the tenant's
+// repairs are the statements that make the wall of database d and role r what [job.access] makes it. r is the tenant's
 // own role; without one, what is said of the database remains. $1 is the group, $2 the shared role, $3 the limit of
 // connections that new roles get. A limit that an operator gave a role stays, as long as there is one.
 const repairs = `array_remove(ARRAY[
@@ -58,7 +58,7 @@ const repairs = `array_remove(ARRAY[
 	 JOIN pg_auth_members m ON m.member = x.oid AND NOT m.admin_option
 	 JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = $1::text
 	 WHERE x.rolname <> current_user HAVING count(*) > 0),
-	(SELECT format('COMMENT ON DATABASE %I IS $mark', d.datname) WHERE shobj_description(d.oid, 'pg_database') IS NULL),
+	(SELECT format('COMMENT ON DATABASE %I IS $tag', d.datname) WHERE shobj_description(d.oid, 'pg_database') IS NULL),
 	(SELECT format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true', d.datname) WHERE NOT d.datallowconn),
 	(SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', r.rolname)
 	 WHERE r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls),
@@ -75,8 +75,8 @@ const repairs = `array_remove(ARRAY[
 	], NULL)`
 
 // seemsForeign reports whether a listed database, or the role of its name, seems to be another's than the tenant's.
-func (p *Provisioner) seemsForeign(l listed, t *registry.Tenant) bool {
-	f := found{database: true, owner: l.owner, comment: l.comment, role: l.role, roleNote: l.roleNote}
+func (p *Provisioner) seemsForeign(l observedAccess, t *registry.Tenant) bool {
+	f := catalogState{database: true, owner: l.owner, comment: l.comment, role: l.role, roleNote: l.roleNote}
 	if !p.ownsDatabase(f, t.ID) {
 		return true
 	}
@@ -87,8 +87,8 @@ func (p *Provisioner) seemsForeign(l listed, t *registry.Tenant) bool {
 func (r *reconcileRun) reportNotOurs(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
-		err := r.p.examine(ctx, id, func(_ context.Context, _ *pgx.Conn, f found, t *registry.Tenant) error {
-			if !r.p.ownsGate(f, t) {
+		err := r.p.examine(ctx, id, func(_ context.Context, _ *pgx.Conn, f catalogState, t *registry.Tenant) error {
+			if !r.p.ownsBoth(f, t) {
 				return ErrNotOurs
 			}
 			return nil
@@ -103,11 +103,11 @@ func (r *reconcileRun) reportNotOurs(ctx context.Context, ids []tenancy.ID) erro
 	return errors.Join(errs...)
 }
 
-// repairWalls makes walls whole that somebody has broken, or a restore has left without.
-func (r *reconcileRun) repairWalls(ctx context.Context, ids []tenancy.ID) error {
+// repairAccess makes walls whole that somebody has broken, or a restore has left without.
+func (r *reconcileRun) repairAccess(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
-		err := r.repairWall(ctx, id)
+		err := r.repairAccessOf(ctx, id)
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
 			errs = append(errs, fmt.Errorf("repair the wall of tenant %q: %w", id, pgerr.Redact(err)))
 		}
@@ -115,20 +115,20 @@ func (r *reconcileRun) repairWalls(ctx context.Context, ids []tenancy.ID) error 
 	return errors.Join(errs...)
 }
 
-func (r *reconcileRun) repairWall(ctx context.Context, id tenancy.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, gateLimit)
+func (r *reconcileRun) repairAccessOf(ctx context.Context, id tenancy.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, repairLimit)
 	defer cancel()
-	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if g.t.State != tenancy.Active && g.t.State != tenancy.Suspended {
+	return r.p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+		if a.t.State != tenancy.Active && a.t.State != tenancy.Suspended {
 			return nil
 		}
-		statements, err := g.repairs(ctx)
+		statements, err := a.repairs(ctx)
 		if err != nil || len(statements) == 0 {
 			return err
 		}
-		if !r.looks {
+		if !r.dryRun {
 			for _, sql := range statements {
-				if err := g.run(ctx, g.t.State == tenancy.Suspended, sql); err != nil {
+				if err := a.run(ctx, a.t.State == tenancy.Suspended, sql); err != nil {
 					return err
 				}
 			}
@@ -141,11 +141,11 @@ func (r *reconcileRun) repairWall(ctx context.Context, id tenancy.ID) error {
 }
 
 // repairs returns the statements that the wall needs.
-func (g *gate) repairs(ctx context.Context) ([]string, error) {
+func (a *access) repairs(ctx context.Context) ([]string, error) {
 	var statements []string
-	err := g.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text
-		WHERE d.datname = $4::text`, g.p.names.groupRole(), g.p.cfg.SharedRole, g.p.cfg.TenantConnLimit,
-		g.t.Endpoint.Database, g.ownRole()).Scan(&statements)
+	err := a.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text
+		WHERE d.datname = $4::text`, a.p.names.groupRole(), a.p.cfg.SharedRole, a.p.cfg.TenantConnLimit,
+		a.t.Endpoint.Database, a.ownRole()).Scan(&statements)
 	return statements, err
 }
 
@@ -170,7 +170,7 @@ func (r *reconcileRun) reportSettings(ctx context.Context, conns map[string]*pgx
 func (r *reconcileRun) endBlockers(ctx context.Context, conns map[string]*pgx.Conn) error {
 	var errs []error
 	for server, conn := range conns {
-		ended, err := r.p.endBlockers(ctx, conn, server, "", r.looks)
+		ended, err := r.p.endBlockers(ctx, conn, server, "", r.dryRun)
 		r.Terminated = append(r.Terminated, ended...)
 		errs = append(errs, err)
 	}

@@ -29,11 +29,11 @@ import (
 // It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], [ErrSharedRole], or
 // what the server refused with.
 func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
-	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if p.shares(g.t.Endpoint) {
+	err := p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+		if p.shares(a.t.Endpoint) {
 			return ErrSharedRole
 		}
-		return g.rotate(ctx, newPassword())
+		return a.rotate(ctx, newPassword())
 	})
 	if err != nil {
 		return fmt.Errorf("provision: rotate password of tenant %q: %w", string(id), pgerr.Redact(err))
@@ -43,17 +43,17 @@ func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
 
 // rotate commits in the registry while the role's change waits for its own commit, so that one round trip lies between
 // the two. The registry goes first: a password that only the role had would be lost with this process.
-func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
+func (a *access) rotate(ctx context.Context, password tenancy.Secret) error {
 	verifier, err := scram.Verifier(password.Reveal())
 	if err != nil {
 		return err
 	}
 	var tx pgx.Tx
-	err = g.insist(ctx, func() error {
-		if tx, err = g.conn.Begin(ctx); err != nil {
+	err = a.retryLocked(ctx, func() error {
+		if tx, err = a.conn.Begin(ctx); err != nil {
 			return err
 		}
-		if _, err = tx.Exec(ctx, g.passwordSQL(verifier)); err != nil {
+		if _, err = tx.Exec(ctx, a.passwordSQL(verifier)); err != nil {
 			return errors.Join(err, tx.Rollback(ctx))
 		}
 		return nil
@@ -61,34 +61,34 @@ func (g *gate) rotate(ctx context.Context, password tenancy.Secret) error {
 	if err != nil {
 		return err
 	}
-	err = g.p.cfg.failpoints.Before(ctx, "tell")
+	err = a.p.cfg.failpoints.Before(ctx, "tell")
 	if err == nil {
-		err = g.conn.Ping(ctx) // one that was stopped, and lost its lock, must tell the registry nothing
+		err = a.conn.Ping(ctx) // one that was stopped, and lost its lock, must tell the registry nothing
 	}
 	if err == nil {
-		err = g.tell(ctx, password)
+		err = a.storePassword(ctx, password)
 	}
 	ctx, cancel := detached(ctx) // what the registry has, the role must get
 	defer cancel()
 	if err != nil {
 		return errors.Join(err, tx.Rollback(ctx))
 	}
-	if err = g.p.cfg.failpoints.After(ctx, "tell"); err == nil {
+	if err = a.p.cfg.failpoints.After(ctx, "tell"); err == nil {
 		err = tx.Commit(ctx)
 	}
 	if err != nil {
-		if missed := g.makeUp(ctx); missed != nil {
+		if missed := a.syncPassword(ctx); missed != nil {
 			return errors.Join(err, missed)
 		}
 	}
 	return nil
 }
 
-// makeUp gives the role the password that the registry has, whoever changed it last. The session of g is given up.
-func (g *gate) makeUp(ctx context.Context) error {
-	pgadmin.Disconnect(g.conn)
-	return g.p.atGate(ctx, g.t.ID, func(ctx context.Context, g *gate) error {
-		t, err := g.p.cfg.Registry.Tenant(ctx, g.t.ID) // with its secrets
+// syncPassword gives the role the password that the registry has, whoever changed it last. The session of g is given up.
+func (a *access) syncPassword(ctx context.Context) error {
+	pgadmin.Disconnect(a.conn)
+	return a.p.withAccess(ctx, a.t.ID, func(ctx context.Context, a *access) error {
+		t, err := a.p.cfg.Registry.Tenant(ctx, a.t.ID) // with its secrets
 		if err != nil {
 			return err
 		}
@@ -96,24 +96,24 @@ func (g *gate) makeUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return g.insist(ctx, func() error { return pgadmin.Run(ctx, g.conn, g.passwordSQL(verifier)) })
+		return a.retryLocked(ctx, func() error { return pgadmin.Run(ctx, a.conn, a.passwordSQL(verifier)) })
 	})
 }
 
 // passwordSQL has a verifier in it, which has no quote; a parameter cannot stand there.
-func (g *gate) passwordSQL(verifier string) string {
-	return "ALTER ROLE " + pgadmin.Quote(g.t.Endpoint.User) + " PASSWORD '" + verifier + "'"
+func (a *access) passwordSQL(verifier string) string {
+	return "ALTER ROLE " + pgadmin.Quote(a.t.Endpoint.User) + " PASSWORD '" + verifier + "'"
 }
 
-// tell writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.
-func (g *gate) tell(ctx context.Context, password tenancy.Secret) error {
-	err := g.p.catalog.SetPassword(ctx, g.t.ID, password)
+// storePassword writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.
+func (a *access) storePassword(ctx context.Context, password tenancy.Secret) error {
+	err := a.p.catalog.SetPassword(ctx, a.t.ID, password)
 	if err == nil {
 		return nil
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	if t, lookErr := g.p.cfg.Registry.Tenant(ctx, g.t.ID); lookErr == nil && t.Endpoint.Password == password {
+	if t, lookErr := a.p.cfg.Registry.Tenant(ctx, a.t.ID); lookErr == nil && t.Endpoint.Password == password {
 		return nil
 	}
 	return err

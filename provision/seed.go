@@ -21,13 +21,13 @@ func (j *job) seed(ctx context.Context) error {
 		return nil
 	}
 	takenOver := j.reserved.IsZero()
-	conn := j.p.held.take(j.claim.Tenant.ID)
+	conn := j.p.warmConns.take(j.claim.Tenant.ID)
 	if conn != nil && takenOver {
-		j.p.held.giveBack(conn) // it may be older than what is to be ended
+		j.p.warmConns.giveBack(conn) // it may be older than what is to be ended
 		conn = nil
 	}
 	if conn != nil {
-		defer j.p.held.giveBack(conn)
+		defer j.p.warmConns.giveBack(conn)
 		err := j.seedOn(ctx, conn)
 		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
 			return err
@@ -73,7 +73,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	if !j.claim.Warm || !pgerr.IsState(err, pgerr.InvalidCatalogName) {
 		return conn, err
 	}
-	for _, do := range []func(context.Context) error{j.database, j.wall} {
+	for _, do := range []func(context.Context) error{j.database, j.access} {
 		if err := do(ctx); err != nil {
 			return nil, err
 		}
@@ -114,9 +114,9 @@ func (p *Provisioner) readBack(ctx context.Context, id tenancy.ID) (*registry.Te
 	}
 }
 
-// callStep is the step for one of the caller's side effects: recorded as begun before, so that Undo will run whatever
+// doSideEffect is the step for one of the caller's side effects: recorded as begun before, so that Undo will run whatever
 // happens, and as done after, so that a second run of the engine leaves it out.
-func (j *job) callStep(ctx context.Context, s SideEffect) error {
+func (j *job) doSideEffect(ctx context.Context, s SideEffect) error {
 	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
 		return err
@@ -126,18 +126,18 @@ func (j *job) callStep(ctx context.Context, s SideEffect) error {
 			return nil
 		}
 	}
-	if err := j.put(ctx, s.Name, catalog.StepBegun, ""); err != nil {
+	if err := j.recordSideEffect(ctx, s.Name, catalog.StepBegun, ""); err != nil {
 		return err
 	}
-	result, err := s.Do(ctx, input(j.claim, s.Name, ""))
+	result, err := s.Do(ctx, sideEffectInput(j.claim, s.Name, ""))
 	if err != nil {
 		return err
 	}
-	return j.put(ctx, s.Name, catalog.StepDone, result)
+	return j.recordSideEffect(ctx, s.Name, catalog.StepDone, result)
 }
 
-// input is what the side effect of that name gets for the tenant of claim.
-func input(claim *catalog.Claim, name, result string) SideEffectInput {
+// sideEffectInput is what the side effect of that name gets for the tenant of claim.
+func sideEffectInput(claim *catalog.Claim, name, result string) SideEffectInput {
 	return SideEffectInput{Seed: seedOf(claim), Key: string(claim.Tenant.ID) + "/" + name, Result: result}
 }
 
@@ -150,6 +150,6 @@ func seedOf(claim *catalog.Claim) Seed {
 	}
 }
 
-func (j *job) put(ctx context.Context, name string, state catalog.StepState, result string) error {
+func (j *job) recordSideEffect(ctx context.Context, name string, state catalog.StepState, result string) error {
 	return j.p.catalog.PutStep(ctx, j.claim, catalog.Step{Name: name, State: state, Result: result})
 }

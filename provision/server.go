@@ -49,7 +49,7 @@ func (p *Provisioner) prepare(ctx context.Context, conn *pgx.Conn, server regist
 		return nil
 	}
 	name := p.names.template(p.hash)
-	if err := pglock.Outwait(ctx, conn, name, p.patience()); err != nil {
+	if err := pglock.LockEvictingIdle(ctx, conn, name, p.lockIdleTimeout()); err != nil {
 		return err
 	}
 	if err := p.ensureRoles(ctx, conn); err != nil {
@@ -78,7 +78,7 @@ func (p *Provisioner) setReady(server string, ready bool) {
 // without which it could neither give databases to it nor drop them. What is there already needs no CREATEROLE.
 func (p *Provisioner) ensureRoles(ctx context.Context, conn *pgx.Conn) error {
 	owner, group := p.names.ownerRole(), p.names.groupRole()
-	if err := pglock.Outwait(ctx, conn, owner, p.patience()); err != nil {
+	if err := pglock.LockEvictingIdle(ctx, conn, owner, p.lockIdleTimeout()); err != nil {
 		return err
 	}
 	for _, role := range []string{owner, group} {

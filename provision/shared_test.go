@@ -149,8 +149,8 @@ func TestReconcilerMovesGatesOfTheSharedRole(t *testing.T) {
 		must(t, err)
 		pass, err := p.Reconcile(t.Context())
 		must(t, err)
-		if len(saw.Settled) != want || len(pass.Settled) != want {
-			t.Errorf("%s: saw %v, settled %v, want %d", when, saw.Settled, pass.Settled, want)
+		if len(saw.AccessFixed) != want || len(pass.AccessFixed) != want {
+			t.Errorf("%s: saw %v, settled %v, want %d", when, saw.AccessFixed, pass.AccessFixed, want)
 		}
 		if len(pass.Unknown)+len(pass.UnknownRoles)+len(pass.Missing) > 0 {
 			t.Errorf("%s: reported %+v", when, pass)
@@ -211,7 +211,7 @@ func TestTenantsWithAndWithoutARoleOfTheirOwnLiveTogether(t *testing.T) {
 		}
 		pass, err := p.Reconcile(t.Context())
 		must(t, err)
-		if len(pass.Settled)+len(pass.Undone)+len(pass.Repaired) > 0 {
+		if len(pass.AccessFixed)+len(pass.Undone)+len(pass.Repaired) > 0 {
 			t.Errorf("a pass: %+v", pass)
 		}
 		must(t, write(t.Context(), r, "ours"))

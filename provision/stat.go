@@ -9,7 +9,7 @@ import (
 type Stat struct{ steps []StepStat }
 
 // StepStat is a snapshot of what one step has cost in this Provisioner, whether it was taken by Create, Drop or Run:
-// "intent", "database", "wall", "seed", "step:<name>" or "activate" of sign-ups; "drop", "undo steps" or "forget" of
+// "intent", "database", "access", "seed", "step:<name>" or "activate" of sign-ups; "drop", "undo steps" or "forget" of
 // undoing and of deletions. An intent that was refused does not count.
 type StepStat struct {
 	name           string

@@ -35,8 +35,8 @@ func (r *reconcileRun) survey(ctx context.Context) error {
 	errs = append(errs, err)
 	if err == nil {
 		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, odd.missing),
-			r.reportRoles(ctx, conns), r.reportNotOurs(ctx, odd.foreign), r.settleGates(ctx, odd.crooked),
-			r.repairWalls(ctx, odd.broken), r.reportSettings(ctx, conns), r.endBlockers(ctx, conns))
+			r.reportRoles(ctx, conns), r.reportNotOurs(ctx, odd.foreign), r.reconcileAccess(ctx, odd.drifted),
+			r.repairAccess(ctx, odd.broken), r.reportSettings(ctx, conns), r.endBlockers(ctx, conns))
 	}
 	return errors.Join(errs...)
 }
@@ -67,7 +67,7 @@ func (r *reconcileRun) listAll(ctx context.Context, servers []registry.Server) (
 }
 
 // listing has the databases with our prefix on one server.
-type listing map[string]listed
+type listing map[string]observedAccess
 
 // list returns a session on s and the databases there that have the prefix.
 func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
@@ -87,7 +87,7 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
 	names := listing{}
 	var name string
-	var l listed
+	var l observedAccess
 	remake := false
 	_, err = pgx.ForEachRow(rows, []any{
 		&name, &l.owner, &l.comment, &l.role, &l.roleNote, &l.roleEnters, &l.sharedEnters, &l.broken, &l.moved,
@@ -99,7 +99,7 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 		names[name] = l
 		return nil
 	})
-	if err == nil && remake && !r.looks {
+	if err == nil && remake && !r.dryRun {
 		r.p.setReady(s.Name, false)
 		if err := r.p.prepare(ctx, conn, s); err != nil {
 			r.p.logError(ctx, "make the template anew on server "+s.Name, "", err)
@@ -112,22 +112,22 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 	return conn, names, nil
 }
 
-// odd are tenants that the first look found something about; each is looked at again.
-type odd struct {
+// discrepancies are tenants that the first look found something about; each is looked at again.
+type discrepancies struct {
 	missing []tenancy.ID // active, without a database
 	foreign []tenancy.ID // whose database or role seems to be another's
-	crooked []tenancy.ID // whose gate is not where their state wants it
+	drifted []tenancy.ID // whose gate is not where their state wants it
 	broken  []tenancy.ID // whose wall has a hole
 }
 
 // match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that
 // holds something unreadable is matched like any other; it is work's to report.
-func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) (o odd, err error) {
+func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) (o discrepancies, err error) {
 	const page = 1000
 	for after := tenancy.ID(""); ; {
 		tenants, err := r.p.cfg.Registry.Tenants(ctx, after, page)
 		if err != nil && len(tenants) == 0 {
-			return odd{}, fmt.Errorf("list tenants: %w", err)
+			return discrepancies{}, fmt.Errorf("list tenants: %w", err)
 		}
 		for _, t := range tenants {
 			names, listed := databases[t.Server.Name]
@@ -138,8 +138,8 @@ func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) 
 				o.missing = append(o.missing, t.ID)
 			case there && settled && r.p.seemsForeign(found, &t):
 				o.foreign = append(o.foreign, t.ID)
-			case there && found.position(r.p.shares(t.Endpoint)).crooked(t.State):
-				o.crooked = append(o.crooked, t.ID)
+			case there && found.state(r.p.shares(t.Endpoint)).drifted(t.State):
+				o.drifted = append(o.drifted, t.ID)
 			case there && settled && found.broken:
 				o.broken = append(o.broken, t.ID)
 			}
@@ -197,13 +197,13 @@ func (r *reconcileRun) sweepModel(ctx context.Context, conn *pgx.Conn, name stri
 	if err != nil || !free {
 		return false, err
 	}
-	f, err := look(ctx, conn, tenancy.Endpoint{Database: name})
+	f, err := inspectTenant(ctx, conn, tenancy.Endpoint{Database: name})
 	switch {
 	case err != nil:
 		return false, err
 	case f.database && f.owner != r.p.names.ownerRole():
 		unknown = true
-	case f.database && !r.looks:
+	case f.database && !r.dryRun:
 		limited, cancel := context.WithTimeout(ctx, workLimit) // a stopped backend holds up every DROP DATABASE
 		defer cancel()
 		err = pgadmin.DropDatabase(limited, conn, name, f.database && !f.broken)

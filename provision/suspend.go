@@ -35,14 +35,14 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 		err = p.catalog.Suspend(ctx, id)
 	}
 	if err == nil {
-		err = p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-			if g.t.State != tenancy.Suspended { // resumed or deleted meanwhile
-				return conflict(g.t)
+		err = p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+			if a.t.State != tenancy.Suspended { // resumed or deleted meanwhile
+				return conflict(a.t)
 			}
 			if err := p.cfg.failpoints.Before(ctx, "shut"); err != nil {
 				return err
 			}
-			return g.shut(ctx)
+			return a.close(ctx)
 		})
 	}
 	if err != nil {
@@ -56,8 +56,8 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
 	limited, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()
-	err := p.examine(limited, id, func(_ context.Context, _ *pgx.Conn, f found, t *registry.Tenant) error {
-		if !p.ownsGate(f, t) {
+	err := p.examine(limited, id, func(_ context.Context, _ *pgx.Conn, f catalogState, t *registry.Tenant) error {
+		if !p.ownsBoth(f, t) {
 			return ErrNotOurs
 		}
 		return nil
@@ -71,20 +71,20 @@ func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
 // Resume opens a suspended tenant again, in the database first and then in the registry. A router that missed the
 // suspension and checks the mark must look the tenant up before it may enter. Otherwise it is as [Provisioner.Suspend].
 func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
-	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if g.t.State != tenancy.Suspended && g.t.State != tenancy.Active {
-			return conflict(g.t)
+	err := p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+		if a.t.State != tenancy.Suspended && a.t.State != tenancy.Active {
+			return conflict(a.t)
 		}
-		if g.position().shutting {
-			if err := g.open(ctx); err != nil {
+		if a.state().closing {
+			if err := a.open(ctx); err != nil {
 				return err
 			}
 		}
 		// Under the lock, or not at all; and if it was lost meanwhile, somebody may have shut the gate again.
-		if err := g.conn.Ping(ctx); err != nil {
+		if err := a.conn.Ping(ctx); err != nil {
 			return err
 		}
-		return errors.Join(p.catalog.Resume(ctx, id), g.conn.Ping(ctx))
+		return errors.Join(p.catalog.Resume(ctx, id), a.conn.Ping(ctx))
 	})
 	if err != nil {
 		return fmt.Errorf("provision: resume tenant %q: %w", string(id), pgerr.Redact(err))

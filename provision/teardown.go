@@ -35,7 +35,7 @@ func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
 	if err := p.cfg.failpoints.Before(ctx, "delete"); err != nil {
 		return err
 	}
-	err := p.examine(ctx, id, func(ctx context.Context, conn *pgx.Conn, _ found, t *registry.Tenant) error {
+	err := p.examine(ctx, id, func(ctx context.Context, conn *pgx.Conn, _ catalogState, t *registry.Tenant) error {
 		return checkUnused(ctx, conn, t.Endpoint.Database)
 	})
 	if err != nil {
@@ -49,18 +49,18 @@ func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
 		return err
 	}
 	j := &job{p: p, claim: claim}
-	if err := j.runHeld(ctx, j.undoing()); err != nil {
+	if err := j.runWithClaim(ctx, j.undoing()); err != nil {
 		p.yield(ctx, claim, 0)
-		wakeUp(p.wake)
+		signal(p.runNow)
 		return err
 	}
 	return nil
 }
 
 // undoing ends a tenant whose state already keeps everybody out. The rows go last: no name and no e-mail is free again
-// before what it stood for is gone. Each phase takes "already gone" for done.
-func (j *job) undoing() []phase {
-	return []phase{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}
+// before what it stood for is gone. Each step takes "already gone" for done.
+func (j *job) undoing() []step {
+	return []step{{"drop", j.drop}, {"undo steps", j.undoSideEffects}, {"forget", j.forget}}
 }
 
 // drop drops the tenant's database, and its role if it has one of its own. The lock of the name makes it wait for a
@@ -75,7 +75,7 @@ func (j *job) drop(ctx context.Context) error {
 		return err
 	}
 	t := &j.claim.Tenant
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -105,13 +105,13 @@ func (j *job) drop(ctx context.Context) error {
 
 // keepOut keeps the tenant's role out of the database before anything else, and leaves it open to the administrator if
 // something is there that keeps it from being dropped, and that only the administrator can end.
-func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
+func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f catalogState) error {
 	e := j.claim.Tenant.Endpoint
 	sql := "REVOKE ALL ON DATABASE " + pgadmin.Quote(e.Database) + " FROM PUBLIC"
 	if f.role {
 		sql += ", " + pgadmin.Quote(e.User)
 	}
-	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+	err := j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error {
 		return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, sql) })
 	})
 	if err != nil {
@@ -122,12 +122,12 @@ func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
 
 // dropDatabase drops the tenant's database. One that came to be in use in the last moment is opened again: what uses it
 // can only be ended in it.
-func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
+func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f catalogState) error {
 	if err := j.p.cfg.failpoints.Before(ctx, "drop database"); err != nil {
 		return err
 	}
 	name := j.claim.Tenant.Endpoint.Database
-	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+	err := j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error {
 		return pgadmin.DropDatabase(ctx, conn, name, f.database && !f.broken)
 	})
 	if pgerr.IsState(err, pgerr.ObjectInUse) {
@@ -142,7 +142,7 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 // checkOurs decides about a database that is not provably the tenant's. A sign-up that failed never had it, and is
 // undone without it. An active tenant did use the database of that name, so its deletion stops here: the name must not
 // become free while the database is there.
-func (j *job) checkOurs(ctx context.Context, f found) error {
+func (j *job) checkOurs(ctx context.Context, f catalogState) error {
 	t := &j.claim.Tenant
 	foreign := j.p.foreign(f, t)
 	if !foreign {
@@ -160,7 +160,7 @@ func (j *job) checkOurs(ctx context.Context, f found) error {
 func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
 	role := j.claim.Tenant.Endpoint.User
 	drop := func() error {
-		return j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
+		return j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error {
 			return pgadmin.Run(ctx, conn, "DROP ROLE IF EXISTS "+pgadmin.Quote(role))
 		})
 	}
@@ -206,8 +206,8 @@ func (j *job) dropOwnedIn(ctx context.Context, database, role string) error {
 	return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, "DROP OWNED BY "+pgadmin.Quote(role)) })
 }
 
-// undoSteps undoes the caller's side effects, the last begun first.
-func (j *job) undoSteps(ctx context.Context) error {
+// undoSideEffects undoes the caller's side effects, the last begun first.
+func (j *job) undoSideEffects(ctx context.Context) error {
 	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
 		return err
@@ -216,24 +216,24 @@ func (j *job) undoSteps(ctx context.Context) error {
 		if s.State == catalog.StepUndone {
 			continue
 		}
-		if err := j.undoStep(ctx, s); err != nil {
+		if err := j.undoSideEffect(ctx, s); err != nil {
 			return fmt.Errorf("undo side effect %q: %w", s.Name, pgerr.Redact(err))
 		}
 	}
 	return nil
 }
 
-func (j *job) undoStep(ctx context.Context, s catalog.Step) error {
+func (j *job) undoSideEffect(ctx context.Context, s catalog.Step) error {
 	i := slices.IndexFunc(j.p.cfg.SideEffects, func(c SideEffect) bool { return c.Name == s.Name })
 	if i < 0 {
 		return ErrSideEffectUnknown
 	}
 	if undo := j.p.cfg.SideEffects[i].Undo; undo != nil {
-		if err := undo(ctx, input(j.claim, s.Name, s.Result)); err != nil {
+		if err := undo(ctx, sideEffectInput(j.claim, s.Name, s.Result)); err != nil {
 			return err
 		}
 	}
-	return j.put(ctx, s.Name, catalog.StepUndone, s.Result)
+	return j.recordSideEffect(ctx, s.Name, catalog.StepUndone, s.Result)
 }
 
 // forget frees the tenant's names. If its answer was lost on the way, the registry is asked whether it took place.

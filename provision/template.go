@@ -35,7 +35,7 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 	// template0 and not template1, to which anybody may have added something that the schema does not name.
 	create := func(name string) error { return scratch.Create(ctx, conn, name, "template0", p.names.ownerRole()) }
 	return p.withScratch(ctx, conn, server, create, func(cfg *pgx.ConnConfig) error {
-		err := p.showLife(ctx, conn, func(ctx context.Context) error { return p.build(ctx, cfg) })
+		err := p.keepAlive(ctx, conn, func(ctx context.Context) error { return p.build(ctx, cfg) })
 		if err != nil {
 			return err
 		}
@@ -75,15 +75,15 @@ func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	if err != nil {
 		return fmt.Errorf("build schema: %w", pgerr.Redact(err))
 	}
-	if err := p.settle(ctx, cfg); err != nil {
+	if err := p.revokeExtras(ctx, cfg); err != nil {
 		return fmt.Errorf("revoke: %w", pgerr.Redact(err))
 	}
 	// Not pinned: the functions of an index may need the schema's own search_path.
 	return pgadmin.RunIn(ctx, cfg, "VACUUM (ANALYZE, FREEZE)")
 }
 
-// settle takes back what the schema and its extensions gave away in cfg's database.
-func (p *Provisioner) settle(ctx context.Context, cfg *pgx.ConnConfig) error {
+// revokeExtras takes back what the schema and its extensions gave away in cfg's database.
+func (p *Provisioner) revokeExtras(ctx context.Context, cfg *pgx.ConnConfig) error {
 	conn, err := pgadmin.Connect(ctx, pgadmin.Pinned(cfg))
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	if err != nil || t.SchemaHash == p.hash && !policy.Force {
 		return &Report{}, err
 	}
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return nil, err
 	}

@@ -25,15 +25,15 @@ import (
 const warmIdle = time.Minute
 
 // making ends with a warm database: all that a sign-up has that needs to know no customer.
-func (j *job) making() []phase {
-	return []phase{{"warm:database", j.database}, {"warm:wall", j.wall}, {"warm:ready", j.stock}}
+func (j *job) making() []step {
+	return []step{{"warm:database", j.database}, {"warm:access", j.access}, {"warm:ready", j.markReady}}
 }
 
-func (j *job) stock(ctx context.Context) error { return j.p.catalog.WarmReady(ctx, j.claim) }
+func (j *job) markReady(ctx context.Context) error { return j.p.catalog.WarmReady(ctx, j.claim) }
 
 // retiring ends a warm database that is of no more use, or could not be made.
-func (j *job) retiring() []phase {
-	return []phase{{"warm:drop", j.drop}, {"warm:forget", j.forgetWarm}}
+func (j *job) retiring() []step {
+	return []step{{"warm:drop", j.drop}, {"warm:forget", j.forgetWarm}}
 }
 
 func (j *job) forgetWarm(ctx context.Context) error { return j.p.catalog.ForgetWarm(ctx, j.claim) }
@@ -69,9 +69,9 @@ func (p *Provisioner) workWarm(ctx context.Context, claim *catalog.Claim) error 
 	defer cancel()
 	j := &job{p: p, claim: claim}
 	if claim.Tenant.State == tenancy.Provisioning {
-		return j.runHeld(ctx, j.making())
+		return j.runWithClaim(ctx, j.making())
 	}
-	return j.runHeld(ctx, j.retiring())
+	return j.runWithClaim(ctx, j.retiring())
 }
 
 // warm ends what keepers that died have left, and drops the stock that nobody wants.
@@ -114,14 +114,14 @@ func (p *Provisioner) keepWarm(ctx context.Context) {
 		return
 	}
 	k := &keeper{p: p, busy: map[string]bool{}}
-	defer p.held.keep()()
+	defer p.warmConns.keep()()
 	defer k.wg.Wait()
 	for ctx.Err() == nil {
 		k.round(ctx)
-		p.held.tidy()
+		p.warmConns.tidy()
 		select {
 		case <-time.After(p.cfg.WarmInterval):
-			p.rest(ctx, p.taken)
+			p.waitNextPass(ctx, p.taken)
 		case <-ctx.Done():
 		}
 	}
@@ -172,19 +172,19 @@ func (k *keeper) round(ctx context.Context) {
 func (k *keeper) server(ctx context.Context, s registry.Server) {
 	made, err := k.p.restock(ctx, s.Name)
 	if err == nil {
-		err = k.hold(ctx, s)
+		err = k.refreshWarmConns(ctx, s)
 	}
 	if err != nil {
 		k.logError(ctx, s.Name, err)
 	}
 	if made {
-		wakeUp(k.p.taken)
+		signal(k.p.taken)
 	}
 }
 
-// hold opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns, and closes
+// refreshWarmConns opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns, and closes
 // those to databases that others have taken and those that were lost.
-func (k *keeper) hold(ctx context.Context, server registry.Server) error {
+func (k *keeper) refreshWarmConns(ctx context.Context, server registry.Server) error {
 	if k.p.cfg.WarmConns == 0 {
 		return nil
 	}
@@ -193,7 +193,7 @@ func (k *keeper) hold(ctx context.Context, server registry.Server) error {
 		return err
 	}
 	next = next[:min(len(next), k.p.cfg.WarmConns)]
-	h := &k.p.held
+	h := &k.p.warmConns
 	for _, id := range h.ids(server.Name) {
 		if !h.due(id, next) {
 			continue
@@ -210,7 +210,7 @@ func (k *keeper) hold(ctx context.Context, server registry.Server) error {
 		if slices.Contains(h.ids(server.Name), id) {
 			continue
 		}
-		conn, err := k.p.open(ctx, server, id)
+		conn, err := k.p.connectWarm(ctx, server, id)
 		if err != nil {
 			return err
 		}
@@ -225,8 +225,8 @@ func alive(ctx context.Context, conn *pgx.Conn) bool {
 	return conn.Ping(ctx) == nil
 }
 
-// open connects to a warm database as the seed does, and rehearses it.
-func (p *Provisioner) open(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
+// connectWarm connects to a warm database as the seed does, and rehearses it.
+func (p *Provisioner) connectWarm(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
 	cfg, err := p.config(server, p.names.tenant(id))
 	if err != nil {
 		return nil, err

@@ -11,16 +11,16 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// held are the connections that the keeper holds open to warm databases. Whoever takes one out owns it, and may give it
+// warmConns are the connections that the keeper holds open to warm databases. Whoever takes one out owns it, and may give it
 // back to be closed: the end of a backend is nothing that a sign-up should wait for.
-type held struct {
+type warmConns struct {
 	mu      sync.Mutex // guards what follows; no I/O while it is held
-	conns   map[tenancy.ID]heldConn
+	conns   map[tenancy.ID]warmConn
 	used    []*pgx.Conn // to be closed by the keeper
 	keepers int         // that run
 }
 
-type heldConn struct {
+type warmConn struct {
 	*pgx.Conn
 	server  string
 	checked time.Time // when it was last known to live
@@ -31,7 +31,7 @@ type heldConn struct {
 const checkEvery = 10 * time.Second
 
 // take returns the connection to the database of that id; nil if there is none.
-func (h *held) take(id tenancy.ID) *pgx.Conn {
+func (h *warmConns) take(id tenancy.ID) *pgx.Conn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.conns[id]
@@ -39,21 +39,21 @@ func (h *held) take(id tenancy.ID) *pgx.Conn {
 	return c.Conn
 }
 
-func (h *held) put(id tenancy.ID, conn *pgx.Conn, server string) {
+func (h *warmConns) put(id tenancy.ID, conn *pgx.Conn, server string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.conns[id] = heldConn{conn, server, time.Now()}
+	h.conns[id] = warmConn{conn, server, time.Now()}
 }
 
 // due reports whether the connection is to be checked or closed; open are the ids of those that are not to be closed.
-func (h *held) due(id tenancy.ID, open []tenancy.ID) bool {
+func (h *warmConns) due(id tenancy.ID, open []tenancy.ID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !slices.Contains(open, id) || time.Since(h.conns[id].checked) > checkEvery
 }
 
 // ids are those of the databases on a server to which there is a connection; without a server, on all.
-func (h *held) ids(server string) (ids []tenancy.ID) {
+func (h *warmConns) ids(server string) (ids []tenancy.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, c := range h.conns {
@@ -65,7 +65,7 @@ func (h *held) ids(server string) (ids []tenancy.ID) {
 }
 
 // giveBack has the keeper close conn; if none runs any more, it is closed here.
-func (h *held) giveBack(conn *pgx.Conn) {
+func (h *warmConns) giveBack(conn *pgx.Conn) {
 	h.mu.Lock()
 	if h.keepers > 0 {
 		h.used = append(h.used, conn)
@@ -78,7 +78,7 @@ func (h *held) giveBack(conn *pgx.Conn) {
 }
 
 // tidy closes what was given back.
-func (h *held) tidy() {
+func (h *warmConns) tidy() {
 	h.mu.Lock()
 	used := h.used
 	h.used = nil
@@ -89,7 +89,7 @@ func (h *held) tidy() {
 }
 
 // keep says that a keeper runs, until the function it returns is called; the last one closes everything.
-func (h *held) keep() (end func()) {
+func (h *warmConns) keep() (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.keepers++

@@ -72,7 +72,7 @@ func (w *watchdog) run(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		err := w.look(ctx)
+		err := w.check(ctx)
 		if err != nil && !w.failed && ctx.Err() == nil {
 			w.p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: watch server",
 				slog.String("server", w.server.Name), slog.String("error", pgerr.Redact(err).Error()))
@@ -88,8 +88,8 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// look looks once, on a new session if the last one was lost.
-func (w *watchdog) look(ctx context.Context) error {
+// check looks once, on a new session if the last one was lost.
+func (w *watchdog) check(ctx context.Context) error {
 	if w.conn == nil || w.conn.IsClosed() {
 		w.conn = nil
 		conn, err := w.p.boundedSession(ctx, w.server)

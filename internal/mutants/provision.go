@@ -40,8 +40,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "the e-mail stays taken until the database is gone",
 		file: "provision/teardown.go",
-		old:  `{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}`,
-		new:  `{{"forget", j.forget}, {"drop", j.drop}, {"undo steps", j.undoSteps}}`,
+		old:  `{{"drop", j.drop}, {"undo steps", j.undoSideEffects}, {"forget", j.forget}}`,
+		new:  `{{"forget", j.forget}, {"drop", j.drop}, {"undo steps", j.undoSideEffects}}`,
 		test: "./provision TestStepsAreUndoneInReverseOrderAndRetried|TestDropOfADatabaseThatIsNotOursStopsBeforeTheNameIsFree",
 	}, {
 		name: "REVOKE from PUBLIC",
@@ -70,8 +70,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "the lock that a dead process's CREATE DATABASE holds",
 		file: "provision/job.go",
-		old:  "if err := pglock.Seize(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {",
-		new:  "if err := ctx.Err(); err != nil && pglock.Seize(ctx, conn, \"\") != nil {",
+		old:  "if err := pglock.LockEvictingStale(ctx, conn, j.claim.Tenant.Endpoint.Database); err != nil {",
+		new:  "if err := ctx.Err(); err != nil && pglock.LockEvictingStale(ctx, conn, \"\") != nil {",
 		test: "./provision TestProcessKilledWhileItsDatabaseIsMade",
 	}, {
 		name: "the keys of sign-ups that failed and are gone",
@@ -136,7 +136,7 @@ func ofProvision() []mutant {
 	}, {
 		name: "an inspection does nothing",
 		file: "provision/survey.go",
-		old:  "case f.database && !r.looks:",
+		old:  "case f.database && !r.dryRun:",
 		new:  "case f.database:",
 		test: "./provision TestInspectReportsWhatReconcileDoesAndDoesNothing",
 	}, {
@@ -188,9 +188,9 @@ func ofProvision() []mutant {
 		new:  "",
 		test: "./provision TestAttackerWithATenantsRoleCannotPoisonItForGood",
 	}, {
-		name: "walls are repaired",
+		name: "access is repaired",
 		file: "provision/survey.go",
-		old:  "r.repairWalls(ctx, odd.broken), ",
+		old:  "r.repairAccess(ctx, odd.broken), ",
 		new:  "",
 		test: "./provision TestSurveyRepairsWalls",
 	}, {

@@ -106,8 +106,8 @@ func ofSecrets() []mutant {
 	}, {
 		name: "the registry learns of a password before the role has it",
 		file: "provision/rotate.go",
-		old:  "\tif err == nil {\n\t\terr = g.tell(ctx, password)\n\t}\n",
-		new:  "\t_ = g.tell\n",
+		old:  "\tif err == nil {\n\t\terr = a.storePassword(ctx, password)\n\t}\n",
+		new:  "\t_ = a.storePassword\n",
 		test: "./provision TestAllPasswordsAreRotatedAndNoRequestFails",
 	}, {
 		name: "a configuration that does not print",

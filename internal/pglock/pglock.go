@@ -49,10 +49,10 @@ func Unlock(ctx context.Context, conn *pgx.Conn, name string) error {
 	return nil
 }
 
-// Seize takes the lock from a holder that has no right to it any more. Holders whose session is idle, such as a
+// LockEvictingStale takes the lock from a holder that has no right to it any more. Holders whose session is idle, such as a
 // process that was stopped, are disconnected, so that they can do no more under the lock; a statement that still runs
 // is waited for. conn's role must be that of the holders, or be allowed to end their sessions. ctx bounds the wait.
-func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
+func LockEvictingStale(ctx context.Context, conn *pgx.Conn, name string) error {
 	const least, most = 10 * time.Millisecond, 500 * time.Millisecond
 	for wait := least; ; wait = min(2*wait, most) {
 		ok, err := TryLock(ctx, conn, name)
@@ -70,12 +70,12 @@ func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
 	}
 }
 
-// Outwait waits for the lock and takes it, as Lock does, but not for a holder whose session has been idle for longer
-// than idle: that is disconnected, as by Seize. So a process that was stopped, or whose host is gone, keeps nobody
+// LockEvictingIdle waits for the lock and takes it, as Lock does, but not for a holder whose session has been idle for longer
+// than idle: that is disconnected, as by LockEvictingStale. So a process that was stopped, or whose host is gone, keeps nobody
 // waiting. One that lives may be taken for such a one: what it does under the lock must be done on the session that
 // holds it, or end with it; and if it works elsewhere for long, it must use the session meanwhile. A statement that
 // runs is waited for, as long as ctx allows.
-func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
+func LockEvictingIdle(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
 	ok, err := TryLock(ctx, conn, name)
 	for !ok && err == nil {
 		if err = evict(ctx, conn, name, idle); err == nil {
