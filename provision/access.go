@@ -16,9 +16,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// access is the way into one tenant's database: the role's right to log in and to connect, and the mark. It is held by
-// one process at a time, under the lock of the tenant's name. Of a shared role nothing is touched but the right to
-// connect to this database, and its sessions there.
+// access is the way into one tenant's database: the role's right to log in and to connect, and the owner tag. One
+// process at a time works on it, under the lock of the tenant's name. With a shared role it changes only the right to
+// connect to this database, and ends only the sessions there.
 type access struct {
 	p    *Provisioner
 	conn *pgx.Conn        // on the maintenance database of the tenant's server; holds the lock
@@ -26,8 +26,9 @@ type access struct {
 	f    catalogState
 }
 
-// withAccess calls f at the gate of a tenant that has a database of its own. No statement on the gate's session waits for a
-// lock for longer than lockTimeout.
+// withAccess locks the tenant's name, checks that the database and the role are the tenant's, and calls f. On the
+// session of the access no statement waits for a lock for longer than lockTimeout. It returns [ErrNotOurs] or the error
+// of f.
 func (p *Provisioner) withAccess(ctx context.Context, id tenancy.ID, f func(ctx context.Context, a *access) error) error {
 	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
 	if err != nil {
@@ -66,14 +67,14 @@ func (a *access) ownRole() string {
 	return a.t.Endpoint.User
 }
 
-// close keeps everybody but the administrator out of the database. When it returns nil, no session of the tenant's role
-// is left in it, so that nothing more can be written in its name.
+// close keeps all roles but the administrator out of the database. When it returns nil, no session of the tenant's role
+// is left there, so nothing more can be written in its name.
 //
-// The right to connect goes first: its row is the database's, which the role cannot lock. The role's own row it can, as
-// long as it has a session, so those are ended first.
+// The right to connect goes first: its row is the database's, which the role cannot lock. The role can lock its own row
+// as long as it has a session, so close ends those before it changes that row.
 //
-// The last statement's mark, on the role or, if that is shared, on the database, says that all of it was done; a
-// process that dies before is noticed by it.
+// The last statement writes the owner tag, on the role, or on the database if the role is shared. It says that all of
+// it was done: without it, the next survey closes the access again.
 func (a *access) close(ctx context.Context) error {
 	for _, sql := range a.sql().closing {
 		if err := a.run(ctx, true, sql); err != nil {
@@ -92,13 +93,13 @@ func (a *access) close(ctx context.Context) error {
 	return a.run(ctx, true, a.sql().closed)
 }
 
-// open takes back what shut did, in one transaction. The mark keeps the epoch that the tenant was suspended with: a
-// router that knows an older one must ask the registry first.
+// open takes back what close did, in one transaction. The owner tag keeps the epoch of the suspension: a router that
+// knows an older one must ask the registry first.
 func (a *access) open(ctx context.Context) error {
 	return a.run(ctx, false, a.sql().open)
 }
 
-// accessSQL has the statements that move a gate; each is a transaction.
+// accessSQL has the statements that close and open an access; each is a transaction.
 type accessSQL struct {
 	closing      []string
 	closed, open string
@@ -135,8 +136,8 @@ func (a *access) sql() accessSQL {
 
 func (a *access) shared() bool { return a.p.shares(a.t.Endpoint) }
 
-// checkClosed finds the right to connect that a shared role has by another way: it is a superuser by now, or a member of
-// a role that has the right. A role of the tenant's own cannot log in with one.
+// checkClosed returns an error if a shared role can still connect: as a superuser, or as a member of another role. A
+// role of the tenant's own cannot log in.
 func (a *access) checkClosed(ctx context.Context) error {
 	if !a.shared() {
 		return nil
@@ -161,9 +162,9 @@ func (a *access) run(ctx context.Context, fenced bool, sql string) error {
 // endSessions ends the sessions of the tenant's role, those of a shared one in this database only, and those of other
 // tenants' roles in this database, and waits until there are none.
 //
-// A session that is just beginning is not in pg_stat_activity yet. From before it checks the right to connect until it
-// is there, it holds a lock on the database (InitPostgres of PostgreSQL's postinit.c). So once the right is gone and
-// those that held that lock then have ended it, every session that was let in can be seen.
+// A session that has just begun is not in pg_stat_activity yet. From before it checks the right to connect until it is
+// there, it holds a lock on the database (InitPostgres of PostgreSQL's postinit.c). So once the right is gone and the
+// holders of that lock have released it, pg_stat_activity shows every session that got in.
 func (a *access) endSessions(ctx context.Context) error {
 	const least, most = 5 * time.Millisecond, 200 * time.Millisecond
 	var beginning []int32
@@ -192,7 +193,7 @@ func (a *access) endSessions(ctx context.Context) error {
 	}
 }
 
-// terminate tells the sessions that endSessions is about to end, waits for none, and returns how many there are.
+// terminate signals the sessions that endSessions ends, does not wait, and returns how many there are.
 func (a *access) terminate(ctx context.Context) (int, error) {
 	rows, _ := a.conn.Query(ctx, `
 		SELECT a.pid, r.rolname::text, coalesce(a.datname, '')::text, '',
@@ -215,7 +216,7 @@ func (a *access) terminate(ctx context.Context) (int, error) {
 	return len(found), nil
 }
 
-// applyState brings the gate to where the tenant's state wants it.
+// applyState opens or closes the access, as the tenant's state says.
 func (a *access) applyState(ctx context.Context) error {
 	if a.t.State == tenancy.Suspended {
 		return a.close(ctx)
@@ -231,10 +232,10 @@ type observedAccess struct {
 	roleEnters     bool   // it may connect; or there is none
 	sharedEnters   bool   // the shared role may
 	moved          bool   // the database has indexes of another version of its collation
-	broken         bool   // something of the wall is not as it should be
+	broken         bool   // a privilege, attribute or membership is wrong
 }
 
-// state is where the gate of a tenant that has a role of its own, or the shared one, was seen.
+// state is the access of a tenant with a role of its own, or with the shared one.
 func (l observedAccess) state(shared bool) accessState {
 	seen := accessSigns{fenced: isFenced(l.comment), roleFenced: isFenced(l.roleNote), enters: l.roleEnters}
 	if shared {
@@ -243,16 +244,16 @@ func (l observedAccess) state(shared bool) accessState {
 	return seen.state(shared)
 }
 
-// state is where the gate was found.
+// state is what inspectTenant found.
 func (a *access) state() accessState {
 	seen := accessSigns{fenced: isFenced(a.f.comment), roleFenced: isFenced(a.f.roleNote), enters: a.f.enters}
 	return seen.state(a.shared())
 }
 
-// accessSigns tell where a gate stands.
+// accessSigns are what an accessState is read from.
 type accessSigns struct {
-	fenced     bool // says the mark on the database
-	roleFenced bool // says the mark on the role
+	fenced     bool // says the owner tag of the database
+	roleFenced bool // says the owner tag of the role
 	enters     bool // the role may connect
 }
 
@@ -261,13 +262,13 @@ func isFenced(comment string) bool {
 	return m.Fenced
 }
 
-// accessState is where a gate stands.
+// accessState says how far a suspension has come.
 type accessState struct {
-	closing bool // somebody began to shut it
-	closed  bool // and came to the end
+	closing bool // it was begun
+	closed  bool // and ended
 }
 
-// state reads the gate of a tenant that has a role of its own, or the shared one.
+// state reads the signs, for a tenant with a role of its own or with the shared one.
 func (l accessSigns) state(shared bool) accessState {
 	if shared {
 		return accessState{closing: l.fenced || !l.enters, closed: l.fenced && !l.enters}
@@ -275,7 +276,7 @@ func (l accessSigns) state(shared bool) accessState {
 	return accessState{closing: l.fenced || !l.enters, closed: l.roleFenced}
 }
 
-// drifted reports whether the gate is not where the tenant's state wants it.
+// drifted reports whether the access is not what the tenant's state asks for.
 func (p accessState) drifted(state tenancy.State) bool {
 	return state == tenancy.Suspended && !p.closed || state == tenancy.Active && p.closing
 }

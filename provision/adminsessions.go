@@ -10,7 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// adminSessionIdle is how long a session is kept that nobody needs.
+// adminSessionIdle is how long an unused session stays open.
 const adminSessionIdle = 10 * time.Second
 
 // adminSessions are sessions on the maintenance databases that no job uses and that hold no lock: one for each server at most,
@@ -68,7 +68,7 @@ func (k *adminSessions) put(server registry.Server, conn *pgx.Conn) {
 	}
 }
 
-// tidy closes the sessions that nobody has needed for some time.
+// tidy closes the sessions that were unused for adminSessionIdle.
 func (k *adminSessions) tidy() {
 	k.close(func(s adminSession) bool { return time.Since(s.since) > adminSessionIdle })
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// TerminatedSession is a session of a tenant's role that was ended because it kept others from their work.
+// TerminatedSession is a session of a tenant's role that was terminated because it blocked others.
 type TerminatedSession struct {
 	Server   string // the registry's name for it
 	Role     string
@@ -101,10 +101,10 @@ func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, r
 	return terminated, errors.Join(errs...)
 }
 
-// retryLocked calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that
-// hold a change of a shared catalogue open, and those of other tenants' roles that lock what is not theirs. So no
-// tenant decides by a transaction that it leaves open whether it can be suspended or dropped, or a stolen password
-// replaced. conn has lockTimeout.
+// retryLocked calls do, up to five times, while a lock is in its way. Before each new try it ends the sessions of t's
+// own role that hold a change of a shared catalogue open, and sessions of other tenants' roles that hold locks on
+// databases other than their own. So a tenant cannot stop a suspension, a drop or a change of its password with an open
+// transaction. conn has lockTimeout.
 func (p *Provisioner) retryLocked(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
 	const tries = 5
 	own := t.Endpoint.User

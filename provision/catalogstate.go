@@ -10,7 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// catalogState is what the server knows of a tenant's names.
+// catalogState is what the catalogue of a server says of a tenant's database and role.
 type catalogState struct {
 	database bool
 	owner    string // of the database
@@ -21,6 +21,7 @@ type catalogState struct {
 	enters   bool   // the role may connect to the database
 }
 
+// inspectTenant reads the state of the database and role that e names.
 func inspectTenant(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (catalogState, error) {
 	var f catalogState
 	err := conn.QueryRow(ctx, `
@@ -36,14 +37,14 @@ func inspectTenant(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (cat
 	return f, err
 }
 
-// ownsDatabase reports whether the database was made for the tenant: it has our owner, which CREATE DATABASE gives it,
-// and the tenant's mark or none, which it gets a moment later.
+// ownsDatabase reports whether the database was made for the tenant: its owner is ours, from CREATE DATABASE on, and
+// its owner tag is the tenant's. The tag comes a moment later, so a database without one is the tenant's too.
 func (p *Provisioner) ownsDatabase(f catalogState, id tenancy.ID) bool {
 	m, ok := tenancy.ParseOwnerTag(f.comment)
 	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
 }
 
-// ownsRole reports whether the role was made for the tenant: it and its mark come in one transaction.
+// ownsRole reports whether the role was made for the tenant: the role and its owner tag come in one transaction.
 func ownsRole(f catalogState, id tenancy.ID) bool {
 	m, ok := tenancy.ParseOwnerTag(f.roleNote)
 	return ok && m.Tenant == id
@@ -54,7 +55,7 @@ func (p *Provisioner) shares(e tenancy.Endpoint) bool {
 	return p.cfg.SharedRole != "" && e.User == p.cfg.SharedRole
 }
 
-// foreignRole reports whether the role that the tenant's row names is somebody else's. The shared one is everybody's.
+// foreignRole reports whether the role that the tenant's row names is another's. The shared role never is.
 func (p *Provisioner) foreignRole(f catalogState, t *registry.Tenant) bool {
 	return f.role && !ownsRole(f, t.ID) && !p.shares(t.Endpoint)
 }
@@ -69,8 +70,8 @@ func (p *Provisioner) ownsBoth(f catalogState, t *registry.Tenant) bool {
 	return p.ownsDatabase(f, t.ID) && f.role && !p.foreignRole(f, t)
 }
 
-// examine looks at an active or suspended tenant's database before anything is changed. It calls check, and returns its
-// error, if nothing there is another's; else [ErrNotOurs]. Of a tenant in another state it says nothing.
+// examine inspects an active or suspended tenant before anything is changed. It returns [ErrNotOurs] if the database or
+// the role is another's, else what check returns. For a tenant in another state it returns nil.
 func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
 	check func(ctx context.Context, conn *pgx.Conn, f catalogState, t *registry.Tenant) error,
 ) error {

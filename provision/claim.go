@@ -12,9 +12,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// renewClaim renews claim every third of its life until release is called. The context it returns ends with
-// catalog.ErrClaimLost as its cause when another process has the claim, or might have it because the registry could
-// not be reached for so long. release waits for the goroutine.
+// renewClaim extends claim every third of its life until release is called. It cancels the returned context, with
+// catalog.ErrClaimLost as the cause, when another process has the claim, or could have it because the registry did not
+// answer for so long. release waits for the goroutine.
 func (p *Provisioner) renewClaim(ctx context.Context, claim *catalog.Claim) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	own := *claim // Extend writes to its claim
@@ -64,7 +64,7 @@ func (p *Provisioner) extend(ctx context.Context, claim *catalog.Claim) error {
 
 const mostDelay = 5 * time.Minute // between two tries
 
-// delay is how long after it failed the work of claim is tried again: it doubles with every attempt.
+// delay is the pause before the next try of a claim that failed. It doubles with every attempt.
 func (p *Provisioner) delay(ctx context.Context, claim *catalog.Claim) time.Duration {
 	switch {
 	case ctx.Err() != nil:
@@ -96,13 +96,12 @@ func (p *Provisioner) giveUpClaim(ctx context.Context, claim *catalog.Claim, ret
 	}
 }
 
-// lockIdleTimeout is how long the session of a process that holds a lock may be idle before whoever waits for the lock ends
-// it: the process was stopped, or its host is gone. Nothing that lives is idle for so long: it works on the session, or
-// shows life there.
+// lockIdleTimeout is how long the session that holds a lock may be idle before a waiter terminates it: its process was
+// paused, or its host is gone. A live holder works on the session or pings it more often.
 func (p *Provisioner) lockIdleTimeout() time.Duration { return 2 * p.cfg.ClaimTTL }
 
-// keepAlive calls f, which works over other connections for as long as it takes, and uses conn meanwhile, so that nobody
-// takes the locks of its session for those of a stopped process. If the session is lost all the same, f's context ends.
+// keepAlive calls f, which works on other connections, and pings conn meanwhile, so that waiters for the locks of conn
+// do not take it for the session of a paused process. If conn is lost, it cancels the context of f.
 func (p *Provisioner) keepAlive(ctx context.Context, conn *pgx.Conn, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -130,7 +129,7 @@ func (p *Provisioner) keepAlive(ctx context.Context, conn *pgx.Conn, f func(cont
 	return f(ctx)
 }
 
-// ping uses conn. The end of ctx must not close it.
+// ping pings conn. The end of ctx does not close conn.
 func ping(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := detached(ctx)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// database makes the tenant's database, closed to everybody, or adopts the one that an earlier try made.
+// database makes the tenant's database, closed to all roles, or adopts the one that an earlier try made.
 func (j *job) database(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry
 	if !pgerr.IsState(err, pgerr.InvalidCatalogName, pgerr.UndefinedObject, pgerr.InternalError) {
 		return err
 	}
-	p.setReady(server.Name, false) // somebody dropped what was there, or it is not sound any more
+	p.setReady(server.Name, false) // the template was dropped by hand, or is not sound any more
 	if err := p.prepare(ctx, conn, server); err != nil {
 		return err
 	}
@@ -94,9 +94,9 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	}
 }
 
-// access makes the tenant's role, unless that is the shared one, and lets it, and nobody else, into the database; then
-// opens it. It is one transaction: there is no moment in which a role of another tenant could connect. The role owns
-// nothing, so it can neither drop nor alter the database.
+// access makes the tenant's role, unless that is the shared one, lets it and no other role of tenants into the
+// database, and then opens the database. It is one transaction: at no moment can a role of another tenant connect. The
+// role owns nothing, so it can neither drop nor alter the database.
 func (j *job) access(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
@@ -138,8 +138,8 @@ func (j *job) access(ctx context.Context) error {
 	return nil
 }
 
-// quotedTag is m as an SQL literal: the comment on a tenant's database and role. It says whose they are, so that nothing
-// else is ever dropped, and who may enter.
+// quotedTag is m as an SQL literal, for the comment on a tenant's database and role. The comment says whose they are,
+// so that nothing else is dropped, and who may enter.
 func quotedTag(m tenancy.OwnerTag) string { return "'" + m.String() + "'" }
 
 type accessInput struct {

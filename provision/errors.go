@@ -59,11 +59,11 @@ func (e *DestructiveError) Error() string {
 	return "provision: destructive changes are not allowed: " + strings.Join(names, ", ")
 }
 
-// SchemaMismatchError says that a database has not the schema it should have been brought to. The changes were rolled
-// back, unless the Schema works outside a transaction.
+// SchemaMismatchError says that a database does not have the schema after its upgrade. The changes were rolled back,
+// unless the Schema works outside a transaction.
 type SchemaMismatchError struct {
-	// Diff names what would have to change, as [fingerprint.Fingerprint.Diff] does: "- " leads what only the tenant's database has,
-	// "+ " what only the schema has.
+	// Diff is that of [fingerprint.Fingerprint.Diff]: "- " leads a line of the tenant's database only, "+ " one of the
+	// schema only.
 	Diff []string
 }
 
@@ -93,8 +93,8 @@ func (e PanicError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Err
 // LogValue implements [slog.LogValuer].
 func (e PanicError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
-// InUseError says what keeps a database from being dropped, or a role from being changed, until somebody ends it:
-// PostgreSQL lets the administrator do nothing about it. docs/operations.md has the statements.
+// InUseError says what keeps a database from being dropped, or a role from being changed. PostgreSQL lets the
+// administrator do nothing about it: a superuser or the role itself must end it. docs/operations.md has the statements.
 type InUseError struct {
 	Database string
 

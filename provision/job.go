@@ -14,21 +14,21 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
 )
 
-// job is the work on one tenant under one claim: a sign-up, or an undoing. It is used by one goroutine.
+// job is the work on one tenant under one claim: a sign-up, or an undoing. One goroutine uses it.
 type job struct {
 	p        *Provisioner
 	claim    *catalog.Claim
 	reserved time.Time         // before Reserve; zero if the claim was taken over
 	progress func(step string) // may be nil
 
-	// conn is a session on the maintenance database of the tenant's server that holds the lock of the tenant's name;
-	// nil until it is needed. Whatever makes, changes or drops the database or the role is done on it, so that a
-	// process whose claim was taken over can do nothing more once its session is gone.
+	// conn is a session on the maintenance database of the tenant's server that holds the lock of the tenant's name; nil
+	// until it is needed. The job makes, changes and drops the database and the role on it alone. When another process
+	// takes the claim over, it terminates this session, and this process can do nothing more.
 	conn *pgx.Conn
-	seen *catalogState // what was there when conn got the lock; nil: nobody has looked
+	seen *catalogState // what was there when conn got the lock; nil: not inspected yet
 }
 
-// step is one step of the engine. Each is idempotent: after a crash the engine runs again from the start.
+// step is one step of a job. Each is idempotent: after a crash the job runs again from the start.
 type step struct {
 	name string
 	do   func(ctx context.Context) error
@@ -41,7 +41,7 @@ func (j *job) runWithClaim(ctx context.Context, steps []step) error {
 	return j.run(ctx, steps)
 }
 
-// run does the steps in order. Its error names the phase and is redacted.
+// run does the steps in order. Its error names the step and is redacted.
 func (j *job) run(ctx context.Context, steps []step) error {
 	defer j.disconnect()
 	for _, s := range steps {
@@ -85,8 +85,8 @@ func (j *job) take(ctx context.Context, s step) error {
 	return err
 }
 
-// begin makes sure that the claim holds, and records the step. It leaves that out where it would only cost a commit:
-// activation is fenced itself; and what Reserve recorded a moment ago nobody else can have claimed yet.
+// begin checks the claim and records the step. It does neither where that would only cost a commit: activation checks
+// the claim itself, and what Reserve recorded a moment ago no other process can have claimed.
 func (j *job) begin(ctx context.Context, name string) error {
 	ttl := j.p.cfg.ClaimTTL
 	if name == "activate" || name == j.claim.Tenant.Step && time.Since(j.reserved) < ttl/2 {
@@ -95,8 +95,8 @@ func (j *job) begin(ctx context.Context, name string) error {
 	return j.p.catalog.Extend(ctx, j.claim, name, ttl)
 }
 
-// session returns the job's session, holding the lock of the tenant's name. The claim is checked under the lock:
-// from there on, only who takes the claim over may end this session.
+// session returns the job's session, which holds the lock of the tenant's name. It checks the claim under the lock:
+// from then on, only a process that takes the claim over may end this session.
 func (j *job) session(ctx context.Context) (*pgx.Conn, error) {
 	if j.conn != nil {
 		return j.conn, nil
@@ -106,7 +106,7 @@ func (j *job) session(ctx context.Context) (*pgx.Conn, error) {
 		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
 			return conn, err
 		}
-		j.disconnect() // it was lost while it was kept
+		j.disconnect() // it was lost while it was unused
 	}
 	conn, err := j.p.session(ctx, j.claim.Tenant.Server)
 	if err != nil {
@@ -124,7 +124,7 @@ func (j *job) takeSession(ctx context.Context, conn *pgx.Conn) error {
 	return j.p.catalog.Extend(ctx, j.claim, "", j.p.cfg.ClaimTTL)
 }
 
-// returnSession gives the lock back after everything under it went well, and the session to whoever needs one next.
+// returnSession releases the lock after the work under it is done, and keeps the session for the next job.
 func (j *job) returnSession(ctx context.Context) {
 	conn, server := j.conn, j.claim.Tenant.Server
 	j.conn, j.seen = nil, nil

@@ -22,9 +22,11 @@ import (
 )
 
 // Provisioner creates, upgrades, drops and reconciles tenants. It is safe for concurrent use, and any number of them,
-// in any number of processes, may share a registry. It has nothing to close, and holds no connection between calls
-// unless [Provisioner.Run] runs, which it must in at least one process: then those of Config.WarmConns, one to the
-// maintenance database of each server, and another one where it made a database in the last 10 s.
+// in any number of processes, may share a registry. [Provisioner.Run] must run in at least one process.
+//
+// A Provisioner needs no Close. It holds connections between calls only while Run is running: Config.WarmConns on each
+// server, one to the maintenance database of each server, and another one to that of each server on which it made a
+// database in the last 10 s.
 type Provisioner struct {
 	cfg     Config
 	catalog *catalog.Catalog
@@ -71,7 +73,7 @@ func New(cfg Config) (*Provisioner, error) {
 	}, nil
 }
 
-// signal makes the next pass begin at once of whoever rests on wake.
+// signal starts the next pass of the loop that waits on wake.
 func signal(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:

@@ -14,7 +14,7 @@ import (
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
 // Config.Attempts tries; failed sign-ups and deletions are ended; suspended tenants' databases are closed and active
-// ones' opened; warm databases whose keeper died are finished, and those that nobody wants dropped; and databases and
+// ones' opened; warm databases whose maker died are finished, and those that no process asks for dropped; and databases and
 // roles without a row, and rows without a database, are reported. Only what provably belongs to a tenant is ever
 // dropped.
 //
@@ -33,13 +33,15 @@ func (p *Provisioner) Reconcile(ctx context.Context) (*ReconcileReport, error) {
 	return &r.ReconcileReport, nil
 }
 
-// Inspect is [Provisioner.Reconcile] without its hands: it reports what that would report, and changes nothing. Of what
-// Reconcile would try to do, it names the sign-ups in ReconcileReport.Finished, failed sign-ups and deletions in
-// ReconcileReport.Undone and gates in ReconcileReport.Settled; warm databases are left out. What somebody works on, or
-// is to be tried again later, is not named. One thing it does do: it ends the session of a process that was stopped
-// while it held the lock of a gate, as every caller does that waits for such a lock.
+// Inspect reports what [Provisioner.Reconcile] would do, and changes no tenant. It names sign-ups in
+// ReconcileReport.Finished, failed sign-ups and deletions in ReconcileReport.Undone, and accesses in
+// ReconcileReport.AccessFixed; it leaves out warm databases, what a process works on, and what is to be tried again
+// later.
 //
-// ctx governs it. The error is of the registry, or of servers that could not be looked at; the report holds the rest.
+// It ends the session of a process that was paused while it held the lock of an access, as every caller does that waits
+// for such a lock.
+//
+// ctx governs it. The error is of the registry, or of servers that could not be inspected; the report holds the rest.
 func (p *Provisioner) Inspect(ctx context.Context) (*ReconcileReport, error) {
 	r := newReconcileRun(p)
 	r.dryRun = true
@@ -94,8 +96,8 @@ func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part fun
 	}
 }
 
-// tidying is the part of a pass that nobody waits for: the stock, and now and then the survey. A drop that takes long
-// there keeps no sign-up from its end.
+// tidying is the part of a pass for which no caller waits: the warm databases, and now and then the survey. A drop that
+// takes long there does not hold up a sign-up.
 func (p *Provisioner) tidying() func(*reconcileRun, context.Context) error {
 	var surveyed time.Time
 	return func(r *reconcileRun, ctx context.Context) error {

@@ -30,8 +30,8 @@ type ReconcileReport struct {
 	Undone      []tenancy.ID         // failed sign-ups and deletions ended
 	Unknown     []string             // databases with our prefix that are neither templates nor known to a row: not touched
 	Missing     []tenancy.ID         // active tenants without a database: an alarm
-	Stocked     []tenancy.ID         // warm databases whose keeper died: finished
-	Retired     []tenancy.ID         // warm databases that nobody wants, or that could not be made: dropped
+	Stocked     []tenancy.ID         // warm databases whose maker died: finished
+	Retired     []tenancy.ID         // warm databases that no process asks for, or that could not be made: dropped
 	AccessFixed []tenancy.ID         // suspended tenants whose database was open, active ones whose was closed: mended
 	Retried     map[tenancy.ID]error // what did not work, and will be tried again
 
@@ -42,8 +42,8 @@ type ReconcileReport struct {
 
 	UnknownRoles []string // roles with our prefix that are not known to a row, nor have a database: not touched
 
-	// Repaired are tenants whose wall was not as it should be: privileges on the database, whether it takes connections,
-	// its mark, the role's attributes, limit of connections and memberships. It is again.
+	// Repaired are tenants whose access was wrong, and is right again: privileges on the database, whether it takes
+	// connections, its owner tag, the role's attributes, limit of connections and memberships.
 	Repaired []tenancy.ID
 
 	// NotOurs are active and suspended tenants whose database or role is, by its owner and its comment, not theirs: an
@@ -104,8 +104,9 @@ func newReconcileRun(p *Provisioner) *reconcileRun {
 	}
 }
 
-// work claims abandoned tenants until there are none, and none under way. What takes long, such as a DROP DATABASE that
-// waits for a stopped process, keeps nobody from the others. Those whose rows cannot be read are in the error.
+// work claims abandoned tenants until there are none, and none under way. Tenants are worked on side by side: one that
+// takes long, such as a DROP DATABASE that waits for a stopped process, does not hold up the others. The error names
+// rows that cannot be read.
 func (r *reconcileRun) work(ctx context.Context) error {
 	var errs []error
 	ended := make(chan struct{}, most)

@@ -14,10 +14,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const repairLimit = 20 * time.Second // for one tenant's gate or wall in a survey
+const repairLimit = 20 * time.Second // for the access of one tenant in a survey
 
-// reconcileAccess moves the gates that a process which died between registry and database, or somebody who told only the
-// registry, has left in the wrong place.
+// reconcileAccess opens or closes accesses that are not what the registry says, because a process died between the two,
+// or because only the registry was changed.
 func (r *reconcileRun) reconcileAccess(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
@@ -29,7 +29,7 @@ func (r *reconcileRun) reconcileAccess(ctx context.Context, ids []tenancy.ID) er
 	return errors.Join(errs...)
 }
 
-// reconcileAccessOf takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
+// reconcileAccessOf takes at most repairLimit, so that one tenant does not hold up the others.
 func (r *reconcileRun) reconcileAccessOf(ctx context.Context, id tenancy.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, repairLimit)
 	defer cancel()
@@ -47,9 +47,9 @@ func (r *reconcileRun) reconcileAccessOf(ctx context.Context, id tenancy.ID) err
 	})
 }
 
-// repairs are the statements that make the wall of database d and role r what [job.access] makes it. r is the tenant's
-// own role; without one, what is said of the database remains. $1 is the group, $2 the shared role, $3 the limit of
-// connections that new roles get. A limit that an operator gave a role stays, as long as there is one.
+// repairs are the statements that make the access to database d of role r what [job.access] makes it. r is the tenant's
+// own role; without one, only the database is repaired. $1 is the group, $2 the shared role, $3 the limit of
+// connections of new roles. A limit that an operator set on a role stays.
 const repairs = `array_remove(ARRAY[
 	(SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', d.datname)
 	 WHERE EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0)),
@@ -103,13 +103,13 @@ func (r *reconcileRun) reportNotOurs(ctx context.Context, ids []tenancy.ID) erro
 	return errors.Join(errs...)
 }
 
-// repairAccess makes walls whole that somebody has broken, or a restore has left without.
+// repairAccess repairs accesses that were changed by hand, or that a restore left incomplete.
 func (r *reconcileRun) repairAccess(ctx context.Context, ids []tenancy.ID) error {
 	var errs []error
 	for _, id := range ids {
 		err := r.repairAccessOf(ctx, id)
 		if err != nil && !errors.Is(err, tenancy.ErrNotFound) {
-			errs = append(errs, fmt.Errorf("repair the wall of tenant %q: %w", id, pgerr.Redact(err)))
+			errs = append(errs, fmt.Errorf("repair the access of tenant %q: %w", id, pgerr.Redact(err)))
 		}
 	}
 	return errors.Join(errs...)
@@ -134,13 +134,13 @@ func (r *reconcileRun) repairAccessOf(ctx context.Context, id tenancy.ID) error 
 			}
 		}
 		r.Repaired = append(r.Repaired, id)
-		r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: a tenant's wall was not as it should be",
+		r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: repaired the access of a tenant",
 			slog.String("tenant", string(id)), slog.Any("repairs", statements))
 		return nil
 	})
 }
 
-// repairs returns the statements that the wall needs.
+// repairs returns the statements that the access needs.
 func (a *access) repairs(ctx context.Context) ([]string, error) {
 	var statements []string
 	err := a.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text

@@ -63,7 +63,7 @@ func (a *access) rotate(ctx context.Context, password tenancy.Secret) error {
 	}
 	err = a.p.cfg.failpoints.Before(ctx, "tell")
 	if err == nil {
-		err = a.conn.Ping(ctx) // one that was stopped, and lost its lock, must tell the registry nothing
+		err = a.conn.Ping(ctx) // a paused process that lost its lock must not change the registry
 	}
 	if err == nil {
 		err = a.storePassword(ctx, password)
@@ -84,7 +84,7 @@ func (a *access) rotate(ctx context.Context, password tenancy.Secret) error {
 	return nil
 }
 
-// syncPassword gives the role the password that the registry has, whoever changed it last. The session of g is given up.
+// syncPassword gives the role the password that the registry has. It gives up the session of a.
 func (a *access) syncPassword(ctx context.Context) error {
 	pgadmin.Disconnect(a.conn)
 	return a.p.withAccess(ctx, a.t.ID, func(ctx context.Context, a *access) error {
@@ -105,7 +105,7 @@ func (a *access) passwordSQL(verifier string) string {
 	return "ALTER ROLE " + pgadmin.Quote(a.t.Endpoint.User) + " PASSWORD '" + verifier + "'"
 }
 
-// storePassword writes the password to the registry. If the answer was lost on the way, the registry is asked what it has.
+// storePassword writes the password to the registry. If the answer is lost, it asks the registry what it has.
 func (a *access) storePassword(ctx context.Context, password tenancy.Secret) error {
 	err := a.p.catalog.SetPassword(ctx, a.t.ID, password)
 	if err == nil {
@@ -119,13 +119,13 @@ func (a *access) storePassword(ctx context.Context, password tenancy.Secret) err
 	return err
 }
 
-// rotateLimit is for one tenant in RotateAllPasswords: one that cannot be changed keeps no worker from the others.
+// rotateLimit is for one tenant in RotateAllPasswords.
 const rotateLimit = 30 * time.Second
 
 // RotateAllConfig configures [Provisioner.RotateAllPasswords]. The zero value is fit for use.
 type RotateAllConfig struct {
-	// After is the tenant to begin behind, in order of id: the Through of a call that was stopped. Default: with the
-	// first.
+	// After is the tenant after which to begin, in order of id: the Through of a call that was stopped. Default: begin
+	// with the first.
 	After tenancy.ID
 
 	// Workers is how many tenants are worked on at a time. Each takes a connection to its server and one to the registry.
@@ -135,7 +135,7 @@ type RotateAllConfig struct {
 	// Batch is how many tenants are read at a time. Default: 100.
 	Batch int
 
-	// Progress is told after each batch. It must not block. Default: nobody is.
+	// Progress is called after each batch. It must not block. Default: none.
 	Progress func(RotateAllProgress)
 }
 
@@ -153,13 +153,13 @@ type RotateAllResult struct {
 	Errors map[tenancy.ID]error // of those that Failed, as RotatePassword returns them
 }
 
-// RotateAllPasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. What
-// fails for one tenant, or is not done within 30 s, is in the result and keeps no other from its turn.
+// RotateAllPasswords gives every tenant's role a new password, as [Provisioner.RotatePassword] does, a few at a time. A
+// tenant that fails, or takes longer than 30 s, is in the result and does not hold up the others.
 //
-// ctx governs all of it. If it ends, or the registry does not answer, the error says so beside a result of what was
-// done until then. To go on, pass Through as After; to begin again does no harm, and neither do two calls at once. A
-// process that dies in the middle of one tenant may leave the registry with a password that the role has not yet: see
-// RotatePassword, which mends that, as this does when it begins again or goes on from the last Progress.
+// ctx governs all of it. If it ends, or the registry does not answer, RotateAllPasswords returns the error and a result
+// of what was done until then. To go on, pass Through as After. To begin again does no harm, nor do two calls at once.
+// If the process dies between the two commits for a tenant, the registry holds a password that the role does not have.
+// To repair it, call RotatePassword for that tenant, or RotateAllPasswords from the start or from the last Progress.
 func (p *Provisioner) RotateAllPasswords(ctx context.Context, cfg RotateAllConfig) (*RotateAllResult, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

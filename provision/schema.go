@@ -36,8 +36,8 @@ type UpgradeInput struct {
 	// With Policy.DryRun it need not be called.
 	Verify func(ctx context.Context, conn *pgx.Conn) error
 
-	// Unstamp must be called before a commit that comes before Verify, if there is one: the database has not the schema
-	// of its stamp then, and may stay so. It may be called again, and may be nil.
+	// Unstamp must be called before each commit that comes before Verify: from then on the database may not have the
+	// schema of its stamp. It may be called again, and may be nil.
 	Unstamp func(ctx context.Context) error
 }
 

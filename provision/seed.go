@@ -32,7 +32,7 @@ func (j *job) seed(ctx context.Context) error {
 		if err == nil || !conn.IsClosed() || ctx.Err() != nil {
 			return err
 		}
-		// It was lost while it was held. The seed may run again.
+		// The connection was lost while it was unused. The seed may run again.
 	}
 	conn, err := j.connect(ctx)
 	if err != nil {
@@ -47,9 +47,9 @@ func (j *job) seed(ctx context.Context) error {
 	return j.seedOn(ctx, conn)
 }
 
-// endOlder ends the administrator's sessions in conn's database that began before it. The seed of a process that was
-// stopped could hold rows there that this one's waits for; and it must not commit any more. Of two that both believe to
-// have taken over, the later one wins.
+// endOlder ends the administrator's sessions in conn's database that began before it. The seed of a paused process
+// could hold rows there for which this seed waits, and must not commit any more. If two processes both took over, the
+// later session stays.
 func endOlder(ctx context.Context, conn *pgx.Conn) error {
 	return pgadmin.Run(ctx, conn, `
 		SELECT pg_catalog.pg_terminate_backend(a.pid)
@@ -61,8 +61,8 @@ func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return j.p.cfg.Seed(ctx, tx, seedOf(j.claim)) })
 }
 
-// connect connects to the tenant's database as Admin. A warm database that somebody has dropped, while it was nobody's,
-// is made anew.
+// connect connects to the tenant's database as Admin. If the database was a warm one, and was dropped by hand before
+// the sign-up took it, connect makes it again.
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	t := &j.claim.Tenant
 	cfg, err := j.p.config(t.Server, t.Endpoint.Database)
@@ -81,7 +81,7 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgadmin.Connect(ctx, cfg)
 }
 
-// activate is the commit point. If its answer was lost on the way, the registry is asked whether it took place.
+// activate is the commit point. If its answer is lost, activate asks the registry whether it committed.
 func (j *job) activate(ctx context.Context) error {
 	err := j.p.catalog.Activate(ctx, j.claim)
 	if err == nil {
@@ -114,8 +114,8 @@ func (p *Provisioner) readBack(ctx context.Context, id tenancy.ID) (*registry.Te
 	}
 }
 
-// doSideEffect is the step for one of the caller's side effects: recorded as begun before, so that Undo will run whatever
-// happens, and as done after, so that a second run of the engine leaves it out.
+// doSideEffect is the step of one side effect. It is recorded as begun before Do, so that Undo will run in any case,
+// and as done after Do, so that a second run of the job leaves it out.
 func (j *job) doSideEffect(ctx context.Context, s SideEffect) error {
 	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// config is how Admin logs in to a database of server, directly. Admin's password goes where the address in the
-// registry says, so that one which the registry's keys do not vouch for is refused.
+// config is how Admin logs in to a database on server's direct endpoint. It refuses an address that the registry's keys
+// did not sign, because Admin's password would go there.
 func (p *Provisioner) config(server registry.Server, database string) (*pgx.ConnConfig, error) {
 	if err := server.Verify(); err != nil {
 		return nil, err
@@ -31,8 +31,8 @@ func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx
 	return p.sessionIn(ctx, server, p.cfg.Admin.Database)
 }
 
-// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that
-// hold it, and tries again.
+// lockTimeout is how long a statement of the administrator waits for a lock before it fails, and the sessions of
+// tenants' roles that hold the lock are terminated.
 const lockTimeout = "1s"
 
 // boundedSession is session, but no statement waits for a lock for longer than lockTimeout.
@@ -48,8 +48,8 @@ func (p *Provisioner) boundedSession(ctx context.Context, server registry.Server
 	return conn, nil
 }
 
-// sessionIn connects to a database in which others may have made objects. No time-out of the role or the server may end
-// a DROP or a wait for a lock in the middle; ctx bounds them.
+// sessionIn connects to a database in which others may have made objects. It turns off the time-outs of the role and
+// the server, which could end a DROP or a wait for a lock in the middle; ctx bounds them.
 func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, database string) (*pgx.Conn, error) {
 	cfg, err := p.config(server, database)
 	if err != nil {
@@ -66,11 +66,12 @@ func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, dat
 
 var _ registry.Counter = (*Provisioner)(nil)
 
-// TenantSessions implements [registry.Counter]: it names the sessions that server has in databases whose names begin
-// with Config.Prefix, of whatever process and role. It asks on a session on the maintenance database. ctx governs it
-// all.
+// TenantSessions implements [registry.Counter]. It returns a name for each session, of any process and role, in the
+// databases of server whose names begin with Config.Prefix. It connects to the maintenance database. ctx governs all of
+// it.
 //
-// A server with a pooler in front is refused: sessions at the server are not connections to the pooler.
+// It returns an error for a server with a pooler in front, because sessions at the server are not connections to the
+// pooler.
 func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]string, error) {
 	s, err := p.cfg.Registry.Server(ctx, server)
 	if err != nil {

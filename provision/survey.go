@@ -116,12 +116,12 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 type discrepancies struct {
 	missing []tenancy.ID // active, without a database
 	foreign []tenancy.ID // whose database or role seems to be another's
-	drifted []tenancy.ID // whose gate is not where their state wants it
-	broken  []tenancy.ID // whose wall has a hole
+	drifted []tenancy.ID // whose access is not what their state asks for
+	broken  []tenancy.ID // whose access needs a repair
 }
 
 // match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that
-// holds something unreadable is matched like any other; it is work's to report.
+// holds something unreadable is matched like any other; the method work reports it.
 func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) (o discrepancies, err error) {
 	const page = 1000
 	for after := tenancy.ID(""); ; {
@@ -191,7 +191,7 @@ func (r *reconcileRun) isUnknown(ctx context.Context, conn *pgx.Conn, name strin
 	return false, err
 }
 
-// sweepModel drops a scratch model that nobody holds the lock of, if it has our owner. One that has not is unknown.
+// sweepModel drops a scratch model whose lock is free, if our owner role owns it. Otherwise it reports it as unknown.
 func (r *reconcileRun) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unknown bool, err error) {
 	free, err := pglock.TryLock(ctx, conn, name)
 	if err != nil || !free {

@@ -13,22 +13,22 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const examineLimit = 5 * time.Second // for the look before a suspension
+const examineLimit = 5 * time.Second // for the check before a suspension
 
-// Suspend closes an active tenant, in the registry first and then in the database itself: its role can log in no more,
-// its sessions are ended, and the [tenancy.OwnerTag] refuses every router. When Suspend returns nil, nothing that was not
-// committed by then will be, whatever a router that missed the change may try. A tenant that is suspended already is
-// looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
+// Suspend closes an active tenant, in the registry first and then in the database: its role loses its log-in, its
+// sessions are ended, and the [tenancy.OwnerTag] refuses every router. When Suspend returns nil, nothing that was not
+// committed by then will be, not even by a router that missed the change. Suspending a suspended tenant closes it
+// again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //
-// ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
-// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give
-// or take a half; it can do nothing more then. Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has
-// changed nothing; registry.ErrConflict for a tenant in another state; *[InUseError] if a prepared transaction of the
-// role keeps its log-in from being taken; or what the server refused with.
+// ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, completes it.
+// If the process that holds the lock is paused, Suspend waits until its session has been idle for two to three times
+// Config.ClaimTTL, and then terminates it. Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has changed
+// nothing; registry.ErrConflict for a tenant in another state; *[InUseError] if a prepared transaction of the role
+// keeps its log-in from being taken; or the server's error.
 //
-// No transaction that the role leaves open keeps it from being shut: sessions that hold locks which are in the way are
-// ended. The settings that the role has (ALTER ROLE … SET), whoever made them, are gone after [Provisioner.Resume],
-// because a role can keep itself out with them for good; those of its database (ALTER DATABASE … SET) stay.
+// An open transaction of the role does not stop Suspend: it ends the sessions that hold the locks it needs. The
+// settings of the role (ALTER ROLE … SET) are gone after [Provisioner.Resume], because a role can lock itself out with
+// them; those of its database (ALTER DATABASE … SET) stay.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	err := p.mayShut(ctx, id)
 	if err == nil {
@@ -69,7 +69,8 @@ func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
 }
 
 // Resume opens a suspended tenant again, in the database first and then in the registry. A router that missed the
-// suspension and checks the mark must look the tenant up before it may enter. Otherwise it is as [Provisioner.Suspend].
+// suspension and checks the owner tag must look the tenant up before it may enter. Otherwise it is as
+// [Provisioner.Suspend].
 func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 	err := p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
 		if a.t.State != tenancy.Suspended && a.t.State != tenancy.Active {
@@ -80,7 +81,7 @@ func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 				return err
 			}
 		}
-		// Under the lock, or not at all; and if it was lost meanwhile, somebody may have shut the gate again.
+		// Under the lock, or not at all: if the lock was lost, another process may have closed the access again.
 		if err := a.conn.Ping(ctx); err != nil {
 			return err
 		}

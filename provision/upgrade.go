@@ -19,16 +19,16 @@ import (
 // given only if the database's fingerprint, taken before the commit, equals that of a database made from the template.
 // A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
 //
-// ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
-// middle of its turn is waited for as long as ctx allows. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
+// ctx governs all of it. Concurrent upgrades of one tenant run one at a time; if the process that holds the upgrade
+// lock is paused, Upgrade waits for it until ctx ends. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
 // tenant that is neither active nor suspended, *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified],
-// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the
-// server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
-// was committed stays, and the tenant has no stamp until an upgrade comes to its end.
+// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another call stamped the tenant meanwhile, or the server's
+// error. In each case the tenant keeps its schema and its stamp. If the Schema commits in steps, what was committed
+// stays, and the tenant has no stamp until an upgrade ends well.
 //
-// Processes that follow the registry are told to renew their connections to the tenant's database, before the commit
+// Upgrade makes processes that follow the registry renew their connections to the tenant's database, before the commit
 // and with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date.
-// Nothing that runs is cut. A connection that is held across the commit may fail once for each statement that it
+// Nothing that runs is cut. A connection that is leased across the commit may fail once for each statement that it
 // remembers (SQLSTATE 0A000 or XX000); docs/connections.md has the rest.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
@@ -164,9 +164,8 @@ func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server regi
 	return p.withScratch(ctx, conn, server, func(name string) error { return p.clone(ctx, conn, server, name) }, f)
 }
 
-// secure makes sure that an upgrade of t meets nothing that the tenant has made: what is written for the default
-// search_path, as a schema's files are, would call a tenant's functions as the administrator. With dryRun it only
-// looks.
+// secure makes sure that an upgrade of t meets no object of the tenant: a statement that relies on the default
+// search_path, as in a schema's files, would call a tenant's functions as the administrator. With dryRun it only looks.
 func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun bool) error {
 	conn, err := p.sessionIn(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {

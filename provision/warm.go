@@ -20,8 +20,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// warmIdle is after what time stock of a schema that no keeper wants is dropped. While releases are replaced, those of
-// the old one still want theirs.
+// warmIdle is after what time warm databases of a schema that no process asks for are dropped. During a release, the
+// processes of the old one still ask for theirs.
 const warmIdle = time.Minute
 
 // making ends with a warm database: all that a sign-up has that needs to know no customer.
@@ -74,13 +74,13 @@ func (p *Provisioner) workWarm(ctx context.Context, claim *catalog.Claim) error 
 	return j.runWithClaim(ctx, j.retiring())
 }
 
-// warm ends what keepers that died have left, and drops the stock that nobody wants.
+// warm finishes or drops what processes that died have left, and drops the warm databases that no process asks for.
 func (r *reconcileRun) warm(ctx context.Context) error {
 	var errs []error
 	for ctx.Err() == nil {
 		claims, err := r.p.catalog.ClaimWarm(ctx, catalog.WarmWork{
 			Owner: r.p.owner, TTL: r.p.cfg.ClaimTTL, SchemaHash: r.p.hash, Attempts: r.p.cfg.Attempts, Idle: warmIdle,
-			Limit: 1, // one after the other: nobody waits for them
+			Limit: 1, // one after the other: no caller waits
 		})
 		errs = append(errs, err)
 		if len(claims) == 0 {
@@ -106,9 +106,9 @@ func (r *reconcileRun) endWarm(ctx context.Context, claim *catalog.Claim) {
 	}
 }
 
-// keepWarm holds Config.Warm databases ready on each open server until ctx ends. Servers are looked after side by side,
-// so that one that does not answer costs the others nothing; each gets one database in a round, and a round takes
-// WarmInterval at least.
+// keepWarm keeps Config.Warm databases ready on each open server until ctx ends. It works on servers side by side, so
+// that one that does not answer does not hold up the others. Each server gets one database in a round, and a round
+// takes at least WarmInterval.
 func (p *Provisioner) keepWarm(ctx context.Context) {
 	if p.cfg.Warm == 0 {
 		return
@@ -136,7 +136,7 @@ type keeper struct {
 	busy map[string]bool
 }
 
-// begin reports whether nobody looks after server already.
+// begin reports whether no round works on server yet, and marks it.
 func (k *keeper) begin(server string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -18,13 +18,14 @@ func CreateGroupRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	err = Run(ctx, conn, "CREATE ROLE "+Quote(role)+
 		" NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
 	if pgerr.IsState(err, pgerr.DuplicateObject, pgerr.UniqueViolation) {
-		return nil // somebody who does not use the lock was faster
+		return nil // made meanwhile, without the lock
 	}
 	return err
 }
 
-// JoinRole gives the administrator the rights of role, unless it has them already: superusers always do. From version
-// 16 on, whoever makes a role is its administrator but has not its rights, and a grant must say what it gives.
+// JoinRole gives the administrator the rights of role, unless it has them already; a superuser always does. From
+// version 16 on, the role that makes another is its administrator but does not have its rights, and a grant must say
+// what it gives.
 func JoinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	var has bool
 	var version int
