@@ -13,8 +13,8 @@ import (
 // adminSessionIdle is how long an unused session stays open.
 const adminSessionIdle = 10 * time.Second
 
-// adminSessions are sessions on the maintenance databases that no job uses and that hold no lock: one for each server at most,
-// and none unless Run runs, which closes them. Whoever takes one out owns it.
+// adminSessions are unused sessions on the maintenance databases, without a lock: at most one for each server, and none
+// unless Run is running, which closes them. A caller that takes one owns it.
 type adminSessions struct {
 	mu       sync.Mutex // guards what follows; no I/O while it is held
 	sessions map[where]adminSession
@@ -43,7 +43,7 @@ func (k *adminSessions) take(server registry.Server) *pgx.Conn {
 	return s.Conn
 }
 
-// wants reports whether a session on server would be kept.
+// wants reports whether put would keep a session on server.
 func (k *adminSessions) wants(server registry.Server) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -55,7 +55,7 @@ func (k *adminSessions) wanted(server registry.Server) bool {
 	return k.runs > 0 && !there
 }
 
-// put keeps conn, or closes it if it is not wanted. It must hold no lock.
+// put keeps conn, or closes it. It must hold no lock.
 func (k *adminSessions) put(server registry.Server, conn *pgx.Conn) {
 	k.mu.Lock()
 	wanted := k.wanted(server)

@@ -14,10 +14,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// PrepareTemplate makes the template database of the configured schema on a server, if it is not there yet, so that the
-// first sign-up need not. One that the server would not clone any more, since its collation has another version now, is
-// made anew. ctx governs all of it; processes that prepare one server at the same time build once. It returns
-// registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
+// PrepareTemplate makes the template database of the configured schema on a server, unless it is there, so that the
+// first sign-up does not wait for it. It makes a template again that the server would no longer clone, because its
+// collation has another version now. ctx governs all of it; processes that prepare one server at the same time build
+// once. It returns registry.ErrServerNotFound, or the errors of the server and of Schema.Build.
 func (p *Provisioner) PrepareTemplate(ctx context.Context, server string) error {
 	err := p.prepareTemplate(ctx, server)
 	if err != nil {

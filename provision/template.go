@@ -15,10 +15,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// ensureTemplate builds the template unless it is there and sound; the caller holds its lock. It is built under a name
-// of its own, and gets the template's on the session that holds the lock: so a process that was stopped while it built,
-// and lost the lock, has no part in what another has built since. What has the name and is not sound goes: nothing is
-// lost with it.
+// ensureTemplate builds the template unless it is there and sound. The caller holds its lock. It builds under another
+// name, and renames the database on the session that holds the lock: so a process that was paused while it built, and
+// lost the lock, cannot touch what another has built since. An unsound database of that name is dropped; it holds no
+// data.
 func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server registry.Server, name string) error {
 	sound, marked, err := p.lookAtTemplate(ctx, conn, name)
 	if err != nil || sound {
@@ -45,9 +45,9 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 	})
 }
 
-// lookAtTemplate reports whether the database of that name may be cloned: it is marked, our owner's, and has the
-// collation version of the libraries that the server runs with. PostgreSQL clones no other: a new C library or ICU may
-// sort in another way, and then the indexes that were copied are wrong.
+// lookAtTemplate reports whether the database of that name may be cloned: it is a template of our owner, and has the
+// collation version of the server's libraries. PostgreSQL clones no other: a new C library or ICU may sort in another
+// way, and then the copied indexes are wrong.
 func (p *Provisioner) lookAtTemplate(ctx context.Context, conn *pgx.Conn, name string) (sound, marked bool, err error) {
 	rows, _ := conn.Query(ctx, `
 		SELECT datistemplate AND pg_get_userbyid(datdba) = $2::name AND NOT `+collationMoved(conn)+`, datistemplate
@@ -65,8 +65,8 @@ func collationMoved(conn *pgx.Conn) string {
 	return "(d.datcollversion IS NOT NULL AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid))"
 }
 
-// build makes the schema, and what every clone shall inherit: privileges, statistics and frozen rows, which the clone
-// would otherwise have to make for itself.
+// build makes the schema, and all that clones inherit: privileges, statistics and frozen rows, which each clone would
+// otherwise have to make for itself.
 func (p *Provisioner) build(ctx context.Context, cfg *pgx.ConnConfig) error {
 	if err := pgadmin.Grant(ctx, cfg, p.names.groupRole()); err != nil {
 		return fmt.Errorf("grant: %w", pgerr.Redact(err))
@@ -96,7 +96,8 @@ func (p *Provisioner) revokeExtras(ctx context.Context, cfg *pgx.ConnConfig) err
 }
 
 // withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then.
-// conn holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
+// conn holds the lock of its name until then. If this process dies, the lock is free, and the reconciler drops the
+// database.
 func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
 	create func(name string) error, f func(cfg *pgx.ConnConfig) error,
 ) error {

@@ -11,8 +11,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// warmConns are the connections that the keeper holds open to warm databases. Whoever takes one out owns it, and may give it
-// back to be closed: the end of a backend is nothing that a sign-up should wait for.
+// warmConns are the open connections to warm databases. A caller that takes one owns it, and may give it back to be
+// closed: a sign-up should not wait for the end of a backend.
 type warmConns struct {
 	mu      sync.Mutex // guards what follows; no I/O while it is held
 	conns   map[tenancy.ID]warmConn
@@ -26,8 +26,8 @@ type warmConn struct {
 	checked time.Time // when it was last known to live
 }
 
-// checkEvery is how often a connection that is held is checked. One that is lost unnoticed costs a sign-up the time to
-// make a new one.
+// checkEvery is how often an unused connection is checked. A connection that is lost unnoticed costs a sign-up the time
+// to make a new one.
 const checkEvery = 10 * time.Second
 
 // take returns the connection to the database of that id; nil if there is none.

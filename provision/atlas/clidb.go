@@ -34,7 +34,7 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 		return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 	}
 	const pause = 20 * time.Millisecond
-	patience := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
+	timeout := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
 	for start := time.Now(); ; {
 		var locked bool
 		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", int64(advisoryLock)).Scan(&locked); err != nil {
@@ -43,7 +43,7 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 		if locked {
 			return conn, nil
 		}
-		if patience > 0 && time.Since(start) > patience {
+		if timeout > 0 && time.Since(start) > timeout {
 			return nil, ErrLocked
 		}
 		select {
@@ -61,8 +61,8 @@ func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
 	return err
 }
 
-// withScratch makes an empty database on the server of cfg that nobody else may enter, calls f, and drops it again. The
-// atlas command wipes its dev database, so it must never be one that holds anything.
+// withScratch makes an empty database on the server of cfg, which no other role may enter, calls f, and drops it. The
+// atlas command wipes its dev database, so that must never be one with data in it.
 func withScratch(ctx context.Context, cfg *pgx.ConnConfig, f func(*pgx.ConnConfig) error) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

@@ -190,7 +190,7 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// compareHistory returns the files that a database has not had, of which the first may have been begun. have is sorted
+// compareHistory returns the files that have not run in a database, of which the first may have begun. have is sorted
 // by version, like list.
 func compareHistory(list []migration, have []revision) ([]migration, error) {
 	var problems []string

@@ -165,7 +165,7 @@ func (m *migrations) judge(ctx context.Context, u provision.UpgradeInput) error 
 	return refuse(slices.DeleteFunc(seen.changes, allowed), nil)
 }
 
-// pending are the files that the database has not had, all of it or in part.
+// pending are the files that have not run in the database, or only in part.
 func (m *migrations) pending(ctx context.Context, r *run) ([]migration, error) {
 	have, err := r.revisions(ctx)
 	if err != nil {
@@ -202,7 +202,7 @@ func (m *migrations) adopt(ctx context.Context, r *run, u provision.UpgradeInput
 	})
 }
 
-// unstamp tells the caller of an upgrade that what is committed next is not verified yet.
+// unstamp takes the stamp before a commit that Verify has not seen.
 func unstamp(ctx context.Context, u provision.UpgradeInput) error {
 	if u.Unstamp == nil {
 		return nil

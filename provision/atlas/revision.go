@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// createRevisions makes the table of what the database has had. It is nobody's but its owner's: a tenant that could
-// write there would decide what is run in its database, and default privileges give every new table away.
+// createRevisions makes the table of the files that have run. Only its owner has rights on it: default privileges give
+// every new table to tenants, and a tenant that could write there would decide which files run in its database.
 func (r *run) createRevisions(ctx context.Context) error {
 	_, err := r.conn.PgConn().Exec(ctx, `
 		CREATE SCHEMA IF NOT EXISTS pgtenancy;

@@ -24,7 +24,7 @@ func unmade() []string {
 }
 
 // supported returns an *UnsupportedError if the database differs from want in a way that no plan of Atlas can mend. It
-// names what is certain; what depends on the plan is for Verify to find.
+// names what is certain; Verify finds what depends on the plan.
 func (s *session) supported(ctx context.Context, want *fingerprint.Fingerprint) error {
 	var have *fingerprint.Fingerprint
 	err := s.pgx(func(conn *pgx.Conn) (err error) {

@@ -15,7 +15,7 @@ var catalogSQL string
 // end of the transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz
 // looks. Compiling queries of this kind to machine code (jit) takes far longer than running them.
 //
-// The names are qualified: whoever may create functions in the database must not have them called by an administrator.
+// The names are qualified, so that an administrator never calls a function that a tenant created in the database.
 const settings = `SELECT
 	pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('DateStyle', 'ISO', true),
 	pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('TimeZone', 'UTC', true),
