@@ -29,7 +29,9 @@ type access struct {
 // withAccess locks the tenant's name, checks that the database and the role are the tenant's, and calls f. On the
 // session of the access no statement waits for a lock for longer than lockTimeout. It returns [ErrNotOurs] or the error
 // of f.
-func (p *Provisioner) withAccess(ctx context.Context, id tenancy.ID, f func(ctx context.Context, a *access) error) error {
+func (p *Provisioner) withAccess(ctx context.Context, id tenancy.ID,
+	f func(ctx context.Context, a *access) error,
+) error {
 	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
 	if err != nil {
 		return err

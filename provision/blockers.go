@@ -139,7 +139,8 @@ func (b backend) end(ctx context.Context, conn *pgx.Conn) error {
 	if err := pgadmin.JoinRole(ctx, conn, b.Role); err != nil {
 		return fmt.Errorf("end a session of role %q: join role: %w", b.Role, pgerr.Redact(err))
 	}
-	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,
+	_, err := conn.Exec(ctx, `
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,
 		b.PID, b.Role)
 	if err != nil {
 		return fmt.Errorf("end a session of role %q: %w", b.Role, pgerr.Redact(err))

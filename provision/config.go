@@ -134,7 +134,9 @@ type Seed struct {
 type SideEffect struct {
 	Name string
 	Do   func(ctx context.Context, s SideEffectInput) (result string, err error)
-	Undo func(ctx context.Context, s SideEffectInput) error // s.Result is empty if Do's end is not known; nil: nothing to undo
+
+	// Undo may be nil: nothing to undo. s.Result is empty if it is not known how Do ended.
+	Undo func(ctx context.Context, s SideEffectInput) error
 }
 
 // SideEffectInput is what a side effect is given.

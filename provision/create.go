@@ -25,7 +25,7 @@ type Request struct {
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
 	Admin          registry.Admin // its ID: default a new CUID2
-	Data           []byte         `json:"-"` // the caller's own, for Seed and SideEffects; sealed at rest, erased by activation
+	Data           []byte         `json:"-"` // for Seed and SideEffects; sealed at rest, erased by activation
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         `json:"-"` // of what was asked for under that key
 

@@ -34,7 +34,8 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 				t.Errorf("%q ended for %q after %v with %v, and %q was under way", step, id, took, err, observed[last])
 			}
 		}
-		c.SideEffects = []provision.SideEffect{{Name: "billing", Do: func(context.Context, provision.SideEffectInput) (string, error) {
+		c.SideEffects = []provision.SideEffect{{Name: "billing", Do: func(context.Context,
+			provision.SideEffectInput) (string, error) {
 			return "cus_1", nil
 		}}}
 	})
@@ -185,7 +186,8 @@ func TestAnswerOutlivesTheConnectionsToTheRegistry(t *testing.T) {
 	})
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.Registry = openRegistryOn(t, pool)
-		c.SideEffects = []provision.SideEffect{{Name: "none", Do: func(context.Context, provision.SideEffectInput) (string, error) {
+		c.SideEffects = []provision.SideEffect{{Name: "none", Do: func(context.Context, provision.SideEffectInput) (string,
+			error) {
 			return "", nil
 		}}}
 		c.SetFailpoints(points)

@@ -7,7 +7,7 @@
 //	f.reconcile                      passes until the residue is as given
 //	f.in, f.connect, f.list, f.exec  connect to a database; as a tenant; query it; change the registry
 //	f.start, f.stop, f.command       run another process (child_test.go), which is killed or stopped at a failpoint
-//	f.takeCensus                     checks that every tenant is whole or not there (census_test.go); an answers value is what
+//	f.takeCensus                     checks that every tenant is whole or not there (census_test.go); answers is what
 //	                                 the processes said that they made and dropped
 //	f.whole                          describes a tenant that is complete: row, database, role, seed
 //	f.survivor, f.rescuer            make the Provisioner that finishes the work of a process that was killed

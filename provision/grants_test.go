@@ -87,7 +87,8 @@ func TestAdministratorThatCannotClosePublicMakesNoTemplate(t *testing.T) {
 	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one")) // makes the role
 	admin, cfg := f.administrator(t), pgtest.Database(t).ConnConfig
 	must(t, execute(t.Context(), f.admin, "ALTER ROLE "+pgx.Identifier{admin.User}.Sanitize()+" NOSUPERUSER"))
-	must(t, execute(t.Context(), cfg, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO PUBLIC"))
+	must(t, execute(t.Context(), cfg, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO "+
+		"PUBLIC"))
 	admin.Database = cfg.Database
 	if err := pgadmin.Grant(t.Context(), admin, f.prefix+"_tenant"); !errors.Is(err, provision.ErrPublicSchema) {
 		t.Errorf("got %v", err)
@@ -100,7 +101,8 @@ func TestRoleHasALimitOfConnections(t *testing.T) {
 	for id, limit := range map[string]int{"default": 0, "three": 3, "none": -5} {
 		f.create(t, f.provisioner(t, func(c *provision.Config) { c.TenantConnLimit = limit }), id)
 	}
-	got := f.list(t, f.admin, "SELECT rolconnlimit::text FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1) ORDER BY rolname",
+	got := f.list(t, f.admin, "SELECT rolconnlimit::text FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1) "+
+		"ORDER BY rolname",
 		f.prefix)
 	if got != "64 -1 3" {
 		t.Errorf("limits: %s", got)

@@ -88,7 +88,8 @@ func TestPassOverManyTenantsIsCheapAndAccusesNobody(t *testing.T) {
 	cancel()
 	pgtest.Wait(t, "the load ends", load.Wait)
 	slices.Sort(took)
-	pgtest.Figure(t, "P11", "a pass over %d tenants: %d statements (%d for %d tenants) in %v; %d passes beside %d sign-ups and deletions: median %v, slowest %v, 0 false reports",
+	pgtest.Figure(t, "P11", "a pass over %d tenants: %d statements (%d for %d tenants) in %v; %d passes beside %d "+
+		"sign-ups and deletions: median %v, slowest %v, 0 false reports",
 		many, forMany, forFew, few, alone, len(took), signUps.Load(), took[len(took)/2], took[len(took)-1])
 }
 

@@ -33,14 +33,17 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	name := f.prefix + "operator"
-	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
+	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE "+
+		"PASSWORD 'x'"))
 	superuser := f.admin
 	t.Cleanup(func() { f.admin = superuser }) // who sweeps
 	f.admin = f.maintained(t)
 	f.admin.User, f.admin.Password = name, "x"
 
-	const nick = "-- atlas:txmode none\n\nALTER TABLE members ADD COLUMN nick text;\nCREATE INDEX CONCURRENTLY members_nick ON members (nick);\n"
-	const view = "CREATE VIEW nicks AS SELECT nick FROM members; CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'"
+	const nick = "-- atlas:txmode none\n\nALTER TABLE members ADD COLUMN nick text;\nCREATE INDEX CONCURRENTLY " +
+		"members_nick ON members (nick);\n"
+	const view = "CREATE VIEW nicks AS SELECT nick FROM members; CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS " +
+		"'SELECT 1'"
 	f.create(t, f.provisioner(t, migrations(t, members)), "old")
 	p := f.provisioner(t, migrations(t, members, nick, view))
 	report, err := p.Upgrade(t.Context(), "old", provision.Policy{})
@@ -65,7 +68,8 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 
 	stamped := f.hash(t, "old")
 	p = f.provisioner(t, migrations(t, members+";", nick, view))
-	if _, err := p.Upgrade(t.Context(), "old", provision.Policy{}); !errors.As(err, new(*atlas.HistoryError)) || f.hash(t, "old") != stamped {
+	if _, err := p.Upgrade(t.Context(), "old", provision.Policy{}); !errors.As(err, new(*atlas.HistoryError)) ||
+		f.hash(t, "old") != stamped {
 		t.Errorf("after a file was edited: %v", err)
 	}
 }
@@ -81,11 +85,13 @@ func TestMigrationsThatStopHalfWayTakeTheStamp(t *testing.T) {
 	mismatch := (*provision.SchemaMismatchError)(nil)
 
 	p := f.provisioner(t, migrations(t, members, "CREATE TABLE a ()"))
-	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) || f.hash(t, "acme") != stamped {
+	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) ||
+		f.hash(t, "acme") != stamped {
 		t.Errorf("one file, which is rolled back: %v, stamp %q", err, f.hash(t, "acme"))
 	}
 	p = f.provisioner(t, migrations(t, members, "CREATE TABLE a ()", "CREATE TABLE b ()"))
-	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) || f.hash(t, "acme") != "" {
+	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) ||
+		f.hash(t, "acme") != "" {
 		t.Errorf("the second of two files: %v, stamp %q", err, f.hash(t, "acme"))
 	}
 	must(t, execute(t.Context(), drift, "DROP FUNCTION drift"))

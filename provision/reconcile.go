@@ -14,8 +14,8 @@ import (
 
 // Reconcile does one pass over what dead or failed processes left: sign-ups are finished, or undone after
 // Config.Attempts tries; failed sign-ups and deletions are ended; suspended tenants' databases are closed and active
-// ones' opened; warm databases whose maker died are finished, and those that no process asks for dropped; and databases and
-// roles without a row, and rows without a database, are reported. Only what provably belongs to a tenant is ever
+// ones' opened; warm databases whose maker died are finished, and those that no process asks for dropped; and databases
+// and roles without a row, and rows without a database, are reported. Only what provably belongs to a tenant is ever
 // dropped.
 //
 // Any number of passes may be under way, beside sign-ups and in other processes: each tenant is worked on by one of
@@ -70,9 +70,9 @@ const surveyEvery = time.Minute
 
 // Run reconciles until ctx ends, and then returns nil: a pass every Interval, and at once after a Create or Drop of
 // this Provisioner has failed. Beside it, it keeps Config.Warm databases ready on each server, and once a second it
-// ends sessions of tenants' roles that keep others from their work, as [ReconcileReport.Terminated] says: for that it holds a
-// session on each server's maintenance database. Run it in at least one process; more do no harm and share the work.
-// Errors are logged.
+// ends sessions of tenants' roles that keep others from their work, as [ReconcileReport.Terminated] says: for that it
+// holds a session on each server's maintenance database. Run it in at least one process; more do no harm and share the
+// work. Errors are logged.
 func (p *Provisioner) Run(ctx context.Context) error {
 	defer p.adminSessions.run()()
 	var wg sync.WaitGroup
@@ -85,7 +85,9 @@ func (p *Provisioner) Run(ctx context.Context) error {
 }
 
 // repeat does a part of a pass until ctx ends.
-func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{}, part func(*reconcileRun, context.Context) error) {
+func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{},
+	part func(*reconcileRun, context.Context) error,
+) {
 	for ctx.Err() == nil {
 		r := newReconcileRun(p)
 		err := part(r, ctx)

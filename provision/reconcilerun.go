@@ -28,7 +28,7 @@ const (
 type ReconcileReport struct {
 	Finished    []tenancy.ID         // sign-ups brought to active
 	Undone      []tenancy.ID         // failed sign-ups and deletions ended
-	Unknown     []string             // databases with our prefix that are neither templates nor known to a row: not touched
+	Unknown     []string             // databases with our prefix, without a row, that are no templates: not touched
 	Missing     []tenancy.ID         // active tenants without a database: an alarm
 	Stocked     []tenancy.ID         // warm databases whose maker died: finished
 	Retired     []tenancy.ID         // warm databases that no process asks for, or that could not be made: dropped

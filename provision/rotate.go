@@ -199,7 +199,9 @@ func (c RotateAllConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant, workers int, result *RotateAllResult) {
+func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant, workers int,
+	result *RotateAllResult,
+) {
 	var mu sync.Mutex // guards result
 	var wg sync.WaitGroup
 	turns := make(chan tenancy.ID)

@@ -104,7 +104,8 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 	role, group := p.cfg.SharedRole, p.names.groupRole()
 	var usable, rules, member bool
 	err := conn.QueryRow(ctx, `
-		SELECT rolcanlogin AND rolinherit, rolsuper OR pg_has_role(oid, $2::name, 'MEMBER'), pg_has_role(oid, $3::name, 'USAGE')
+		SELECT rolcanlogin AND rolinherit, rolsuper OR pg_has_role(oid, $2::name, 'MEMBER'),
+		       pg_has_role(oid, $3::name, 'USAGE')
 		FROM pg_roles WHERE rolname = $1`, role, p.names.ownerRole(), group).Scan(&usable, &rules, &member)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -117,7 +118,9 @@ func (p *Provisioner) admitShared(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("role %q of Config.SharedRole must have LOGIN and INHERIT", role)
 	}
 	if !member {
-		err = pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, "GRANT "+pgadmin.Quote(group)+" TO "+pgadmin.Quote(role)) })
+		err = pgadmin.RetryRaced(ctx, func() error {
+			return pgadmin.Run(ctx, conn, "GRANT "+pgadmin.Quote(group)+" TO "+pgadmin.Quote(role))
+		})
 		if err != nil {
 			return fmt.Errorf("grant %q to %q: %w", group, role, pgerr.Redact(err))
 		}

@@ -127,7 +127,8 @@ func TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut(t *testing.T) {
 		"ALTER ROLE $role SUPERUSER":                    "ALTER ROLE $role NOSUPERUSER",
 		"GRANT CONNECT ON DATABASE $database TO $group": "REVOKE CONNECT ON DATABASE $database FROM $group",
 	} {
-		names := strings.NewReplacer("$role", quoted(f.role), "$group", quoted(f.prefix+"_tenant"), "$database", quoted(f.prefix+"acme"))
+		names := strings.NewReplacer("$role", quoted(f.role), "$group", quoted(f.prefix+"_tenant"), "$database",
+			quoted(f.prefix+"acme"))
 		must(t, execute(t.Context(), f.admin, names.Replace(give)))
 		if err := p.Suspend(t.Context(), "acme"); err == nil {
 			t.Errorf("%s: suspended", give)
@@ -252,7 +253,8 @@ func TestSharedRoleThatWouldNotDoIsRefusedWhenAServerIsPrepared(t *testing.T) {
 	t.Parallel()
 	f := newShared(t)
 	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one"))
-	names := strings.NewReplacer("$role", quoted(f.role), "$owner", quoted(f.prefix+"_owner"), "$other", quoted(f.role+"x"))
+	names := strings.NewReplacer("$role", quoted(f.role), "$owner", quoted(f.prefix+"_owner"), "$other",
+		quoted(f.role+"x"))
 	for _, c := range []struct{ do, undo, want string }{
 		{"ALTER ROLE $role RENAME TO $other", "ALTER ROLE $other RENAME TO $role", "does not exist"},
 		{"ALTER ROLE $role SUPERUSER", "ALTER ROLE $role NOSUPERUSER", "superuser"},

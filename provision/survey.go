@@ -157,7 +157,9 @@ func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) 
 
 // reportUnknown reports what is left on the lists, if it is still there and no row knows it. Scratch models whose
 // maker is gone are dropped.
-func (r *reconcileRun) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]listing) error {
+func (r *reconcileRun) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn,
+	databases map[string]listing,
+) error {
 	var errs []error
 	for server, names := range databases {
 		for name := range names {
@@ -244,7 +246,8 @@ func (r *reconcileRun) report(ctx context.Context, t *registry.Tenant) {
 	r.Reindex = append(r.Reindex, t.ID)
 	r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
 		"provision: the collation version has changed: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
-		slog.String("tenant", string(t.ID)), slog.String("database", t.Endpoint.Database), slog.String("server", t.Server.Name))
+		slog.String("tenant", string(t.ID)), slog.String("database", t.Endpoint.Database),
+		slog.String("server", t.Server.Name))
 }
 
 func exists(ctx context.Context, conn *pgx.Conn, database string) (there bool, err error) {

@@ -28,7 +28,7 @@ const examineLimit = 5 * time.Second // for the check before a suspension
 //
 // An open transaction of the role does not stop Suspend: it ends the sessions that hold the locks it needs. The
 // settings of the role (ALTER ROLE … SET) are gone after [Provisioner.Resume], because a role can lock itself out with
-// them; those of its database (ALTER DATABASE … SET) stay.
+// them. Those of its database (ALTER DATABASE … SET) stay.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	err := p.mayShut(ctx, id)
 	if err == nil {

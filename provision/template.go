@@ -39,7 +39,9 @@ func (p *Provisioner) ensureTemplate(ctx context.Context, conn *pgx.Conn, server
 		if err != nil {
 			return err
 		}
-		return pgadmin.Run(ctx, conn, strings.NewReplacer("$scratch", pgadmin.Quote(cfg.Database), "$name", pgadmin.Quote(name)).Replace(`
+		return pgadmin.Run(ctx, conn, strings.NewReplacer(
+			"$scratch", pgadmin.Quote(cfg.Database), "$name", pgadmin.Quote(name),
+		).Replace(`
 			ALTER DATABASE $scratch RENAME TO $name;
 			ALTER DATABASE $name WITH ALLOW_CONNECTIONS false IS_TEMPLATE true`))
 	})
@@ -62,7 +64,8 @@ func collationMoved(conn *pgx.Conn) string {
 	if pgadmin.MajorVersion(conn) < 15 {
 		return "false"
 	}
-	return "(d.datcollversion IS NOT NULL AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid))"
+	return "(d.datcollversion IS NOT NULL AND d.datcollversion IS DISTINCT FROM " +
+		"pg_database_collation_actual_version(d.oid))"
 }
 
 // build makes the schema, and all that clones inherit: privileges, statistics and frozen rows, which each clone would

@@ -182,8 +182,8 @@ func (k *keeper) server(ctx context.Context, s registry.Server) {
 	}
 }
 
-// refreshWarmConns opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns, and closes
-// those to databases that others have taken and those that were lost.
+// refreshWarmConns opens connections to the warm databases of a server that will be taken next, up to Config.WarmConns,
+// and closes those to databases that others have taken and those that were lost.
 func (k *keeper) refreshWarmConns(ctx context.Context, server registry.Server) error {
 	if k.p.cfg.WarmConns == 0 {
 		return nil

@@ -93,7 +93,8 @@ func Regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) er
 		for _, sql := range statements {
 			// What the upgrade is going to make is not there yet.
 			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, sql); return err })
-			missing := pgerr.IsState(err, pgerr.UndefinedTable, pgerr.UndefinedColumn, pgerr.UndefinedFunction, pgerr.InvalidSchemaName, pgerr.UndefinedObject)
+			missing := pgerr.IsState(err, pgerr.UndefinedTable, pgerr.UndefinedColumn, pgerr.UndefinedFunction,
+				pgerr.InvalidSchemaName, pgerr.UndefinedObject)
 			if err != nil && !missing {
 				return err
 			}

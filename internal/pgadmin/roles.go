@@ -30,7 +30,8 @@ func JoinRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	var has bool
 	var version int
 	err := conn.QueryRow(ctx,
-		"SELECT pg_has_role($1::name, 'USAGE') AND pg_has_role($1::name, 'MEMBER'), current_setting('server_version_num')::int", role,
+		"SELECT pg_has_role($1::name, 'USAGE') AND pg_has_role($1::name, 'MEMBER'), "+
+			"current_setting('server_version_num')::int", role,
 	).Scan(&has, &version)
 	if err != nil || has && version < 160000 {
 		return err

@@ -88,7 +88,8 @@ func LockEvictingIdle(ctx context.Context, conn *pgx.Conn, name string, idle tim
 
 // lockWithin waits in the queue for the lock for a while, and reports whether it was taken.
 func lockWithin(ctx context.Context, conn *pgx.Conn, name string, wait time.Duration) (bool, error) {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_lock(%d::bigint)",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; "+
+		"SELECT pg_catalog.pg_advisory_lock(%d::bigint)",
 		max(wait.Milliseconds(), 1), Key(name))).ReadAll()
 	if pgerr.IsState(err, pgerr.LockNotAvailable) {
 		return false, nil

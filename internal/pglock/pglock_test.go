@@ -119,8 +119,8 @@ func TestLockEvictingStaleGivesUpWithItsContext(t *testing.T) {
 	pgtest.Receive(t, "the statement ends", slow)
 }
 
-// TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped, and
-// against taking the lock from one that shows life.
+// TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped,
+// and against taking the lock from one that shows life.
 func TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
 	t.Parallel()
 	const idle = 300 * time.Millisecond

@@ -42,7 +42,8 @@ func standInConfig(tb testing.TB, cfg atlas.Config) atlas.CLIConfig {
 
 func TestCommandUpgrades(t *testing.T) {
 	t.Parallel()
-	old, sql := text(t, before), before+"ALTER TABLE member ADD COLUMN phone text; CREATE TABLE note (id bigint PRIMARY KEY);"
+	old, sql := text(t, before), before+"ALTER TABLE member ADD COLUMN phone text; CREATE TABLE note (id bigint "+
+		"PRIMARY KEY);"
 	s := must(t)(atlas.CLI(commandConfig(t, atlas.Config{Text: sql})))
 	u := task(t, built(t, old), built(t, s))
 	base := fingerprintOf(t, u.Target)
@@ -134,7 +135,8 @@ func TestCommandsFailuresHoldNoPassword(t *testing.T) {
 	db := built(t, s)
 	_, err := s.Upgrade(t.Context(), task(t, db, db))
 	failed := (*atlas.CommandError)(nil)
-	if !errors.As(err, &failed) || failed.ExitCode != 1 || !strings.Contains(failed.Output, "cannot connect to postgres://…") {
+	if !errors.As(err, &failed) || failed.ExitCode != 1 || !strings.Contains(failed.Output,
+		"cannot connect to postgres://…") {
 		t.Fatalf("a command that fails: %v", err)
 	}
 	for _, printed := range []string{fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", failed), failed.Output} {

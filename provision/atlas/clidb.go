@@ -37,7 +37,8 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 	timeout := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
 	for start := time.Now(); ; {
 		var locked bool
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", int64(advisoryLock)).Scan(&locked); err != nil {
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)",
+			int64(advisoryLock)).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 		}
 		if locked {
@@ -56,7 +57,8 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 
 // freshen makes the settings of a session those of a new one, with the policy's time-outs and a pinned search_path.
 func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET search_path = pg_catalog, pg_temp; SET lock_timeout = %d; SET statement_timeout = %d",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET search_path = pg_catalog, pg_temp; "+
+		"SET lock_timeout = %d; SET statement_timeout = %d",
 		milliseconds(p.LockTimeout, defaultLockTimeout), milliseconds(p.StatementTimeout, defaultStatementTimeout))).ReadAll()
 	return err
 }

@@ -121,7 +121,8 @@ func TestEveryKindOfObjectIsMadeOrRefused(t *testing.T) {
 	if diff := untouched.Diff(fingerprintOf(t, target)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
-	defer pgtest.Figure(t, "kinds", "%d kinds of objects: the library made %d and refused %d, migrations made all", made+refused, made, refused)
+	defer pgtest.Figure(t, "kinds", "%d kinds of objects: the library made %d and refused %d, migrations made all",
+		made+refused, made, refused)
 }
 
 // Atlas cannot read such a database, so that what would be lost in it cannot be told.

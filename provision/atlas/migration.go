@@ -106,7 +106,8 @@ func checkOrder(before, version string) error {
 	case before == version:
 		return fmt.Errorf("version %q is taken", version)
 	case before > version, len(before) != len(version) && isNumber(before) && isNumber(version):
-		return fmt.Errorf("version %q does not follow %q in the order of names: give all the same number of digits", version, before)
+		return fmt.Errorf("version %q does not follow %q in the order of names: give all the same number of digits",
+			version, before)
 	}
 	return nil
 }

@@ -150,8 +150,8 @@ func (m *migrations) upgrade(ctx context.Context, u provision.UpgradeInput) (*pr
 	return report, nil
 }
 
-// judge refuses what the policy does not allow of the difference between target and model, as the library sees it. Files
-// can make changes that the library cannot, so that its unknown ones are allowed by name like the rest.
+// judge refuses what the policy does not allow of the difference between target and model, as the library sees it.
+// Files can make changes that the library cannot, so that its unknown ones are allowed by name like the rest.
 func (m *migrations) judge(ctx context.Context, u provision.UpgradeInput) error {
 	want, err := m.models.get(ctx, u.Model)
 	if err != nil {

@@ -39,11 +39,13 @@ func (r *run) createRevisions(ctx context.Context) error {
 // revisions reads the table, sorted by version. It is nil if there is no such table.
 func (r *run) revisions(ctx context.Context) ([]revision, error) {
 	var found bool
-	err := r.conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('pgtenancy.revisions'::pg_catalog.text) IS NOT NULL").Scan(&found)
+	err := r.conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('pgtenancy.revisions'::pg_catalog.text) IS NOT NULL").
+		Scan(&found)
 	if err != nil || !found {
 		return nil, redact(ctx, err)
 	}
-	rows, _ := r.conn.Query(ctx, `SELECT version, applied, done, hash FROM pgtenancy.revisions ORDER BY version COLLATE pg_catalog."C"`)
+	rows, _ := r.conn.Query(ctx, `
+		SELECT version, applied, done, hash FROM pgtenancy.revisions ORDER BY version COLLATE pg_catalog."C"`)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v revision, err error) {
 		return v, row.Scan(&v.version, &v.applied, &v.done, &v.hash)
 	})

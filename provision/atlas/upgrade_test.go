@@ -54,18 +54,26 @@ func TestUpgradeMakesChanges(t *testing.T) {
 		name, sql string
 		want      []string
 	}{
-		{"table", "CREATE TABLE note (id bigint PRIMARY KEY, member_id bigint REFERENCES member)", []string{"add table note"}},
+		{"table", "CREATE TABLE note (id bigint PRIMARY KEY, member_id bigint REFERENCES member)",
+			[]string{"add table note"}},
 		{"column", "ALTER TABLE member ADD COLUMN phone text DEFAULT 'none' NOT NULL", []string{"add column member.phone"}},
 		{"index", "CREATE INDEX member_nick ON member (lower(nick)) INCLUDE (age)", []string{"add index member.member_nick"}},
 		{"enum value", "ALTER TYPE status ADD VALUE 'late' BEFORE 'done'", []string{"add enum value status.late"}},
-		{"enum", "CREATE TYPE size AS ENUM ('s', 'l'); ALTER TABLE team ADD COLUMN size size", []string{"add enum size", "add column team.size"}},
+		{"enum", "CREATE TYPE size AS ENUM ('s', 'l'); ALTER TABLE team ADD COLUMN size size", []string{"add enum size",
+			"add column team.size"}},
 		{"wider type", "ALTER TABLE member ALTER age TYPE bigint", []string{"change type member.age to bigint"}},
-		{"not null", "UPDATE member SET nick = ''; ALTER TABLE member ALTER nick SET NOT NULL", []string{"set not null member.nick"}},
-		{"default of another type", "ALTER TABLE team ALTER name SET DEFAULT now()::text", []string{"change default team.name"}},
-		{"check", "ALTER TABLE member DROP CONSTRAINT member_age, ADD CONSTRAINT member_age CHECK (age > 1)", []string{"change check member.member_age"}},
-		{"foreign key action", "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) REFERENCES team ON DELETE RESTRICT", []string{"change foreign key member.member_team"}},
-		{"comment", "COMMENT ON TABLE member IS 'a'; COMMENT ON COLUMN member.age IS 'b'", []string{"comment on column member.age", "comment on table member"}},
-		{"two at once", "ALTER TABLE member ADD COLUMN a text, ADD COLUMN b text", []string{"add column member.a", "add column member.b"}},
+		{"not null", "UPDATE member SET nick = ''; ALTER TABLE member ALTER nick SET NOT NULL",
+			[]string{"set not null member.nick"}},
+		{"default of another type", "ALTER TABLE team ALTER name SET DEFAULT now()::text",
+			[]string{"change default team.name"}},
+		{"check", "ALTER TABLE member DROP CONSTRAINT member_age, ADD CONSTRAINT member_age CHECK (age > 1)",
+			[]string{"change check member.member_age"}},
+		{"foreign key action", "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY " +
+			"(team_id) REFERENCES team ON DELETE RESTRICT", []string{"change foreign key member.member_team"}},
+		{"comment", "COMMENT ON TABLE member IS 'a'; COMMENT ON COLUMN member.age IS 'b'",
+			[]string{"comment on column member.age", "comment on table member"}},
+		{"two at once", "ALTER TABLE member ADD COLUMN a text, ADD COLUMN b text", []string{"add column member.a",
+			"add column member.b"}},
 		{"less used index", "DROP INDEX member_new", []string{"drop index member.member_new"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -152,10 +160,12 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 
 func TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave(t *testing.T) {
 	t.Parallel()
-	const seats = "CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =)); CREATE INDEX fast ON seat (room);"
+	const seats = "CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =)); CREATE INDEX fast ON seat " +
+		"(room);"
 	for after, want := range map[string][]string{
 		"CREATE TABLE seat (room integer); CREATE INDEX fast ON seat (room)": {"drop exclusion seat.once"},
-		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =) WHERE (room > 100)); CREATE INDEX fast ON seat (room)": {
+		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =) WHERE (room > 100)); CREATE INDEX fast ON " +
+			"seat (room)": {
 			"change exclusion seat.once",
 		},
 		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =))": nil,
@@ -164,7 +174,8 @@ func TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave(t *testing.T)
 		u := task(t, built(t, text(t, seats)), built(t, s))
 		_, err := s.Upgrade(t.Context(), u)
 		var destructive *provision.DestructiveError
-		if errors.As(err, &destructive) != (want != nil) || want != nil && !slices.Equal(names(&provision.Report{Changes: destructive.Changes}), want) {
+		if errors.As(err, &destructive) != (want != nil) || want != nil &&
+			!slices.Equal(names(&provision.Report{Changes: destructive.Changes}), want) {
 			t.Errorf("%s: %v, want %v refused", after, err, want)
 		}
 		if u.Policy.Allow = want; want == nil {
@@ -204,7 +215,8 @@ func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 		{"CREATE VIEW extra AS SELECT 1 AS one", "+ view public.extra"},
 		{"DROP VIEW roster", "- view public.roster"},
 		{"CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'", "+ function public.f()"},
-		{"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE ON member FOR EACH ROW EXECUTE FUNCTION f()", "+ trigger public.member.t"},
+		{"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE " +
+			"ON member FOR EACH ROW EXECUTE FUNCTION f()", "+ trigger public.member.t"},
 		{"ALTER TABLE member ENABLE ROW LEVEL SECURITY", "+ table public.member: row security"},
 		{"CREATE POLICY p ON member USING (true)", "+ policy public.member.p"},
 		{"ALTER TABLE member ALTER CONSTRAINT member_team DEFERRABLE", "DEFERRABLE"},

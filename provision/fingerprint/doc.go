@@ -8,6 +8,6 @@
 // it commits an upgrade. So the stamp in the registry says which schema a tenant has.
 //
 // The queries are in catalog.sql, with the versions of PostgreSQL that understand each line; queries.go selects those
-// of the server's version, and fingerprint.go sends them. Invariant: every query names only what pg_catalog has, so that
-// a function that a tenant made is never called.
+// of the server's version, and fingerprint.go sends them. Invariant: every query names only what pg_catalog has, so
+// that a function that a tenant made is never called.
 package fingerprint

@@ -97,7 +97,8 @@ func abridge(definition string) string {
 		end++
 	}
 	digest := sha256.Sum256([]byte(definition))
-	return fmt.Sprintf("%s… sha256 %s", strings.Join(strings.Fields(definition[:end]), " "), hex.EncodeToString(digest[:16]))
+	return fmt.Sprintf("%s… sha256 %s", strings.Join(strings.Fields(definition[:end]), " "),
+		hex.EncodeToString(digest[:16]))
 }
 
 // Sum is the SHA-256 of the fingerprint in lower-case hex. Equal sums mean equal fingerprints.

@@ -11,9 +11,9 @@ import (
 //go:embed catalog.sql
 var catalogSQL string
 
-// settings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the
-// end of the transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz
-// looks. Compiling queries of this kind to machine code (jit) takes far longer than running them.
+// settings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the end of the
+// transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz looks.
+// Compiling queries of this kind to machine code (jit) takes far longer than running them.
 //
 // The names are qualified, so that an administrator never calls a function that a tenant created in the database.
 const settings = `SELECT
@@ -32,7 +32,8 @@ func queriesOf(major int) []string {
 		}
 	}
 	sql := text.String()
-	for _, catalogue := range []string{"pg_namespace", "pg_class", "pg_type", "pg_proc", "pg_language", "pg_event_trigger"} {
+	for _, catalogue := range []string{"pg_namespace", "pg_class", "pg_type", "pg_proc", "pg_language",
+		"pg_event_trigger"} {
 		sql = strings.ReplaceAll(sql, "$extension("+catalogue+")", fmt.Sprintf(`(SELECT objid FROM pg_depend
 			WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid = '%s'::regclass)`, catalogue))
 	}
@@ -58,7 +59,8 @@ func understood(line string, major int) (code string, ok bool) {
 	return code, code != ""
 }
 
-// majorVersion is the number that a server's version begins with: 15 of "15.18 (Debian 15.18-0+deb12u1)", 18 of "18beta1".
+// majorVersion is the number that a server's version begins with: 15 of "15.18 (Debian 15.18-0+deb12u1)", 18 of
+// "18beta1".
 func majorVersion(version string) int {
 	digits := regexp.MustCompile(`^\d+`).FindString(version)
 	major, err := strconv.Atoi(digits)
