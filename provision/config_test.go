@@ -14,7 +14,8 @@ import (
 func TestNewReportsEveryViolation(t *testing.T) {
 	t.Parallel()
 	step := provision.SideEffect{Name: "a", Do: func(context.Context, provision.SideEffectInput) (string,
-		error) {
+		error,
+	) {
 		return "", nil
 	}}
 	_, err := provision.New(provision.Config{

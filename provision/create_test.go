@@ -35,7 +35,8 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 			}
 		}
 		c.SideEffects = []provision.SideEffect{{Name: "billing", Do: func(context.Context,
-			provision.SideEffectInput) (string, error) {
+			provision.SideEffectInput,
+		) (string, error) {
 			return "cus_1", nil
 		}}}
 	})
@@ -187,7 +188,8 @@ func TestAnswerOutlivesTheConnectionsToTheRegistry(t *testing.T) {
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.Registry = openRegistryOn(t, pool)
 		c.SideEffects = []provision.SideEffect{{Name: "none", Do: func(context.Context, provision.SideEffectInput) (string,
-			error) {
+			error,
+		) {
 			return "", nil
 		}}}
 		c.SetFailpoints(points)

@@ -21,11 +21,3 @@ func connect(tb testing.TB, cfg *pgx.ConnConfig) *pgx.Conn {
 	tb.Cleanup(func() { _ = conn.Close(context.WithoutCancel(tb.Context())) })
 	return conn
 }
-
-// script runs any number of statements.
-func script(tb testing.TB, conn *pgx.Conn, sql string) {
-	tb.Helper()
-	if _, err := conn.PgConn().Exec(tb.Context(), sql).ReadAll(); err != nil {
-		tb.Fatalf("%s: %v", sql, err)
-	}
-}

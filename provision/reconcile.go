@@ -92,7 +92,7 @@ func (p *Provisioner) repeat(ctx context.Context, wake <-chan struct{},
 		r := newReconcileRun(p)
 		err := part(r, ctx)
 		if ctx.Err() == nil {
-			r.log(ctx, err)
+			r.log(ctx, p, err)
 		}
 		p.waitNextPass(ctx, wake)
 	}

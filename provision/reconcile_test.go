@@ -42,8 +42,10 @@ func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
 	slices.Sort(pass.Unknown)
-	want := []string{f.prefix + "Not an id", f.prefix + "_model_theirs", f.prefix + "_template_theirs",
-		f.prefix + "stranger"}
+	want := []string{
+		f.prefix + "Not an id", f.prefix + "_model_theirs", f.prefix + "_template_theirs",
+		f.prefix + "stranger",
+	}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, pass.Unknown); diff != "" {
 		t.Errorf("unknown: %s", diff)

@@ -118,8 +118,10 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 	before := f.passwords(t, ids)
 
 	ctx, stop := context.WithCancel(t.Context())
-	first, err := p.RotateAllPasswords(ctx, provision.RotateAllConfig{Batch: 1,
-		Progress: func(provision.RotateAllProgress) { stop() }})
+	first, err := p.RotateAllPasswords(ctx, provision.RotateAllConfig{
+		Batch:    1,
+		Progress: func(provision.RotateAllProgress) { stop() },
+	})
 	if !errors.Is(err, context.Canceled) || first.Through != "a" || first.Rotated != 1 || first.Failed != 0 {
 		t.Errorf("stopped: %+v, %v", first, err)
 	}

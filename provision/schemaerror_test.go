@@ -33,12 +33,18 @@ func TestErrorOfABuildSaysWhereAndWhat(t *testing.T) {
 	const secret = "hunter2"
 	for _, c := range []struct{ name, text, want string }{
 		{"syntax", "CREATE TABLE t (i int);\nCREATE TABEL u ()", "b.sql: line 2: ERROR: syntax error (SQLSTATE 42601)"},
-		{"object", "CREATE TABLE t (i int);\nALTER TABLE t\nOWNER TO nobody",
-			`b.sql: statement 2: ERROR: role "nobody" does not exist (SQLSTATE 42704)`},
-		{"relation", "SELECT 1;\n\nSELECT * FROM missing",
-			`b.sql: statement 2, line 3: ERROR: relation "missing" does not exist (SQLSTATE 42P01)`},
-		{"extension", "SELECT 1; CREATE EXTENSION nowhere",
-			`b.sql: statement 2: ERROR: extension "nowhere" is not available (SQLSTATE 0A000); detail: Could not open`},
+		{
+			"object", "CREATE TABLE t (i int);\nALTER TABLE t\nOWNER TO nobody",
+			`b.sql: statement 2: ERROR: role "nobody" does not exist (SQLSTATE 42704)`,
+		},
+		{
+			"relation", "SELECT 1;\n\nSELECT * FROM missing",
+			`b.sql: statement 2, line 3: ERROR: relation "missing" does not exist (SQLSTATE 42P01)`,
+		},
+		{
+			"extension", "SELECT 1; CREATE EXTENSION nowhere",
+			`b.sql: statement 2: ERROR: extension "nowhere" is not available (SQLSTATE 0A000); detail: Could not open`,
+		},
 		{
 			"in use", "CREATE TABLE t (i int); CREATE VIEW v AS SELECT i FROM t; ALTER TABLE t ALTER i TYPE text",
 			"b.sql: statement 3: ERROR: cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule " +
@@ -60,10 +66,14 @@ func TestErrorOfABuildSaysWhereAndWhat(t *testing.T) {
 			"row", "CREATE TABLE t (e text, n int NOT NULL); INSERT INTO t VALUES ('" + secret + "')",
 			`b.sql: statement 2: ERROR: null value in column "n" of table "t" (SQLSTATE 23502)`,
 		},
-		{"input", "SELECT 1; SELECT '" + secret + "'::int",
-			"b.sql: statement 2, line 1: ERROR: data exception (SQLSTATE 22P02)"},
-		{"check", "CREATE TABLE t (e text CHECK (e = '')); INSERT INTO t VALUES ('" + secret + "')",
-			`b.sql: statement 2: ERROR: constraint "t_e_check" of table "t" (SQLSTATE 23514)`},
+		{
+			"input", "SELECT 1; SELECT '" + secret + "'::int",
+			"b.sql: statement 2, line 1: ERROR: data exception (SQLSTATE 22P02)",
+		},
+		{
+			"check", "CREATE TABLE t (e text CHECK (e = '')); INSERT INTO t VALUES ('" + secret + "')",
+			`b.sql: statement 2: ERROR: constraint "t_e_check" of table "t" (SQLSTATE 23514)`,
+		},
 		{
 			"raised", "DO $$ BEGIN RAISE EXCEPTION '" + secret + "' USING ERRCODE = '42501', HINT = '" + secret + "'; END $$",
 			"b.sql: statement 1: ERROR: raised by a function (SQLSTATE 42501)",
@@ -98,8 +108,10 @@ func TestErrorOfASignUpOrUpgradeSaysWhereAndWhat(t *testing.T) {
 		"CREATE TABLE t (i bigint, e text); CREATE VIEW v AS SELECT i FROM t": "cannot alter type of a " +
 			"column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view public.v",
 	} {
-		s, err := atlas.SQL(atlas.Config{Text: text, FS: fstest.MapFS{"r.sql": {Data: []byte("SELECT 1")}},
-			Repeatable: []string{"r.sql"}})
+		s, err := atlas.SQL(atlas.Config{
+			Text: text, FS: fstest.MapFS{"r.sql": {Data: []byte("SELECT 1")}},
+			Repeatable: []string{"r.sql"},
+		})
 		must(t, err)
 		_, err = f.of(t, s).Upgrade(t.Context(), "acme", provision.Policy{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {

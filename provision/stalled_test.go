@@ -77,7 +77,8 @@ func TestStoppedBackendHoldsUpNothingButDrops(t *testing.T) {
 
 // signUps signs up until the deadline, twice at least, and returns how long the slowest took, and how many there were.
 func (f *fixture) signUps(t *testing.T, p *provision.Provisioner, name string,
-	until time.Time) (slowest time.Duration, n int) {
+	until time.Time,
+) (slowest time.Duration, n int) {
 	t.Helper()
 	for ; n < 2 || time.Now().Before(until); n++ {
 		began := time.Now()

@@ -99,7 +99,8 @@ func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.
 
 // apply lets the Schema work on the tenant's database, and sees to it that it verifies.
 func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.ConnConfig, policy Policy) (*Report,
-	error) {
+	error,
+) {
 	want, err := fingerprintOf(ctx, model)
 	if err != nil {
 		return nil, err

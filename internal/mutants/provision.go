@@ -135,7 +135,7 @@ func ofProvision() []mutant {
 		test: "./provision TestPassOverManyTenantsIsCheapAndAccusesNobody",
 	}, {
 		name: "an inspection does nothing",
-		file: "provision/survey.go",
+		file: "provision/strays.go",
 		old:  "case f.database && !r.dryRun:",
 		new:  "case f.database:",
 		test: "./provision TestInspectReportsWhatReconcileDoesAndDoesNothing",

@@ -47,8 +47,10 @@ table "members" {
 
 // A destructive change has to be allowed by its name.
 func ExampleSQL_destructive() {
-	var err error = &provision.DestructiveError{Changes: []provision.Change{{Name: "drop column members.nick",
-		Destructive: true}}}
+	var err error = &provision.DestructiveError{Changes: []provision.Change{{
+		Name:        "drop column members.nick",
+		Destructive: true,
+	}}}
 	policy := provision.Policy{}
 	if refused := (*provision.DestructiveError)(nil); errors.As(err, &refused) {
 		for _, change := range refused.Changes { // after someone looked at them

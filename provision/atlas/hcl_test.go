@@ -122,15 +122,23 @@ func TestHCLRefusesWhatAtlasWouldPassOver(t *testing.T) {
 		`null = true`:        {`nul = true`, `unknown attribute "nul" in column`},
 		`check "member_age"`: {`chek "member_age"`, `unknown block "chek" in table`},
 		`schema "public" {}`: {`schema "public" {}` + "\nfrobnicate \"x\" {}", `unknown block "frobnicate"`},
-		`enum "status" {`: {"function \"f\" {\n  schema = schema.public\n}\nenum \"status\" {",
-			`unknown block "function"`},
-		`column "email" { type = text }`: {"column \"email\" {\n collate = \"C\"\n}",
-			`unknown attribute "collate" in column`},
+		`enum "status" {`: {
+			"function \"f\" {\n  schema = schema.public\n}\nenum \"status\" {",
+			`unknown block "function"`,
+		},
+		`column "email" { type = text }`: {
+			"column \"email\" {\n collate = \"C\"\n}",
+			`unknown attribute "collate" in column`,
+		},
 		`identity { generated = ALWAYS }`: {"identity {\n cache = 5\n}", `unknown attribute "cache" in identity`},
-		`on_delete   = CASCADE`: {"on_delete = CASCADE\n deferrable = true",
-			`unknown attribute "deferrable" in foreign_key`},
-		`index "member_email" {`: {"row_security {\n enabled = true\n }\n index \"member_email\" {",
-			`unknown block "row_security" in table`},
+		`on_delete   = CASCADE`: {
+			"on_delete = CASCADE\n deferrable = true",
+			`unknown attribute "deferrable" in foreign_key`,
+		},
+		`index "member_email" {`: {
+			"row_security {\n enabled = true\n }\n index \"member_email\" {",
+			`unknown block "row_security" in table`,
+		},
 		`primary_key { columns`:          {`primary_key "a" "b" { columns`, `block "primary_key" in table has 2 labels`},
 		`expr = "lower(email)"`:          {`exp = "lower(email)"`, `unknown attribute "exp" in on`},
 		`schema = schema.public`:         {`schema = schema.publik`, "HCL:"},
@@ -219,10 +227,14 @@ table "member" {
 		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on {\n column = column.id\n desc = true\n nulls_last = true\n }\n}"},
 		{`index "i" { columns = [column.id] }`, "index \"i\" {\n type = BRIN\n on {\n column = column.id\n ops = int8_bloom_ops\n }\n}"},
 		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on { expr = \"id + 1\" }\n}"},
-		{`unique "u" { columns = [column.id, column.team_id] }`,
-			"unique \"u\" {\n columns = [column.id]\n include = [column.team_id]\n}"},
-		{`unique "u" { columns = [column.id, column.team_id] }`,
-			"unique \"u\" {\n columns = [column.id, column.team_id]\n nulls_distinct = false\n}"},
+		{
+			`unique "u" { columns = [column.id, column.team_id] }`,
+			"unique \"u\" {\n columns = [column.id]\n include = [column.team_id]\n}",
+		},
+		{
+			`unique "u" { columns = [column.id, column.team_id] }`,
+			"unique \"u\" {\n columns = [column.id, column.team_id]\n nulls_distinct = false\n}",
+		},
 		{`unique "u" { columns = [column.id, column.team_id] }`, "partition {\n type = RANGE\n columns = [column.id]\n}"},
 		{`unique "u" { columns = [column.id, column.team_id] }`, "partition {\n type = LIST\n by { expr = \"id + 1\" }\n}"},
 	} {
@@ -240,8 +252,10 @@ table "member" {
 }
 
 func FuzzHCLNeverPanics(f *testing.F) {
-	for _, seed := range []string{model, "", "table", "table \"a\" { column \"b\" {} }",
-		"schema \"public\" {}\nlocals { a = 1 }"} {
+	for _, seed := range []string{
+		model, "", "table", "table \"a\" { column \"b\" {} }",
+		"schema \"public\" {}\nlocals { a = 1 }",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -120,10 +120,14 @@ func TestMigrationsNoticeAChangedHistory(t *testing.T) {
 	}{
 		{"edited", "2.sql was edited after it was run", []string{"2.sql", first + "\n", "4.sql", second}},
 		{"removed", "4 was run and is gone", []string{"2.sql", first}},
-		{"added before", "3.sql was added before one that was run", []string{"2.sql", first, "3.sql", "SELECT 1", "4.sql",
-			second}},
-		{"both", "2.sql was edited after it was run; 1.sql was added", []string{"1.sql", "SELECT 1", "2.sql", "SELECT 2",
-			"4.sql", second}},
+		{"added before", "3.sql was added before one that was run", []string{
+			"2.sql", first, "3.sql", "SELECT 1", "4.sql",
+			second,
+		}},
+		{"both", "2.sql was edited after it was run; 1.sql was added", []string{
+			"1.sql", "SELECT 1", "2.sql", "SELECT 2",
+			"4.sql", second,
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := history(t, c.files...)

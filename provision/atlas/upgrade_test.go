@@ -54,26 +54,40 @@ func TestUpgradeMakesChanges(t *testing.T) {
 		name, sql string
 		want      []string
 	}{
-		{"table", "CREATE TABLE note (id bigint PRIMARY KEY, member_id bigint REFERENCES member)",
-			[]string{"add table note"}},
+		{
+			"table", "CREATE TABLE note (id bigint PRIMARY KEY, member_id bigint REFERENCES member)",
+			[]string{"add table note"},
+		},
 		{"column", "ALTER TABLE member ADD COLUMN phone text DEFAULT 'none' NOT NULL", []string{"add column member.phone"}},
 		{"index", "CREATE INDEX member_nick ON member (lower(nick)) INCLUDE (age)", []string{"add index member.member_nick"}},
 		{"enum value", "ALTER TYPE status ADD VALUE 'late' BEFORE 'done'", []string{"add enum value status.late"}},
-		{"enum", "CREATE TYPE size AS ENUM ('s', 'l'); ALTER TABLE team ADD COLUMN size size", []string{"add enum size",
-			"add column team.size"}},
+		{"enum", "CREATE TYPE size AS ENUM ('s', 'l'); ALTER TABLE team ADD COLUMN size size", []string{
+			"add enum size",
+			"add column team.size",
+		}},
 		{"wider type", "ALTER TABLE member ALTER age TYPE bigint", []string{"change type member.age to bigint"}},
-		{"not null", "UPDATE member SET nick = ''; ALTER TABLE member ALTER nick SET NOT NULL",
-			[]string{"set not null member.nick"}},
-		{"default of another type", "ALTER TABLE team ALTER name SET DEFAULT now()::text",
-			[]string{"change default team.name"}},
-		{"check", "ALTER TABLE member DROP CONSTRAINT member_age, ADD CONSTRAINT member_age CHECK (age > 1)",
-			[]string{"change check member.member_age"}},
+		{
+			"not null", "UPDATE member SET nick = ''; ALTER TABLE member ALTER nick SET NOT NULL",
+			[]string{"set not null member.nick"},
+		},
+		{
+			"default of another type", "ALTER TABLE team ALTER name SET DEFAULT now()::text",
+			[]string{"change default team.name"},
+		},
+		{
+			"check", "ALTER TABLE member DROP CONSTRAINT member_age, ADD CONSTRAINT member_age CHECK (age > 1)",
+			[]string{"change check member.member_age"},
+		},
 		{"foreign key action", "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY " +
 			"(team_id) REFERENCES team ON DELETE RESTRICT", []string{"change foreign key member.member_team"}},
-		{"comment", "COMMENT ON TABLE member IS 'a'; COMMENT ON COLUMN member.age IS 'b'",
-			[]string{"comment on column member.age", "comment on table member"}},
-		{"two at once", "ALTER TABLE member ADD COLUMN a text, ADD COLUMN b text", []string{"add column member.a",
-			"add column member.b"}},
+		{
+			"comment", "COMMENT ON TABLE member IS 'a'; COMMENT ON COLUMN member.age IS 'b'",
+			[]string{"comment on column member.age", "comment on table member"},
+		},
+		{"two at once", "ALTER TABLE member ADD COLUMN a text, ADD COLUMN b text", []string{
+			"add column member.a",
+			"add column member.b",
+		}},
 		{"less used index", "DROP INDEX member_new", []string{"drop index member.member_new"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,8 +32,10 @@ func queriesOf(major int) []string {
 		}
 	}
 	sql := text.String()
-	for _, catalogue := range []string{"pg_namespace", "pg_class", "pg_type", "pg_proc", "pg_language",
-		"pg_event_trigger"} {
+	for _, catalogue := range []string{
+		"pg_namespace", "pg_class", "pg_type", "pg_proc", "pg_language",
+		"pg_event_trigger",
+	} {
 		sql = strings.ReplaceAll(sql, "$extension("+catalogue+")", fmt.Sprintf(`(SELECT objid FROM pg_depend
 			WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid = '%s'::regclass)`, catalogue))
 	}
