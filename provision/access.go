@@ -237,6 +237,9 @@ type observedAccess struct {
 	broken         bool   // a privilege, attribute or membership is wrong
 }
 
+// listing has the databases with our prefix on one server.
+type listing map[string]observedAccess
+
 // state is the access of a tenant with a role of its own, or with the shared one.
 func (l observedAccess) state(shared bool) accessState {
 	seen := accessSigns{fenced: isFenced(l.comment), roleFenced: isFenced(l.roleNote), enters: l.roleEnters}

@@ -29,7 +29,7 @@
 // A sign-up: create.go (Create, the list of steps), job.go (how a step runs), database.go (the database and the access
 // to it), seed.go (the seed, the side effects, the activation). Its end: teardown.go (Drop, the steps of undoing). What
 // dead processes leave: reconcile.go (Run and Reconcile), reconcilerun.go (claims), survey.go (comparing servers with
-// the registry), repair.go.
+// the registry), repair.go and strays.go; report.go has the result.
 //
 // A suspension: suspend.go, then access.go. An upgrade: upgrade.go, then schema.go, template.go and server.go.
 // Databases made ahead: warm.go. Sessions that block others: watchdog.go, then blockers.go. Below all of these are

@@ -65,9 +65,6 @@ func (r *reconcileRun) listAll(ctx context.Context, servers []registry.Server) (
 	return conns, databases, errors.Join(errs...)
 }
 
-// listing has the databases with our prefix on one server.
-type listing map[string]observedAccess
-
 // list returns a session on s and the databases there that have the prefix.
 func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
 	conn, err := r.p.session(ctx, s)
