@@ -64,7 +64,7 @@ cover: postgres pgbouncer chromium compiler ## Run the tests, with the race dete
 soak: postgres pgbouncer compiler ## Load and faults on the resolver and the feed, in their long form: docs/experiments.md
 	scripts/figures.sh 180 . ./tenancy ./internal/connbudget ./registry/... ./internal/catalog ./middleware
 crash: postgres compiler ## Kill and hurt provisioning at every point, in its long form: docs/experiments.md
-	RACE= scripts/figures.sh 240 . ./provision ./provision/atlas
+	RACE= scripts/figures.sh 240 . ./provision/...
 attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack, in their long form: docs/experiments.md
 	scripts/figures.sh 120 . ./authn/... ./registry/... ./internal/catalog ./middleware ./internal/secrecy
 	scripts/figures.sh 120 'TestAttacker|TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy

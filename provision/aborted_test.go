@@ -21,7 +21,10 @@ func TestAbortedSignUpIsMadeByItsRepetition(t *testing.T) {
 	p := f.provisioner(t, func(c *provision.Config) { c.Interval = 100 * time.Millisecond })
 	run(t, p)
 	for _, key := range []string{"", "key"} {
-		for i, point := range []string{"after intent", "after database", "after seed", "before activate", "after fail", "undone"} {
+		for i, point := range []string{
+			"after intent", "after database", "after seed", "before activate", "after fail",
+			"undone",
+		} {
 			t.Run(fmt.Sprintf("%s %q", point, key), func(t *testing.T) {
 				req := request(t, "", fmt.Sprintf("%saborted%d@example.org", key, i))
 				if key != "" {
@@ -92,7 +95,8 @@ func TestEmailOfASignUpThatIsBeingUndoneIsBusyAndNotTaken(t *testing.T) {
 		t.Errorf("after it was undone: %v", err)
 	}
 	req.IdempotencyKey = ""
-	if _, err := p.Create(t.Context(), req); !errors.Is(err, registry.ErrEmailTaken) || errors.Is(err, registry.ErrEmailBusy) {
+	if _, err := p.Create(t.Context(), req); !errors.Is(err, registry.ErrEmailTaken) ||
+		errors.Is(err, registry.ErrEmailBusy) {
 		t.Errorf("while there is an account: %v", err)
 	}
 }

@@ -204,8 +204,8 @@ func TestAttackerWithATenantsRoleCannotKeepItselfFromBeingShut(t *testing.T) {
 	must(t, catalog.Of(f.reg).Suspend(t.Context(), "acme")) // and the reconciler does the rest
 	pass, err := p.Reconcile(soon(t))
 	must(t, err)
-	if len(pass.Settled) != 1 {
-		t.Errorf("settled %v", pass.Settled)
+	if len(pass.AccessFixed) != 1 {
+		t.Errorf("settled %v", pass.AccessFixed)
 	}
 	must(t, p.Drop(soon(t), "acme"))
 }

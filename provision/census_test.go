@@ -22,8 +22,8 @@ func (c *census) flaw(format string, args ...any) {
 	c.flaws = append(c.flaws, fmt.Sprintf(format, args...))
 }
 
-// takeCensus compares the rows of the registry, the databases, the roles and the ledger: a tenant is active and has all of
-// them, with one admin in each of the two places, or there is nothing of it.
+// takeCensus compares the rows of the registry, the databases, the roles and the ledger: a tenant is active and has all
+// of them, with one admin in each of the two places, or there is nothing of it.
 func (f *fixture) takeCensus(t *testing.T) *census {
 	t.Helper()
 	c := &census{active: map[string]bool{}}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,21 +40,21 @@ type Config struct {
 	// share a server must not share a prefix. Default: "tenant_".
 	Prefix string
 
-	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent: it may run more
-	// than once, in different processes. It runs again when a process died after its commit; and whoever takes a sign-up
-	// over ends the sessions that Admin has in its database, and with them a seed that was stopped in the middle, but a
-	// process that was stopped before it connected may seed, and commit, even after activation. What is said of the errors
-	// of a [SideEffect] holds for its errors. Default: none.
+	// Seed fills a new tenant's database, as the Admin role, in one transaction. It must be idempotent. It may run again
+	// after a crash, in another process, even if it had committed. A process that takes over a sign-up first terminates
+	// Admin's sessions in that database, so that a half-finished seed cannot commit. One gap remains: a process that was
+	// paused before it connected can still run and commit its seed, even after activation. What [SideEffect] says of
+	// errors holds here too. Default: none.
 	Seed func(ctx context.Context, tx pgx.Tx, s Seed) error
 
-	// TenantConnLimit is how many connections the role of a new tenant may have at once, whoever makes them: routers of
-	// all processes, and the pooler. It must leave room for their pools. Negative: no limit. Default: 64.
+	// TenantConnLimit is the CONNECTION LIMIT of the role of a new tenant. It counts the connections of all routers and of
+	// the pooler, and must leave room for their pools. Negative: no limit. Default: 64.
 	TenantConnLimit int
 
-	// SharedRole is a login role, made by the operator on every server, that all new tenants use in place of roles of
-	// their own. The walls between tenants inside PostgreSQL are gone then: one stolen log-in opens every database, and
-	// TenantConnLimit does not apply. docs/security.md says what is left. The resolvers' Base has its password; give all
-	// processes the same name. A tenant keeps the role that it was made with. Default: a role for each tenant.
+	// SharedRole is a login role that the operator makes on every server. All new tenants use it in place of roles of
+	// their own. PostgreSQL then does not keep tenants apart: one stolen log-in opens every database, and TenantConnLimit
+	// does not apply. docs/security.md says what is left. Give all processes the same name, and the resolvers' Base its
+	// password. A tenant keeps the role that it was made with. Default: a role for each tenant.
 	SharedRole string
 
 	// SideEffects are done in this order after the seed, and undone in reverse. Do not take one out while a tenant that
@@ -62,10 +64,10 @@ type Config struct {
 	// Place chooses the server of a new tenant. Default: the emptiest by weight.
 	Place registry.Placement
 
-	// ClaimTTL is how long after a process died another may take over its work. It is renewed every third of it. With
-	// Interval, it decides how soon a sign-up that died ends: with both defaults within 10 s. A process that stalls for
-	// longer loses its claim, which costs time and nothing else; the locks of gates and of a template's build it loses
-	// after twice as long. Default: 6 s.
+	// ClaimTTL is how long after a process died another may take over its work. A process extends its claims every third
+	// of it. With Interval, it decides how soon an interrupted sign-up ends: within 10 s with both defaults. A process
+	// that stalls for longer loses its claims, which costs only time; it loses the locks of an access or of a template's
+	// build after twice as long. Default: 6 s.
 	ClaimTTL time.Duration
 
 	// Attempts is how often a sign-up whose process died is tried before it is undone. Default: 3.
@@ -74,42 +76,74 @@ type Config struct {
 	// Interval is the time between two passes of Run, give or take a fifth. Default: 2 s.
 	Interval time.Duration
 
-	// Warm is how many databases Run keeps ready for sign-ups on each open server, made ahead of them under ids of their
-	// own: a sign-up that brings no id takes one, and only the seed is left to do. One takes as much disk as an empty
-	// tenant. Give every process that runs Run the same number; a stock that nobody wants any more is dropped after a
-	// minute. Default: none.
+	// Warm is how many databases Run keeps ready for sign-ups on each open server. Each is made ahead, under an id of its
+	// own; a sign-up without an id of its own takes one, and only the seed is left to do. A warm database takes as much
+	// disk as an empty tenant. Give every process that calls Run the same number. Warm databases of a schema that no
+	// process asks for are dropped after a minute. Default: none.
 	Warm int
 
 	// WarmInterval is the least time between two databases that this process makes ahead on one server. One is made at a
 	// time, and none while sign-ups are running there that can do with those that are left. Default: 250 ms.
 	WarmInterval time.Duration
 
-	// WarmConns is how many connections Run holds open on each server to the warm databases that are next: the first
-	// connection to a database costs more than all the rest of such a sign-up. Only sign-ups through this Provisioner
-	// profit. Count them, one more for each sign-up that is running, and one more that Run keeps on the maintenance
-	// database, with what the server must leave free beside the connections of the resolvers. Default: none.
+	// WarmConns is how many connections Run keeps open on each server to the warm databases that are next: the first
+	// connection to a database costs more than the rest of such a sign-up. Only sign-ups through this Provisioner profit.
+	// What the server must leave free, beside the connections of the resolvers, is this number, one for each running
+	// sign-up, and one that Run keeps on the maintenance database. Default: none.
 	WarmConns int
 
 	// Rehearse does on each of these connections what Seed will do, with made-up values, in a transaction that is rolled
-	// back: a backend's first INSERT into a table takes several times as long as its second. It runs as soon as the
-	// database is ready, when it is nobody's yet. Numbers that it takes from sequences are gone. Default: nothing.
+	// back: a backend's first INSERT into a table takes several times as long as its second. It runs as soon as the warm
+	// database is ready, before a sign-up takes it. Numbers that it takes from sequences are lost. Default: nothing.
 	Rehearse func(ctx context.Context, tx pgx.Tx) error
 
 	// Logger gets a line for each step, with the tenant's id. Default: discards.
 	Logger *slog.Logger
 
-	// Observer is told of progress.
+	// Observer gets the progress of steps. Default: none.
 	Observer Observer
 
 	failpoints *failpoint.Set // nil but in tests
 }
 
-// Observer is told of progress: of the steps that [StepStat] names. An intent begins under the id that was asked for or
-// made up, and ends under the tenant's own, which is a warm database's if it got one. The errors hold no secret. Nil
-// functions are not called. They must not block.
+// Observer has functions that a Provisioner calls at the begin and the end of each step that [StepStat] names. An
+// intent begins under the requested or generated id, and ends under the tenant's own, which is that of the warm
+// database if it took one. The errors hold no secret. Nil functions are not called. The functions must not block.
 type Observer struct {
 	StepStarted func(id tenancy.ID, step string)
 	StepEnded   func(id tenancy.ID, step string, took time.Duration, err error)
+}
+
+// Seed is what Config.Seed and the side effects get.
+type Seed struct {
+	Tenant       tenancy.Tenant
+	Organization registry.Organization
+	Admin        registry.Admin
+	Data         []byte `json:"-"` // the caller's own, from Request.Data; gone once the tenant is active
+}
+
+// SideEffect is a side effect of the caller's: a billing customer, a DNS record.
+//
+// Do and Undo may run more than once, in different processes, for one tenant: both must be idempotent by
+// SideEffectInput.Key. A process that was stopped for longer than its claim lives may even finish a Do after another
+// process's Undo; a service that takes idempotency keys or lists what it has by key settles that.
+//
+// Undo gets no password, and neither an e-mail nor Data if their key is lost.
+//
+// The text of an error that they return is logged and stored in the registry, so it should hold no secret.
+type SideEffect struct {
+	Name string
+	Do   func(ctx context.Context, s SideEffectInput) (result string, err error)
+
+	// Undo may be nil: nothing to undo. s.Result is empty if it is not known how Do ended.
+	Undo func(ctx context.Context, s SideEffectInput) error
+}
+
+// SideEffectInput is what a side effect is given.
+type SideEffectInput struct {
+	Seed
+	Key    string // "<tenant id>/<name>": the same at every try
+	Result string `json:"-"` // what Do returned, for Undo
 }
 
 func (c Config) withDefaults() Config {
@@ -176,3 +210,38 @@ func (c Config) validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// validSharedRole reports whether PostgreSQL takes name for a role, keeps it whole, and means a single role by it; and
+// whether it is neither the administrator nor of a name that is ours to give.
+func (c Config) validSharedRole() bool {
+	name := c.SharedRole
+	switch {
+	case name == "":
+		return true
+	case name == "public", name == "none": // quoted or not
+		return false
+	case len(name) > maxName, !utf8.ValidString(name), strings.ContainsRune(name, 0):
+		return false
+	}
+	return !strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, c.Prefix) &&
+		(c.Admin == nil || name != c.Admin.User)
+}
+
+// What follows prints names alone, under every verb and in a log: fmt goes through a pointer to a connection's
+// configuration for some verbs, and finds the password there.
+
+// Format implements [fmt.Formatter]: a configuration shows its prefix.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.text()) }
+
+func (c Config) text() string { return fmt.Sprintf("configuration of a provisioner of %q", c.Prefix) }
+
+// Format implements [fmt.Formatter]: a seed, and a side effect's input, shows its tenant's id.
+func (s Seed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (s Seed) LogValue() slog.Value { return slog.StringValue(s.text()) }
+
+func (s Seed) text() string { return fmt.Sprintf("seed of tenant %q", string(s.Tenant.ID)) }

@@ -13,7 +13,11 @@ import (
 
 func TestNewReportsEveryViolation(t *testing.T) {
 	t.Parallel()
-	step := provision.SideEffect{Name: "a", Do: func(context.Context, provision.SideEffectInput) (string, error) { return "", nil }}
+	step := provision.SideEffect{Name: "a", Do: func(context.Context, provision.SideEffectInput) (string,
+		error,
+	) {
+		return "", nil
+	}}
 	_, err := provision.New(provision.Config{
 		Prefix: "Tenant-", SharedRole: "public", ClaimTTL: -time.Second, Attempts: -1, Interval: -1,
 		SideEffects: []provision.SideEffect{step, step, {Name: "b"}},

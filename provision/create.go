@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -23,11 +25,11 @@ type Request struct {
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
 	Admin          registry.Admin // its ID: default a new CUID2
-	Data           []byte         `json:"-"` // the caller's own, handed to Seed and SideEffects; sealed at rest, erased by activation
+	Data           []byte         `json:"-"` // for Seed and SideEffects; sealed at rest, erased by activation
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         `json:"-"` // of what was asked for under that key
 
-	// Progress is told when each step begins: "database", "wall", "seed", "step:<name>", "activate". A sign-up
+	// Progress is told when each step begins: "database", "access", "seed", "step:<name>", "activate". A sign-up
 	// that takes a warm database begins with "seed". It must not block.
 	Progress func(step string)
 }
@@ -41,18 +43,18 @@ type Result struct {
 	Replayed     bool // the idempotency key was known: nothing was made now
 }
 
-// Create makes a tenant: the intent in the registry, the database, the wall around it, the seed, the caller's side
-// effects, and activation, which is the one commit point.
+// Create makes a tenant: the intent in the registry, the database, the access to it, the seed, the caller's side
+// effects, and activation, which is the only commit point.
 //
-// ctx governs all of it. When it ends, or a step fails or panics, the sign-up is marked as failed, and Run undoes it in
-// any process that lives. When Create returns nil, the tenant is durable and usable. When it returns an error, the
-// tenant ends as nothing at all, or, if only the answer was lost, as an active tenant; an IdempotencyKey tells which.
+// ctx governs all of it. When it ends, or a step fails or panics, the sign-up is marked as failed, and Run undoes it,
+// in this process or another. When Create returns nil, the tenant is durable and usable. When it returns an error, the
+// sign-up leaves nothing, or an active tenant if only the answer was lost; an IdempotencyKey tells which.
 //
 // It returns registry.ErrEmailTaken, ErrEmailBusy, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID,
-// [ErrFailedBefore], [ErrNotOurs], *[PanicError] or the own error of a Seed or a side effect. With an idempotency key
-// that is known, Create waits for the earlier sign-up as long as ctx allows. If that one was broken off by the end of
-// its ctx, or by an error of status 503, this one makes the tenant. For an e-mail that another sign-up or a deletion
-// has, it waits a few seconds.
+// [ErrFailedBefore], [ErrNotOurs], *[PanicError], or the error of Seed or of a side effect. If the idempotency key is
+// known, Create waits for the earlier sign-up as long as ctx allows; if the end of its ctx or an error of status 503
+// broke that off, this call makes the tenant. If another sign-up or a deletion has the e-mail, Create waits a few
+// seconds.
 func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
 	own := req.ID != ""
 	if !own {
@@ -64,7 +66,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	}
 	result, err := p.createOnce(ctx, &req, own)
 	if !own {
-		wakeUp(p.taken)
+		signal(p.taken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("provision: create tenant %q: %w", string(req.ID), pgerr.Redact(err))
@@ -72,9 +74,9 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 	return result, nil
 }
 
-// createOnce tries until nothing under way is in its way, which it waits for as it does for the sign-up of a known key.
+// createOnce tries again until no other sign-up or deletion has the e-mail, and waits for the sign-up of a known key.
 func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*Result, error) {
-	patience := time.Now().Add(emailPatience)
+	deadline := time.Now().Add(emailWait)
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		began := time.Now()
 		var claim *catalog.Claim
@@ -92,7 +94,7 @@ func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*
 			if !errors.Is(err, ErrFailedBefore) {
 				return result, err
 			} // its key says by now whether it was broken off
-		case !errors.Is(err, registry.ErrEmailBusy) || !time.Now().Add(pause).Before(patience):
+		case !errors.Is(err, registry.ErrEmailBusy) || !time.Now().Add(pause).Before(deadline):
 			return nil, err
 		}
 		select {
@@ -103,12 +105,12 @@ func (p *Provisioner) createOnce(ctx context.Context, req *Request, own bool) (*
 	}
 }
 
-// emailPatience is how long a sign-up waits for another that has its e-mail and is being made, or unmade.
-const emailPatience = 3 * time.Second
+// emailWait bounds the wait for another sign-up or deletion that has the e-mail.
+const emailWait = 3 * time.Second
 
 // create does what comes after the intent.
 func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
-	err := j.runHeld(ctx, j.signUp())
+	err := j.runWithClaim(ctx, j.signUp())
 	if err == nil {
 		return p.made(ctx, j.claim)
 	}
@@ -118,7 +120,7 @@ func (p *Provisioner) create(ctx context.Context, j *job) (*Result, error) {
 	return nil, err
 }
 
-// reserve writes the intent. If it may, it takes a warm database, and with it another id.
+// reserve writes the intent. If mayTake is set, it takes a warm database, and with it another id.
 func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*catalog.Claim, error) {
 	name := p.names.tenant(req.ID)
 	if !req.ID.Valid() || len(name) > maxName {
@@ -127,7 +129,7 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	role, password := p.login(name)
 	var warm *catalog.WarmChoice
 	if mayTake {
-		warm = &catalog.WarmChoice{Prefer: p.held.ids(""), Step: "seed"}
+		warm = &catalog.WarmChoice{Prefer: p.warmConns.ids(""), Step: "seed"}
 	}
 	return p.intend(ctx, catalog.Reservation{
 		ID:             req.ID,
@@ -149,8 +151,8 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 	})
 }
 
-// intend is the step of the intent, before which there is no claim. One that is refused is no step of a sign-up's: it
-// is neither counted nor logged.
+// intend does the step of the intent. There is no claim before it. A refused intent is not a step of a sign-up: it is
+// neither counted nor logged.
 func (p *Provisioner) intend(ctx context.Context, res catalog.Reservation) (*catalog.Claim, error) {
 	const step = "intent"
 	start, observer := time.Now(), &p.cfg.Observer
@@ -183,7 +185,7 @@ func newPassword() tenancy.Secret {
 	return tenancy.NewSecret(base64.RawURLEncoding.EncodeToString(secret))
 }
 
-// isUnavailable reports whether the caller is told by err to come again.
+// isUnavailable reports whether err asks the caller to try again later.
 func isUnavailable(err error) bool {
 	var own interface{ HTTPStatus() int }
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &own) && own.HTTPStatus() == 503
@@ -209,7 +211,7 @@ func (p *Provisioner) fail(ctx context.Context, claim *catalog.Claim, reason err
 	if err != nil {
 		p.logError(ctx, "mark sign-up as failed", claim.Tenant.ID, err)
 	}
-	wakeUp(p.wake)
+	signal(p.runNow)
 	return err
 }
 
@@ -234,7 +236,7 @@ func (p *Provisioner) made(ctx context.Context, claim *catalog.Claim) (*Result, 
 	return result(t, claim), nil
 }
 
-// outcome is what came of the claim's sign-up, whoever ended it.
+// outcome waits for the end of the sign-up of claim, in any process, and returns what it made.
 func (p *Provisioner) outcome(ctx context.Context, claim *catalog.Claim) (*Result, error) {
 	t, err := p.await(ctx, claim.Tenant.ID)
 	if err != nil {
@@ -246,3 +248,73 @@ func (p *Provisioner) outcome(ctx context.Context, claim *catalog.Claim) (*Resul
 func result(t *registry.Tenant, claim *catalog.Claim) *Result {
 	return &Result{Tenant: t.Tenant, Organization: t.Organization, Admin: claim.Admin, Warm: claim.Warm}
 }
+
+func (j *job) signUp() []step {
+	steps := []step{{"database", j.database}, {"access", j.access}, {"seed", j.seed}}
+	if j.claim.Warm {
+		steps = steps[2:]
+	}
+	for _, s := range j.p.cfg.SideEffects {
+		steps = append(steps, step{"step:" + s.Name, func(ctx context.Context) error { return j.doSideEffect(ctx, s) }})
+	}
+	return append(steps, step{"activate", j.activate})
+}
+
+// await waits for the end of the sign-up of id, in any process.
+func (p *Provisioner) await(ctx context.Context, id tenancy.ID) (*registry.Tenant, error) {
+	const least, most = 20 * time.Millisecond, time.Second
+	for wait := least; ; wait = min(wait*3/2, most) {
+		t, err := p.cfg.Registry.Tenant(ctx, id)
+		switch {
+		case errors.Is(err, tenancy.ErrNotFound), err == nil && t.State == tenancy.Failing:
+			return nil, ErrFailedBefore
+		case err != nil:
+			return nil, fmt.Errorf("wait for the sign-up: %w", err)
+		case t.State != tenancy.Provisioning:
+			return t, nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the sign-up: %w", ctx.Err())
+		}
+	}
+}
+
+// replay is the answer to a request whose idempotency key is known.
+func (p *Provisioner) replay(ctx context.Context, id tenancy.ID, email registry.Email) (*Result, error) {
+	t, err := p.await(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Tenant: t.Tenant, Organization: t.Organization, Replayed: true}
+	members, err := p.cfg.Registry.TenantsByEmail(ctx, email)
+	if err != nil {
+		return nil, fmt.Errorf("find admin: %w", pgerr.Redact(err))
+	}
+	for _, m := range members {
+		if m.TenantID == id {
+			if result.Admin, err = p.cfg.Registry.Admin(ctx, m.AdminID); err != nil {
+				return nil, fmt.Errorf("read admin: %w", pgerr.Redact(err))
+			}
+		}
+	}
+	return result, nil
+}
+
+// login returns the role of a new tenant whose names are name, and the role's password. The shared role's is the
+// resolvers' to know.
+func (p *Provisioner) login(name string) (role string, password tenancy.Secret) {
+	if p.cfg.SharedRole != "" {
+		return p.cfg.SharedRole, tenancy.Secret{}
+	}
+	return name, newPassword()
+}
+
+// Format implements [fmt.Formatter]: a request shows its tenant's id.
+func (r Request) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (r Request) LogValue() slog.Value { return slog.StringValue(r.text()) }
+
+func (r Request) text() string { return fmt.Sprintf("request of tenant %q", string(r.ID)) }

@@ -34,7 +34,9 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 				t.Errorf("%q ended for %q after %v with %v, and %q was under way", step, id, took, err, observed[last])
 			}
 		}
-		c.SideEffects = []provision.SideEffect{{Name: "billing", Do: func(context.Context, provision.SideEffectInput) (string, error) {
+		c.SideEffects = []provision.SideEffect{{Name: "billing", Do: func(context.Context,
+			provision.SideEffectInput,
+		) (string, error) {
 			return "cus_1", nil
 		}}}
 	})
@@ -43,7 +45,7 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 	result, err := p.Create(t.Context(), req)
 	must(t, err)
 
-	if diff := cmp.Diff([]string{"database", "wall", "seed", "step:billing", "activate"}, steps); diff != "" {
+	if diff := cmp.Diff([]string{"database", "access", "seed", "step:billing", "activate"}, steps); diff != "" {
 		t.Errorf("steps: %s", diff)
 	}
 	if got, want := strings.Join(observed, ", "), "acme intent, acme "+strings.Join(steps, ", acme "); got != want {
@@ -185,7 +187,9 @@ func TestAnswerOutlivesTheConnectionsToTheRegistry(t *testing.T) {
 	})
 	p := f.provisioner(t, func(c *provision.Config) {
 		c.Registry = openRegistryOn(t, pool)
-		c.SideEffects = []provision.SideEffect{{Name: "none", Do: func(context.Context, provision.SideEffectInput) (string, error) {
+		c.SideEffects = []provision.SideEffect{{Name: "none", Do: func(context.Context, provision.SideEffectInput) (string,
+			error,
+		) {
 			return "", nil
 		}}}
 		c.SetFailpoints(points)

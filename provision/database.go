@@ -2,93 +2,28 @@ package provision
 
 import (
 	"context"
-	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/scram"
 	"github.com/pgtenancy/pgtenancy/internal/scratch"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// found is what the server knows of a tenant's names.
-type found struct {
-	database bool
-	owner    string // of the database
-	broken   bool   // a DROP DATABASE was interrupted: it can only be dropped again
-	comment  string
-	role     bool
-	roleNote string // the role's comment
-	enters   bool   // the role may connect to the database
-}
-
-func look(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (found, error) {
-	var f found
-	err := conn.QueryRow(ctx, `
-		SELECT d.oid IS NOT NULL, coalesce(o.rolname, ''), coalesce(d.datconnlimit = -2, false),
-		       coalesce(shobj_description(d.oid, 'pg_database'), ''),
-		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), ''),
-		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), false)
-		FROM (SELECT $1::text AS database, $2::text AS role) n
-		LEFT JOIN pg_database d ON d.datname = n.database
-		LEFT JOIN pg_roles o ON o.oid = d.datdba
-		LEFT JOIN pg_roles r ON r.rolname = n.role`, e.Database, e.User,
-	).Scan(&f.database, &f.owner, &f.broken, &f.comment, &f.role, &f.roleNote, &f.enters)
-	return f, err
-}
-
-// ownsDatabase reports whether the database was made for the tenant: it has our owner, which CREATE DATABASE gives it,
-// and the tenant's mark or none, which it gets a moment later.
-func (p *Provisioner) ownsDatabase(f found, id tenancy.ID) bool {
-	m, ok := tenancy.ParseOwnerTag(f.comment)
-	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
-}
-
-// ownsRole reports whether the role was made for the tenant: it and its mark come in one transaction.
-func ownsRole(f found, id tenancy.ID) bool {
-	m, ok := tenancy.ParseOwnerTag(f.roleNote)
-	return ok && m.Tenant == id
-}
-
-// foreign reports whether the database or the role that was found is another's.
-func (p *Provisioner) foreign(f found, t *registry.Tenant) bool {
-	return f.database && !p.ownsDatabase(f, t.ID) || p.foreignRole(f, t)
-}
-
-// examine looks at an active or suspended tenant's database before anything is changed. It calls check, and returns its
-// error, if nothing there is another's; else [ErrNotOurs]. Of a tenant in another state it says nothing.
-func (p *Provisioner) examine(ctx context.Context, id tenancy.ID,
-	check func(ctx context.Context, conn *pgx.Conn, f found, t *registry.Tenant) error,
-) error {
-	t, err := p.catalog.TenantWithoutSecrets(ctx, id)
-	if err != nil || t.State != tenancy.Active && t.State != tenancy.Suspended {
-		return err
-	}
-	conn, err := p.session(ctx, t.Server)
-	if err != nil {
-		return err
-	}
-	defer disconnect(conn)
-	f, err := look(ctx, conn, t.Endpoint)
-	if err != nil {
-		return err
-	}
-	if p.foreign(f, t) {
-		return ErrNotOurs
-	}
-	return check(ctx, conn, f, t)
-}
-
-// database makes the tenant's database, closed to everybody, or adopts the one that an earlier try made.
+// database makes the tenant's database, closed to all roles, or adopts the one that an earlier try made.
 func (j *job) database(ctx context.Context) error {
 	conn, err := j.session(ctx)
 	if err != nil {
 		return err
 	}
 	t := &j.claim.Tenant
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -97,7 +32,7 @@ func (j *job) database(ctx context.Context) error {
 		return ErrNotOurs
 	}
 	if f.broken {
-		if err := dropDatabase(ctx, conn, t.Endpoint.Database, f); err != nil {
+		if err := pgadmin.DropDatabase(ctx, conn, t.Endpoint.Database); err != nil {
 			return err
 		}
 		f.database = false
@@ -120,7 +55,7 @@ func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) err
 	if !pgerr.IsState(err, pgerr.DuplicateDatabase, pgerr.UniqueViolation) {
 		return err
 	}
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err == nil && !j.p.ownsDatabase(f, t.ID) {
 		err = ErrNotOurs
 	}
@@ -136,7 +71,7 @@ func (p *Provisioner) clone(ctx context.Context, conn *pgx.Conn, server registry
 	if !pgerr.IsState(err, pgerr.InvalidCatalogName, pgerr.UndefinedObject, pgerr.InternalError) {
 		return err
 	}
-	p.setReady(server.Name, false) // somebody dropped what was there, or it is not sound any more
+	p.setReady(server.Name, false) // the template was dropped by hand, or is not sound any more
 	if err := p.prepare(ctx, conn, server); err != nil {
 		return err
 	}
@@ -159,30 +94,87 @@ func (p *Provisioner) createFromTemplate(ctx context.Context, conn *pgx.Conn, na
 	}
 }
 
-// dropDatabase drops the database that look found. The name may already be gone.
-func dropDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
-	if err := closeDatabase(ctx, conn, name, f); err != nil {
+// access makes the tenant's role, unless that is the shared one, lets it and no other role of tenants into the
+// database, and then opens the database. It is one transaction: at no moment can a role of another tenant connect. The
+// role owns nothing, so it can neither drop nor alter the database.
+func (j *job) access(ctx context.Context) error {
+	conn, err := j.session(ctx)
+	if err != nil {
 		return err
 	}
-	return dropClosed(ctx, conn, name)
-}
-
-// closeDatabase lets no new session in, so that DROP DATABASE ends the last ones. ALTER DATABASE on a database that is
-// half dropped ends the session it runs on: do not close a database again after a DROP that failed.
-func closeDatabase(ctx context.Context, conn *pgx.Conn, name string, f found) error {
-	if !f.database || f.broken {
-		return nil
+	t := &j.claim.Tenant
+	if j.seen == nil {
+		f, err := inspectTenant(ctx, conn, t.Endpoint)
+		if err != nil {
+			return err
+		}
+		j.seen = &f
 	}
-	err := run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS false")
-	if err != nil && !pgerr.IsState(err, pgerr.InvalidCatalogName) {
-		return fmt.Errorf("close database: %w", pgerr.Redact(err))
+	if j.p.foreignRole(*j.seen, t) {
+		return ErrNotOurs
 	}
+	in := accessInput{
+		database: pgadmin.Quote(t.Endpoint.Database),
+		role:     pgadmin.Quote(t.Endpoint.User),
+		group:    pgadmin.Quote(j.p.names.groupRole()),
+		tag:      quotedTag(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
+		limit:    max(j.p.cfg.TenantConnLimit, -1),
+		roleIs:   j.seen.role,
+		shared:   j.p.shares(t.Endpoint),
+		major:    pgadmin.MajorVersion(conn),
+	}
+	if !in.shared {
+		verifier, err := scram.Verifier(t.Endpoint.Password.Reveal())
+		if err != nil {
+			return err
+		}
+		in.verifier = "'" + verifier + "'"
+	}
+	sql := createAccessSQL(in)
+	if err := pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, sql) }); err != nil {
+		return err
+	}
+	j.returnSession(ctx) // what follows can take long, and needs no lock
 	return nil
 }
 
-func dropClosed(ctx context.Context, conn *pgx.Conn, name string) error {
-	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
-		return fmt.Errorf("drop database: %w", pgerr.Redact(err))
+// quotedTag is m as an SQL literal, for the comment on a tenant's database and role. The comment says whose they are,
+// so that nothing else is dropped, and who may enter.
+func quotedTag(m tenancy.OwnerTag) string { return "'" + m.String() + "'" }
+
+type accessInput struct {
+	database, role, group string // quoted
+	verifier, tag         string // literals
+	limit                 int    // of connections; -1: none
+	roleIs                bool   // an earlier try made it
+	shared                bool   // the role is to be used as it is
+	major                 int    // version of the server
+}
+
+// asMember is how tenants' roles are members of the group: from PostgreSQL 16 on, they cannot act as the group itself.
+func asMember(major int) string {
+	if major < 16 {
+		return ""
 	}
-	return nil
+	return " WITH INHERIT TRUE, SET FALSE"
+}
+
+func createAccessSQL(in accessInput) string {
+	role := "CREATE ROLE $role LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS" +
+		" CONNECTION LIMIT $limit PASSWORD $verifier;"
+	if in.roleIs {
+		role = "ALTER ROLE $role LOGIN CONNECTION LIMIT $limit PASSWORD $verifier;"
+	}
+	role += "GRANT $group TO $role" + asMember(in.major) + "; COMMENT ON ROLE $role IS $tag;"
+	if in.shared {
+		role = ""
+	}
+	return strings.NewReplacer(
+		"$database", in.database, "$role", in.role, "$group", in.group, "$verifier", in.verifier, "$tag", in.tag,
+		"$limit", strconv.Itoa(in.limit),
+	).Replace(role + `
+		REVOKE ALL ON DATABASE $database FROM PUBLIC;
+		GRANT CONNECT ON DATABASE $database TO $role;
+		COMMENT ON DATABASE $database IS $tag;
+		ALTER DATABASE $database WITH ALLOW_CONNECTIONS true`)
 }

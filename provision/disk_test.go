@@ -51,7 +51,8 @@ func asRoot(args ...string) error {
 	}
 	out, err := exec.Command(args[0], args[1:]...).CombinedOutput() //nolint:noctx // also at the end of the test
 	if err != nil {
-		return fmt.Errorf("%v: %w: %s: this test fills a file system of its own, and must be allowed to mount one", args, err, out)
+		return fmt.Errorf("%v: %w: %s: this test fills a file system of its own, and must be allowed to mount one", args,
+			err, out)
 	}
 	return nil
 }
@@ -112,7 +113,8 @@ func TestFullDiskFailsSignUpsAndLeavesNothing(t *testing.T) {
 	if now := f.list(t, f.admin, "SELECT pg_postmaster_start_time()::text"); now != started {
 		t.Error("the server was restarted")
 	}
-	pgtest.Figure(t, "P13", "a full disk, %d times: %d of %d sign-ups refused with 53100, nothing left of them; %d transactions of another tenant meanwhile, 0 failed; sign-ups went on once there was room",
+	pgtest.Figure(t, "P13", "a full disk, %d times: %d of %d sign-ups refused with 53100, nothing left of them; %d "+
+		"transactions of another tenant meanwhile, 0 failed; sign-ups went on once there was room",
 		rounds, refused, rounds*signUps, served)
 }
 

@@ -3,8 +3,12 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
 	"strings"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/status"
 )
 
@@ -27,7 +31,7 @@ var (
 	// ErrPublicSchema is returned where tenants could create objects in schema public, which upgrades would then meet, and
 	// the administrator may not take that right from them: before PostgreSQL 15, only a superuser can.
 	// docs/operations.md says what to do.
-	ErrPublicSchema = errors.New("provision: the administrator cannot keep tenants from creating objects in schema public")
+	ErrPublicSchema error = pgadmin.ErrPublicSchema
 
 	// ErrTenantObjects is returned by Upgrade when the tenant's role owns objects in its database, which the upgrade could
 	// call as the administrator. The error names some. Drop them, or give them to another role.
@@ -55,11 +59,11 @@ func (e *DestructiveError) Error() string {
 	return "provision: destructive changes are not allowed: " + strings.Join(names, ", ")
 }
 
-// SchemaMismatchError says that a database has not the schema it should have been brought to. The changes were rolled
-// back, unless the Schema works outside a transaction.
+// SchemaMismatchError says that a database does not have the schema after its upgrade. The changes were rolled back,
+// unless the Schema works outside a transaction.
 type SchemaMismatchError struct {
-	// Diff names what would have to change, as [Fingerprint.Diff] does: "- " leads what only the tenant's database has,
-	// "+ " what only the schema has.
+	// Diff is that of [fingerprint.Fingerprint.Diff]: "- " leads a line of the tenant's database only, "+ " one of the
+	// schema only.
 	Diff []string
 }
 
@@ -82,3 +86,39 @@ type PanicError struct {
 
 // Error does not print Value, which may hold anything.
 func (e *PanicError) Error() string { return "panic" }
+
+// Format implements [fmt.Formatter]: it prints what Error returns.
+func (e PanicError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+
+// LogValue implements [slog.LogValuer].
+func (e PanicError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// InUseError says what keeps a database from being dropped, or a role from being changed. PostgreSQL lets the
+// administrator do nothing about it: a superuser or the role itself must end it. docs/operations.md has the statements.
+type InUseError struct {
+	Database string
+
+	// By names the obstacles: prepared transaction "…", replication slot "…" that is in use, subscription "…".
+	By []string
+}
+
+// Error names the database and the first obstacles.
+func (e *InUseError) Error() string {
+	const most = 5
+	text := fmt.Sprintf("provision: database %q is in use by %s", e.Database,
+		strings.Join(e.By[:min(len(e.By), most)], ", "))
+	if more := len(e.By) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// guard turns a panic of f into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}

@@ -4,20 +4,9 @@ import (
 	"context"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
-
-// Grant is grant.
-func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error { return grant(ctx, cfg, role) }
-
-// FingerprintQueries is fingerprintQueries.
-func FingerprintQueries(major int) []string { return fingerprintQueries(major) }
-
-// MajorVersion is majorVersion.
-func MajorVersion(version string) int { return majorVersion(version) }
 
 // SetFailpoints sets where and how tests hurt what c configures.
 func (c *Config) SetFailpoints(s *failpoint.Set) { c.failpoints = s }
@@ -26,7 +15,7 @@ func (c *Config) SetFailpoints(s *failpoint.Set) { c.failpoints = s }
 func (p *Provisioner) KeepWarm(ctx context.Context) { p.keepWarm(ctx) }
 
 // KeepSessions has sessions kept, as Run does, until the function it returns is called.
-func (p *Provisioner) KeepSessions() (end func()) { return p.kept.run() }
+func (p *Provisioner) KeepSessions() (end func()) { return p.adminSessions.run() }
 
 // Holds reports whether a connection to the warm database of that id is held.
-func (p *Provisioner) Holds(id tenancy.ID) bool { return slices.Contains(p.held.ids(""), id) }
+func (p *Provisioner) Holds(id tenancy.ID) bool { return slices.Contains(p.warmConns.ids(""), id) }

@@ -112,8 +112,8 @@ func (f *fixture) ways(v *victim) map[string]failpoint.Action {
 	}
 }
 
-// TestFaultLeavesWholeTenantsOrNothing hurts sign-ups and deletions in each way at each point; in the short form, at each
-// point in one way.
+// TestFaultLeavesWholeTenantsOrNothing hurts sign-ups and deletions in each way at each point; in the short form, at
+// each point in one way.
 func TestFaultLeavesWholeTenantsOrNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -1,9 +1,22 @@
 // Most tests here begin with newFixture: a migrated registry and a prefix of its own on the server that the package's
-// tests share; the end of the test drops all databases and roles under that prefix. f.provisioner makes provisioners of
-// it, f.create a tenant; f.residue says what is there, and f.active what should be; f.reconcile passes until it is so.
-// Tests that hurt or hold what a whole server shares take newCluster(t, kept).fixture(t): a server of their own.
-// f.start, f.stop and f.command run another process (child_test.go), which is killed or stopped at a failpoint.
-// f.takeCensus (census_test.go) checks that every tenant is whole or not there.
+// tests share. The end of the test drops all databases and roles under that prefix. Tests that hurt or stop what a
+// whole server shares take newCluster(t, kept).fixture(t): a server of their own.
+//
+//	f.provisioner, f.create          makes a Provisioner of the fixture; makes a tenant with it
+//	f.residue, f.active              lists what is there; lists what should be there for these active tenants
+//	f.reconcile                      passes until the residue is as given
+//	f.in, f.connect, f.list, f.exec  connect to a database; as a tenant; query it; change the registry
+//	f.start, f.stop, f.command       run another process (child_test.go), which is killed or stopped at a failpoint
+//	f.takeCensus                     checks that every tenant is whole or not there (census_test.go); answers is what
+//	                                 the processes said that they made and dropped
+//	f.whole                          describes a tenant that is complete: row, database, role, seed
+//	f.survivor, f.rescuer            make the Provisioner that finishes the work of a process that was killed
+//	f.watch                          returns a wake, which measures how long the work of killed processes stays undone
+//	f.zombie                         stops a process at a failpoint, lets another finish, and lets the first go on
+//	world, ledger                    side effects that count how often they ran: in memory; in a table of their own
+//	wires                            the connections of a Provisioner, to cut them
+//	trips                            counts round trips
+//	f.intrude                        connects with a tenant's role, as an attacker
 
 package provision_test
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
@@ -73,7 +74,7 @@ func TestTenantsMayNotCreateInPublicWhateverTheVersion(t *testing.T) {
 	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one")) // makes the role
 	cfg, group := pgtest.Database(t).ConnConfig, f.prefix+"_tenant"
 	must(t, execute(t.Context(), cfg, "GRANT CREATE ON SCHEMA public TO PUBLIC"))
-	must(t, provision.Grant(t.Context(), cfg, group))
+	must(t, pgadmin.Grant(t.Context(), cfg, group))
 	if got := f.list(t, cfg, "SELECT has_schema_privilege($1, 'public', 'CREATE')::text", group); got != "false" {
 		t.Error("tenants may create in schema public")
 	}
@@ -86,9 +87,10 @@ func TestAdministratorThatCannotClosePublicMakesNoTemplate(t *testing.T) {
 	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one")) // makes the role
 	admin, cfg := f.administrator(t), pgtest.Database(t).ConnConfig
 	must(t, execute(t.Context(), f.admin, "ALTER ROLE "+pgx.Identifier{admin.User}.Sanitize()+" NOSUPERUSER"))
-	must(t, execute(t.Context(), cfg, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO PUBLIC"))
+	must(t, execute(t.Context(), cfg, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO "+
+		"PUBLIC"))
 	admin.Database = cfg.Database
-	if err := provision.Grant(t.Context(), admin, f.prefix+"_tenant"); !errors.Is(err, provision.ErrPublicSchema) {
+	if err := pgadmin.Grant(t.Context(), admin, f.prefix+"_tenant"); !errors.Is(err, provision.ErrPublicSchema) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -99,7 +101,8 @@ func TestRoleHasALimitOfConnections(t *testing.T) {
 	for id, limit := range map[string]int{"default": 0, "three": 3, "none": -5} {
 		f.create(t, f.provisioner(t, func(c *provision.Config) { c.TenantConnLimit = limit }), id)
 	}
-	got := f.list(t, f.admin, "SELECT rolconnlimit::text FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1) ORDER BY rolname",
+	got := f.list(t, f.admin, "SELECT rolconnlimit::text FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1) "+
+		"ORDER BY rolname",
 		f.prefix)
 	if got != "64 -1 3" {
 		t.Errorf("limits: %s", got)

@@ -23,7 +23,8 @@ func TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn(t *testing.T) {
 	_, section, _ := strings.Cut(string(page), "\n## Deployment\n")
 	_, block, _ := strings.Cut(section, "```\n")
 	lines, _, _ := strings.Cut(block, "```\n")
-	lines = strings.NewReplacer("hostssl", "host", "10.0.0.0/8", "127.0.0.1/32", "tenant__tenant", f.prefix+"_tenant").Replace(lines)
+	lines = strings.NewReplacer("hostssl", "host", "10.0.0.0/8", "127.0.0.1/32", "tenant__tenant",
+		f.prefix+"_tenant").Replace(lines)
 	if !strings.Contains(lines, "provisioner") || !strings.Contains(lines, "+"+f.prefix) {
 		t.Fatalf("lines of the page:\n%s", lines)
 	}

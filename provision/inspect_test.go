@@ -58,11 +58,11 @@ func TestInspectReportsWhatReconcileDoesAndDoesNothing(t *testing.T) {
 		t.Errorf("it did something: %s", diff)
 	}
 	want := &provision.ReconcileReport{
-		Finished: []tenancy.ID{"dead"},
-		Undone:   []tenancy.ID{"failed", "leaving", "tired"},
-		Unknown:  []string{f.prefix + "_model_theirs", f.prefix + "stranger"},
-		Missing:  []tenancy.ID{"lost"},
-		Settled:  []tenancy.ID{"open"},
+		Finished:    []tenancy.ID{"dead"},
+		Undone:      []tenancy.ID{"failed", "leaving", "tired"},
+		Unknown:     []string{f.prefix + "_model_theirs", f.prefix + "stranger"},
+		Missing:     []tenancy.ID{"lost"},
+		AccessFixed: []tenancy.ID{"open"},
 
 		UnknownRoles: []string{f.prefix + "strange"},
 	}

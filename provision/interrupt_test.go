@@ -92,7 +92,8 @@ func TestInterruptedDropKeepsItsNamesUntilItIsEnded(t *testing.T) {
 		f.reconcile(t, p, "")
 		f.bornAnew(t, p, id)
 	}
-	pgtest.Figure(t, "P8", "%d DROPs interrupted at their point of no return: every name and e-mail stayed taken until the next pass had ended them, and no sign-up after that saw what was there before", len(todo))
+	pgtest.Figure(t, "P8", "%d DROPs interrupted at their point of no return: every name and e-mail stayed taken until "+
+		"the next pass had ended them, and no sign-up after that saw what was there before", len(todo))
 }
 
 // TestDropThatALockHoldsUpHalfWayGoesOn holds a DROP DATABASE up at its point of no return for longer than its
@@ -150,7 +151,8 @@ func (f *fixture) interrupt(t *testing.T, id tenancy.ID, fails, givesUp bool, cu
 // stillTaken checks that nothing of a tenant is free whose database is half gone.
 func (f *fixture) stillTaken(t *testing.T, p *provision.Provisioner, id tenancy.ID, fails bool) {
 	t.Helper()
-	broken := f.list(t, f.admin, "SELECT datname::text FROM pg_database WHERE datconnlimit = -2 AND starts_with(datname, $1)", f.prefix)
+	broken := f.list(t, f.admin, "SELECT datname::text FROM pg_database WHERE datconnlimit = -2 AND "+
+		"starts_with(datname, $1)", f.prefix)
 	if broken != f.prefix+string(id) {
 		t.Fatalf("half dropped: %q", broken)
 	}

@@ -52,7 +52,8 @@ func TestNamesAreOneForEachTenantAndKeptWhole(t *testing.T) {
 		_, err := conn.Exec(t.Context(), "CREATE DATABASE "+quoted(name)+" TEMPLATE template0")
 		must(t, err)
 		var there bool
-		must(t, conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_database WHERE datname::text = $1)", name).Scan(&there))
+		must(t, conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_database WHERE datname::text = $1)",
+			name).Scan(&there))
 		if there {
 			kept++
 		}
@@ -62,7 +63,8 @@ func TestNamesAreOneForEachTenantAndKeptWhole(t *testing.T) {
 	if wrong+twice > 0 || kept != trips {
 		t.Errorf("%d ids twice, %d not legal, want none; %d of %d names kept", twice, wrong, kept, trips)
 	}
-	pgtest.Figure(t, "S13", "%d ids: %d twice, %d not legal, names of %d bytes at most; %d of %d databases have the name that was asked for",
+	pgtest.Figure(t, "S13", "%d ids: %d twice, %d not legal, names of %d bytes at most; %d of %d databases have the "+
+		"name that was asked for",
 		count, twice, wrong, longest, kept, trips)
 }
 

@@ -48,7 +48,8 @@ func TestRowThatPointsAtAnotherTenantsDatabaseServesNobody(t *testing.T) {
 	must(t, write(t.Context(), r, "b"))
 	inside.Store(0)
 
-	must(t, execute(t.Context(), f.regCfg.ConnConfig, "ALTER TABLE pgtenancy.tenants DROP CONSTRAINT tenants_database_key"))
+	must(t, execute(t.Context(), f.regCfg.ConnConfig,
+		"ALTER TABLE pgtenancy.tenants DROP CONSTRAINT tenants_database_key"))
 	for _, attack := range []struct {
 		name, sql string
 		oneRole   bool
@@ -86,9 +87,11 @@ func TestRowThatPointsAtAnotherTenantsDatabaseServesNobody(t *testing.T) {
 	}
 	queries := f.list(t, f.in(a.Endpoint.Database), "SELECT count(*)::text FROM members") // each would have left a row
 	if inside.Load() != 0 || queries != "0" || alarms.Load() == 0 {
-		t.Errorf("%d connections let in, %s queries run, %d alarms, want none, none and some", inside.Load(), queries, alarms.Load())
+		t.Errorf("%d connections let in, %s queries run, %d alarms, want none, none and some", inside.Load(), queries,
+			alarms.Load())
 	}
-	pgtest.Figure(t, "S15", "4 rows that point at another tenant's database: %d connections let in, %s queries run, %d alarms of the fence",
+	pgtest.Figure(t, "S15", "4 rows that point at another tenant's database: %d connections let in, %s queries run, %d "+
+		"alarms of the fence",
 		inside.Load(), queries, alarms.Load())
 }
 

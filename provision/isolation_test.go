@@ -70,7 +70,8 @@ func TestRoleOfATenantReachesNothingOfAnother(t *testing.T) {
 	if tries < signUps {
 		t.Errorf("%d tries at %d doors", tries, signUps)
 	}
-	pgtest.Figure(t, "S11", "%d of %d pairs and shared databases refused with 42501 (%d pairs); %d tries at %d databases while they were made, %d let in, %d of them before there was a wall; %d statements refused",
+	pgtest.Figure(t, "S11", "%d of %d pairs and shared databases refused with 42501 (%d pairs); %d tries at %d "+
+		"databases while they were made, %d let in, %d of them before there was a wall; %d statements refused",
 		refused, pairs, between, tries, signUps, codes[""], codes["55000"], statements)
 }
 
@@ -82,7 +83,8 @@ func (f *fixture) besiege(t *testing.T, as tenancy.Tenant) (end func() map[strin
 	conn, err := f.connect(t.Context(), as, as.Endpoint.Database) // from where the names of all can be read
 	must(t, err)
 	list := func() []string {
-		rows, _ := conn.Query(t.Context(), "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1)", f.prefix)
+		rows, _ := conn.Query(t.Context(), "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1)",
+			f.prefix)
 		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		if err != nil {
 			t.Error(err)
@@ -129,7 +131,8 @@ func (f *fixture) tryStatements(t *testing.T, as, other tenancy.Tenant) int {
 		"$keeper", quoted(f.prefix+"_owner"), "$group", quoted(f.prefix+"_tenant"), "$admin", quoted(f.admin.User),
 		"$pid", fmt.Sprint(victim.PgConn().PID()),
 	)
-	attributes := "SELECT concat_ws(' ', rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconnlimit, rolvaliduntil) FROM pg_roles WHERE rolname = $1"
+	attributes := "SELECT concat_ws(' ', rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, " +
+		"rolbypassrls, rolconnlimit, rolvaliduntil) FROM pg_roles WHERE rolname = $1"
 	before := f.list(t, f.admin, attributes, as.Endpoint.User)
 	refused := 0
 	for _, sql := range statementsOfAnAttacker() {
@@ -154,16 +157,21 @@ func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 func statementsOfAnAttacker() []string {
 	return []string{
 		// Its database.
-		"DROP DATABASE $own", "DROP DATABASE $other", "ALTER DATABASE $own RENAME TO mine", "ALTER DATABASE $own OWNER TO $own",
-		"ALTER DATABASE $own SET work_mem = '1GB'", "ALTER DATABASE $own ALLOW_CONNECTIONS false", "ALTER DATABASE $own IS_TEMPLATE true",
+		"DROP DATABASE $own", "DROP DATABASE $other", "ALTER DATABASE $own RENAME TO mine", "ALTER DATABASE $own OWNER TO " +
+			"$own",
+		"ALTER DATABASE $own SET work_mem = '1GB'", "ALTER DATABASE $own ALLOW_CONNECTIONS false", "ALTER DATABASE $own " +
+			"IS_TEMPLATE true",
 		"ALTER DATABASE $other CONNECTION LIMIT 0", "COMMENT ON DATABASE $own IS 'x'", "COMMENT ON DATABASE $other IS 'x'",
 		"CREATE DATABASE mine", "CREATE DATABASE mine TEMPLATE $other",
 		// Its role, and others.
 		"ALTER ROLE $own SUPERUSER", "ALTER ROLE $own CREATEDB", "ALTER ROLE $own CREATEROLE", "ALTER ROLE $own BYPASSRLS",
 		"ALTER ROLE $own REPLICATION", "ALTER ROLE $own CONNECTION LIMIT -1", "ALTER ROLE $own VALID UNTIL 'infinity'",
-		"ALTER ROLE $other PASSWORD 'x'", "ALTER ROLE $keeper LOGIN", "ALTER ROLE $group LOGIN", "COMMENT ON ROLE $own IS 'x'",
-		"DROP ROLE $other", "DROP ROLE $group", "CREATE ROLE mine", "GRANT $keeper TO $own", "GRANT $other TO $own", "GRANT $group TO $other",
-		"SET ROLE $keeper", "SET ROLE $other", "SET ROLE $admin", "SET SESSION AUTHORIZATION $other", "SET SESSION AUTHORIZATION $admin",
+		"ALTER ROLE $other PASSWORD 'x'", "ALTER ROLE $keeper LOGIN", "ALTER ROLE $group LOGIN", "COMMENT ON ROLE $own IS " +
+			"'x'",
+		"DROP ROLE $other", "DROP ROLE $group", "CREATE ROLE mine", "GRANT $keeper TO $own", "GRANT $other TO " +
+			"$own", "GRANT $group TO $other",
+		"SET ROLE $keeper", "SET ROLE $other", "SET ROLE $admin", "SET SESSION AUTHORIZATION $other", "SET SESSION " +
+			"AUTHORIZATION $admin",
 		"REASSIGN OWNED BY $keeper TO $own", "DROP OWNED BY $keeper",
 		// What the schema made.
 		"DROP TABLE members", "ALTER TABLE members ADD COLUMN x int", "TRUNCATE members", "CREATE INDEX ON members (name)",
@@ -171,17 +179,23 @@ func statementsOfAnAttacker() []string {
 		"ALTER TABLE members DISABLE TRIGGER ALL", "CREATE POLICY x ON members",
 		"ALTER FUNCTION shout(text) OWNER TO $own", "DROP FUNCTION shout(text)", "DROP SCHEMA public",
 		// New things.
-		"CREATE TABLE mine (i int)", "CREATE TABLE pg_catalog.mine (i int)", "CREATE TEMPORARY TABLE mine (i int)", "CREATE SCHEMA mine",
-		"CREATE VIEW mine AS SELECT 1", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE TYPE mine AS (i int)",
+		"CREATE TABLE mine (i int)", "CREATE TABLE pg_catalog.mine (i int)", "CREATE TEMPORARY TABLE mine (i " +
+			"int)", "CREATE SCHEMA mine",
+		"CREATE VIEW mine AS SELECT 1", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE TYPE " +
+			"mine AS (i int)",
 		"CREATE EXTENSION dblink", "CREATE PUBLICATION mine", "CREATE FOREIGN DATA WRAPPER mine",
 		"CREATE EVENT TRIGGER mine ON ddl_command_start EXECUTE FUNCTION shout()", "CREATE TABLESPACE mine LOCATION '/tmp'",
 		// The server.
 		"ALTER SYSTEM SET work_mem = '1GB'", "SET session_replication_role = replica", "SET log_statement = 'none'",
-		"COPY members TO PROGRAM 'id'", "COPY members FROM PROGRAM 'id'", "COPY members TO '/tmp/mine'", "COPY members FROM '/etc/passwd'",
-		"SELECT pg_read_file('/etc/passwd')", "SELECT pg_read_binary_file('PG_VERSION')", "SELECT pg_ls_dir('.')", "SELECT lo_import('/etc/passwd')",
+		"COPY members TO PROGRAM 'id'", "COPY members FROM PROGRAM 'id'", "COPY members TO '/tmp/mine'", "COPY members " +
+			"FROM '/etc/passwd'",
+		"SELECT pg_read_file('/etc/passwd')", "SELECT pg_read_binary_file('PG_VERSION')", "SELECT " +
+			"pg_ls_dir('.')", "SELECT lo_import('/etc/passwd')",
 		"SELECT * FROM pg_authid", "SELECT * FROM pg_shadow", "SELECT * FROM pg_user_mapping", "SELECT * FROM pg_statistic",
-		"SELECT * FROM pg_hba_file_rules", "SELECT * FROM pg_file_settings", "SELECT pg_reload_conf()", "SELECT pg_switch_wal()",
-		"SELECT pg_terminate_backend($pid)", "SELECT pg_cancel_backend($pid)", "SELECT pg_create_physical_replication_slot('mine')",
+		"SELECT * FROM pg_hba_file_rules", "SELECT * FROM pg_file_settings", "SELECT pg_reload_conf()", "SELECT " +
+			"pg_switch_wal()",
+		"SELECT pg_terminate_backend($pid)", "SELECT pg_cancel_backend($pid)", "SELECT " +
+			"pg_create_physical_replication_slot('mine')",
 		"SELECT pg_export_snapshot(), pg_promote()", "SELECT pg_stat_reset()", "SELECT pg_log_backend_memory_contexts($pid)",
 	}
 }

@@ -52,7 +52,7 @@ func points(steps ...string) []string {
 
 // The points of a sign-up, of its failure and of a deletion.
 var (
-	signUpPoints = append(points("intent", "database", "wall", "seed", "step:billing", "step:dns", "activate"),
+	signUpPoints = append(points("intent", "database", "access", "seed", "step:billing", "step:dns", "activate"),
 		"before end of step:billing", "before end of step:dns")
 	failPoints = points("fail")
 	dropPoints = points("delete", "drop", "drop database", "undo steps", "forget")

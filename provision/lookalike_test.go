@@ -13,8 +13,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
-// lookalike is a kind of database and role that look like a tenant's and are no tenant's. $id stands for an id, $name for
-// the name that a tenant with that id would have, and $owner for our owner.
+// lookalike is a kind of database and role that look like a tenant's and are no tenant's. $id stands for an id, $name
+// for the name that a tenant with that id would have, and $owner for our owner.
 type lookalike struct {
 	sql   string
 	alike bool // a sign-up with that id could not tell it from its own
@@ -38,7 +38,8 @@ func lookalikes() []lookalike {
 }
 
 // TestNothingThatIsNotProvablyOursIsDropped has many databases and roles that look like tenants', and the tenants of
-// another registry, whose rows this one does not see: passes report them all, sign-ups and their undoing leave them alone.
+// another registry, whose rows this one does not see: passes report them all, sign-ups and their undoing leave them
+// alone.
 func TestNothingThatIsNotProvablyOursIsDropped(t *testing.T) {
 	t.Parallel()
 	hidden := newFixture(t)
@@ -53,7 +54,8 @@ func TestNothingThatIsNotProvablyOursIsDropped(t *testing.T) {
 	kinds, total := lookalikes(), pgtest.Size(10, 70)
 	for i := range total {
 		id := fmt.Sprintf("l%d", i)
-		sql := strings.NewReplacer("$name", f.prefix+id, "$id", id, "$owner", f.prefix+"_owner").Replace(kinds[i%len(kinds)].sql)
+		sql := strings.NewReplacer("$name", f.prefix+id, "$id", id, "$owner",
+			f.prefix+"_owner").Replace(kinds[i%len(kinds)].sql)
 		for statement := range strings.SplitSeq(sql, "; ") {
 			must(t, execute(t.Context(), f.admin, statement))
 		}
@@ -82,7 +84,8 @@ func TestNothingThatIsNotProvablyOursIsDropped(t *testing.T) {
 	}
 	f.reported(t, pass)
 	databases := len(pass.Unknown)
-	pgtest.Figure(t, "P10", "%d databases and %d roles alone that look like tenants', %d of them active in a registry that is not seen: %d reported, 0 touched",
+	pgtest.Figure(t, "P10", "%d databases and %d roles alone that look like tenants', %d of them active in a registry "+
+		"that is not seen: %d reported, 0 touched",
 		databases, len(pass.UnknownRoles), pgtest.Size(1, 10), databases+len(pass.UnknownRoles))
 }
 

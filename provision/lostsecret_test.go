@@ -30,8 +30,8 @@ func (v *vault) source(ctx context.Context, _ string) (tenancy.Secret, error) {
 	return tenancy.NewSecret("in the vault"), nil
 }
 
-// TestTenantWhosePasswordIsLostIsStillInHand: to shut a tenant out, to unmake it and to give it another password takes no
-// password. Nor does a vault that does not answer hold up the work on others.
+// TestTenantWhosePasswordIsLostIsStillInHand: to shut a tenant out, to unmake it and to give it another password takes
+// no password. Nor does a vault that does not answer hold up the work on others.
 func TestTenantWhosePasswordIsLostIsStillInHand(t *testing.T) {
 	t.Parallel()
 	for name, hangs := range map[string]bool{"fails": false, "hangs": true} {

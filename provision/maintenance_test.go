@@ -49,7 +49,8 @@ func TestAdministratorThatMayNotKeepTenantsOutIsWarned(t *testing.T) {
 	var log bytes.Buffer
 	p := f.provisioner(t, func(c *provision.Config) { c.Admin, c.Logger = admin, logTo(&log) })
 	f.create(t, p, "acme")
-	if line := log.String(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "server=one database="+admin.Database) {
+	if line := log.String(); !strings.Contains(line, "level=WARN") ||
+		!strings.Contains(line, "server=one database="+admin.Database) {
 		t.Errorf("logged: %s", line)
 	}
 }
@@ -85,7 +86,8 @@ func dropPlanter(t *testing.T, f *fixture, login func(*fixture, *testing.T) *pgx
 	plant(t, f, tenant, maintenance)
 	plant(t, f, tenant, other)
 	must(t, p.Drop(t.Context(), "acme"))
-	if got := f.list(t, f.admin, "SELECT rolname::text FROM pg_roles WHERE rolname = $1", tenant.Endpoint.User); got != "" {
+	if got := f.list(t, f.admin, "SELECT rolname::text FROM pg_roles WHERE rolname = $1",
+		tenant.Endpoint.User); got != "" {
 		t.Errorf("left: %s", got)
 	}
 	for _, cfg := range []*pgx.ConnConfig{maintenance, other} {

@@ -62,7 +62,8 @@ func TestProcessKilledWhileItsDatabaseIsMade(t *testing.T) {
 	if outlived == 0 || len(c.active) != (rounds+1)/2 {
 		t.Errorf("%d creates outlived their process, %d tenants are there", outlived, len(c.active))
 	}
-	pgtest.Figure(t, "P5", "%d of %d creates outlived their process: %d whole, %d flaws", outlived, rounds, len(c.active), len(c.flaws))
+	pgtest.Figure(t, "P5", "%d of %d creates outlived their process: %d whole, %d flaws", outlived, rounds,
+		len(c.active), len(c.flaws))
 }
 
 // creating reports whether a session is making the database of tenant id.

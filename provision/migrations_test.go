@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // migrations returns the schema that the files, in turn, make.
@@ -32,14 +33,17 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	name := f.prefix + "operator"
-	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE PASSWORD 'x'"))
+	must(t, execute(t.Context(), f.admin, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN CREATEDB CREATEROLE "+
+		"PASSWORD 'x'"))
 	superuser := f.admin
 	t.Cleanup(func() { f.admin = superuser }) // who sweeps
 	f.admin = f.maintained(t)
 	f.admin.User, f.admin.Password = name, "x"
 
-	const nick = "-- atlas:txmode none\n\nALTER TABLE members ADD COLUMN nick text;\nCREATE INDEX CONCURRENTLY members_nick ON members (nick);\n"
-	const view = "CREATE VIEW nicks AS SELECT nick FROM members; CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'"
+	const nick = "-- atlas:txmode none\n\nALTER TABLE members ADD COLUMN nick text;\nCREATE INDEX CONCURRENTLY " +
+		"members_nick ON members (nick);\n"
+	const view = "CREATE VIEW nicks AS SELECT nick FROM members; CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS " +
+		"'SELECT 1'"
 	f.create(t, f.provisioner(t, migrations(t, members)), "old")
 	p := f.provisioner(t, migrations(t, members, nick, view))
 	report, err := p.Upgrade(t.Context(), "old", provision.Policy{})
@@ -48,7 +52,7 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	result := f.create(t, p, "new")
-	old, fresh := fingerprint(t, connect(t, f.in(f.prefix+"old"))), fingerprint(t, connect(t, f.in(f.prefix+"new")))
+	old, fresh := f.fingerprint(t, "old"), f.fingerprint(t, "new")
 	if diff := old.Diff(fresh); diff != nil || !strings.Contains(strings.Join(old.Objects, "\n"), "view public.nicks") {
 		t.Errorf("- only the old tenant, + only the new one: %v", diff)
 	}
@@ -64,7 +68,8 @@ func TestMigrationsBringOldTenantsToWhatNewOnesAre(t *testing.T) {
 
 	stamped := f.hash(t, "old")
 	p = f.provisioner(t, migrations(t, members+";", nick, view))
-	if _, err := p.Upgrade(t.Context(), "old", provision.Policy{}); !errors.As(err, new(*atlas.HistoryError)) || f.hash(t, "old") != stamped {
+	if _, err := p.Upgrade(t.Context(), "old", provision.Policy{}); !errors.As(err, new(*atlas.HistoryError)) ||
+		f.hash(t, "old") != stamped {
 		t.Errorf("after a file was edited: %v", err)
 	}
 }
@@ -80,11 +85,13 @@ func TestMigrationsThatStopHalfWayTakeTheStamp(t *testing.T) {
 	mismatch := (*provision.SchemaMismatchError)(nil)
 
 	p := f.provisioner(t, migrations(t, members, "CREATE TABLE a ()"))
-	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) || f.hash(t, "acme") != stamped {
+	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) ||
+		f.hash(t, "acme") != stamped {
 		t.Errorf("one file, which is rolled back: %v, stamp %q", err, f.hash(t, "acme"))
 	}
 	p = f.provisioner(t, migrations(t, members, "CREATE TABLE a ()", "CREATE TABLE b ()"))
-	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) || f.hash(t, "acme") != "" {
+	if _, err := p.Upgrade(t.Context(), "acme", provision.Policy{}); !errors.As(err, &mismatch) ||
+		f.hash(t, "acme") != "" {
 		t.Errorf("the second of two files: %v, stamp %q", err, f.hash(t, "acme"))
 	}
 	must(t, execute(t.Context(), drift, "DROP FUNCTION drift"))
@@ -93,4 +100,14 @@ func TestMigrationsThatStopHalfWayTakeTheStamp(t *testing.T) {
 	if f.hash(t, "acme") == "" {
 		t.Error("not stamped at last")
 	}
+}
+
+// fingerprint takes the fingerprint of a tenant's database.
+func (f *fixture) fingerprint(t *testing.T, id string) *fingerprint.Fingerprint {
+	t.Helper()
+	got, err := fingerprint.Take(t.Context(), connect(t, f.in(f.prefix+id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }

@@ -3,8 +3,6 @@ package provision
 import (
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
@@ -30,5 +28,3 @@ func (n names) isTemplate(name string) bool { return strings.HasPrefix(name, n.t
 func (n names) model(random string) string { return n.prefix + "_model_" + random }
 
 func (n names) isModel(name string) bool { return strings.HasPrefix(name, n.model("")) }
-
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

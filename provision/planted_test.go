@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // history is the schema of migrations, each with the text that follows its name.
@@ -39,8 +40,10 @@ func TestAttackerGetsNoRightToCreateFromASchemaThatOpensPublic(t *testing.T) {
 		t.Errorf("of a new tenant: %v", err)
 	}
 	// One of an older release that did not look.
-	must(t, execute(t.Context(), f.in(f.prefix+"acme"), `GRANT ALL ON SCHEMA public TO PUBLIC, "`+f.prefix+`_tenant", "`+f.prefix+`acme"`))
-	_, err = f.of(t, files(t, "a.sql", reopened+"CREATE TABLE notes (t text)")).Upgrade(t.Context(), "acme", provision.Policy{})
+	must(t, execute(t.Context(), f.in(f.prefix+"acme"),
+		`GRANT ALL ON SCHEMA public TO PUBLIC, "`+f.prefix+`_tenant", "`+f.prefix+`acme"`))
+	_, err = f.of(t, files(t, "a.sql", reopened+"CREATE TABLE notes (t text)")).Upgrade(t.Context(), "acme",
+		provision.Policy{})
 	must(t, err)
 	if _, err := conn.Exec(t.Context(), plant); state(err) != "42501" {
 		t.Errorf("after an upgrade: %v", err)
@@ -95,7 +98,8 @@ func TestAttackerPlantsNoFunctionThatTheAdministratorCalls(t *testing.T) {
 	calls := func() string { return f.list(t, db, "SELECT last_value || ' ' || is_called FROM public.calls") }
 
 	// What is planted would be called, or this test showed nothing.
-	must(t, execute(t.Context(), db, "SELECT pg_advisory_lock(1.5), pg_try_advisory_lock(1.5), pg_advisory_xact_lock(1.5)"))
+	must(t, execute(t.Context(), db, "SELECT pg_advisory_lock(1.5), pg_try_advisory_lock(1.5), "+
+		"pg_advisory_xact_lock(1.5)"))
 	must(t, execute(t.Context(), db, "SELECT count(*) FROM pg_class WHERE oid = 'pg_class'::regclass"))
 	before := calls()
 	if before == "1 false" {
@@ -110,13 +114,15 @@ func TestAttackerPlantsNoFunctionThatTheAdministratorCalls(t *testing.T) {
 	}
 
 	repeatable, err := atlas.SQL(atlas.Config{
-		Text: first + "CREATE TABLE notes (t text)", FS: fstest.MapFS{"r.sql": {Data: []byte("SELECT 1")}}, Repeatable: []string{"r.sql"},
+		Text: first + "CREATE TABLE notes (t text)", FS: fstest.MapFS{"r.sql": {Data: []byte("SELECT " +
+			"1")}}, Repeatable: []string{"r.sql"},
 	})
 	must(t, err)
 	schemas := map[string]provision.Schema{
 		"SQL": files(t, "a.sql", first+"CREATE TABLE notes (t text)"), "Repeatable": repeatable,
 		"Migrations": history(t, "1.sql", first, "2.sql", "CREATE TABLE notes (t text)"),
-		"steps":      history(t, "1.sql", first, "2.sql", "-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY i ON members (id)"),
+		"steps": history(t, "1.sql", first, "2.sql",
+			"-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY i ON members (id)"),
 	}
 	for name, s := range schemas {
 		for _, policy := range []provision.Policy{{DryRun: true}, {}} {
@@ -140,8 +146,10 @@ func TestAttackerPlantsNoFunctionThatTheAdministratorCalls(t *testing.T) {
 	must(t, lease.Pool().Ping(t.Context()))
 	lease.Release()
 	unchanged("the fence")
-	_ = fingerprint(t, connect(t, db))
-	unchanged("TakeFingerprint")
+	if _, err := fingerprint.Take(t.Context(), connect(t, db)); err != nil {
+		t.Fatal(err)
+	}
+	unchanged("fingerprint.Take")
 	for name, do := range map[string]func() error{
 		"RotatePassword": func() error { return p.RotatePassword(t.Context(), "acme") },
 		"Suspend":        func() error { return p.Suspend(t.Context(), "acme") },

@@ -58,7 +58,8 @@ func TestProcessKilledAtAnyTimeLeavesWholeTenantsOrNothing(t *testing.T) {
 	slowest := w.end(t)
 	c := f.takeCensus(t)
 	lost := c.check(t, said)
-	pgtest.Figure(t, "P2", "%d SIGKILLs in %d sign-ups and %d deletions: %d answered, %d lost, %d whole, %d flaws, slowest %v",
+	pgtest.Figure(t, "P2", "%d SIGKILLs in %d sign-ups and %d deletions: %d answered, %d lost, %d whole, %d flaws, "+
+		"slowest %v",
 		kills, len(said["begun"]), len(said["dropping"]), len(said["made"]), lost, len(c.active), len(c.flaws), slowest)
 }
 

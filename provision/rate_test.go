@@ -46,7 +46,8 @@ type rate struct {
 }
 
 func (r rate) String() string {
-	return fmt.Sprintf("%.1f/s, p50 %v, p99 %v", r.perSecond, r.median.Round(time.Millisecond), r.worst.Round(time.Millisecond))
+	return fmt.Sprintf("%.1f/s, p50 %v, p99 %v", r.perSecond, r.median.Round(time.Millisecond),
+		r.worst.Round(time.Millisecond))
 }
 
 // measure does something n times, some at once.

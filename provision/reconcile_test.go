@@ -42,7 +42,10 @@ func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
 	slices.Sort(pass.Unknown)
-	want := []string{f.prefix + "Not an id", f.prefix + "_model_theirs", f.prefix + "_template_theirs", f.prefix + "stranger"}
+	want := []string{
+		f.prefix + "Not an id", f.prefix + "_model_theirs", f.prefix + "_template_theirs",
+		f.prefix + "stranger",
+	}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, pass.Unknown); diff != "" {
 		t.Errorf("unknown: %s", diff)
@@ -54,7 +57,8 @@ func TestReconcileReportsWhatIsNobodysAndWhatIsMissing(t *testing.T) {
 		t.Errorf("roles: %s", diff)
 	}
 	got := f.residue(t)
-	if !strings.Contains(got, "stranger") || strings.Contains(got, "_model_ours") || strings.Contains(got, "database:"+f.prefix+"lost") {
+	if !strings.Contains(got, "stranger") || strings.Contains(got, "_model_ours") ||
+		strings.Contains(got, "database:"+f.prefix+"lost") {
 		t.Errorf("afterwards: %s", got)
 	}
 	must(t, execute(t.Context(), f.admin, "DROP DATABASE "+quoted("Not an id"))) // sweep splits names at spaces
@@ -140,7 +144,8 @@ func TestSickTenantDoesNotMakeItsServerSick(t *testing.T) {
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
 	slices.Sort(pass.Finished)
-	if diff := cmp.Diff([]tenancy.ID{"well1", "well2"}, pass.Finished); diff != "" || state(pass.Retried["sick"]) != "55000" {
+	if diff := cmp.Diff([]tenancy.ID{"well1", "well2"}, pass.Finished); diff != "" ||
+		state(pass.Retried["sick"]) != "55000" {
 		t.Errorf("finished: %s; retried: %v", diff, pass.Retried)
 	}
 }

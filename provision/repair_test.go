@@ -55,8 +55,8 @@ func TestSurveyRepairsWalls(t *testing.T) {
 	must(t, execute(t.Context(), f.admin, "ALTER ROLE "+acme+" CONNECTION LIMIT 3")) // an operator's
 	survey(0)
 	must(t, execute(t.Context(), f.admin, "REVOKE CONNECT ON DATABASE "+acme+" FROM "+acme))
-	if pass := survey(0); len(pass.Settled) != 1 {
-		t.Errorf("settled %v", pass.Settled)
+	if pass := survey(0); len(pass.AccessFixed) != 1 {
+		t.Errorf("settled %v", pass.AccessFixed)
 	}
 	f.settled(t, p, "acme")
 }

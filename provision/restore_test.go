@@ -62,7 +62,7 @@ func TestTenantIsRestoredByTheCommandsOfThePage(t *testing.T) {
 	}
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
-	if len(pass.Repaired)+len(pass.Settled)+len(pass.NotOurs)+len(pass.Unknown) > 0 {
+	if len(pass.Repaired)+len(pass.AccessFixed)+len(pass.NotOurs)+len(pass.Unknown) > 0 {
 		t.Errorf("%+v", pass)
 	}
 }

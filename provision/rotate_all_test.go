@@ -60,7 +60,8 @@ func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 		done, start := good.Load(), time.Now()
 		result, err := p.RotateAllPasswords(t.Context(), provision.RotateAllConfig{Batch: 2})
 		took += time.Since(start)
-		if err != nil || result.Rotated != n || result.Skipped+result.Failed+len(result.Errors) != 0 || result.Through != ids[n-1] {
+		if err != nil || result.Rotated != n || result.Skipped+result.Failed+len(result.Errors) != 0 ||
+			result.Through != ids[n-1] {
 			t.Errorf("rotated: %+v, %v", result, err)
 		}
 		eventually(t, "at work", func() bool { return good.Load() > done+int64(4*n) })
@@ -117,7 +118,10 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 	before := f.passwords(t, ids)
 
 	ctx, stop := context.WithCancel(t.Context())
-	first, err := p.RotateAllPasswords(ctx, provision.RotateAllConfig{Batch: 1, Progress: func(provision.RotateAllProgress) { stop() }})
+	first, err := p.RotateAllPasswords(ctx, provision.RotateAllConfig{
+		Batch:    1,
+		Progress: func(provision.RotateAllProgress) { stop() },
+	})
 	if !errors.Is(err, context.Canceled) || first.Through != "a" || first.Rotated != 1 || first.Failed != 0 {
 		t.Errorf("stopped: %+v, %v", first, err)
 	}

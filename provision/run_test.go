@@ -47,7 +47,8 @@ func TestRunWarnsOfWhatItCouldNotDo(t *testing.T) {
 	line := pgtest.Receive(t, "Run logs what it could not do", log.line)
 	cancel()
 	must(t, pgtest.Receive(t, "Run ends", ended))
-	if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "acme") || !strings.Contains(line, errBroken.Error()) {
+	if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "acme") ||
+		!strings.Contains(line, errBroken.Error()) {
 		t.Errorf("logged: %s", line)
 	}
 }

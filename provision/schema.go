@@ -2,6 +2,9 @@ package provision
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,8 +36,8 @@ type UpgradeInput struct {
 	// With Policy.DryRun it need not be called.
 	Verify func(ctx context.Context, conn *pgx.Conn) error
 
-	// Unstamp must be called before a commit that comes before Verify, if there is one: the database has not the schema
-	// of its stamp then, and may stay so. It may be called again, and may be nil.
+	// Unstamp must be called before each commit that comes before Verify: from then on the database may not have the
+	// schema of its stamp. It may be called again, and may be nil.
 	Unstamp func(ctx context.Context) error
 }
 
@@ -78,4 +81,17 @@ type Change struct {
 	Name        string // "add column members.nick", "drop table members"
 	SQL         string
 	Destructive bool
+}
+
+// Format implements [fmt.Formatter]: an upgrade shows the name of its database.
+func (u UpgradeInput) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.text()) }
+
+// LogValue implements [slog.LogValuer].
+func (u UpgradeInput) LogValue() slog.Value { return slog.StringValue(u.text()) }
+
+func (u UpgradeInput) text() string {
+	if u.Target == nil {
+		return "upgrade"
+	}
+	return fmt.Sprintf("upgrade of database %q", u.Target.Database)
 }

@@ -59,7 +59,8 @@ func TestCrashOfTheServerLeavesWholeTenantsOrNothing(t *testing.T) {
 	f.settle(t)
 	c := f.takeCensus(t)
 	lost := c.check(t, said)
-	pgtest.Figure(t, "P3", "%d crashes of the server: %d answered, %d lost, %d whole, %d flaws; PostgreSQL left %s directories of databases that are not there",
+	pgtest.Figure(t, "P3", "%d crashes of the server: %d answered, %d lost, %d whole, %d flaws; PostgreSQL left %s "+
+		"directories of databases that are not there",
 		len(crashes), len(said["made"]), lost, len(c.active), len(c.flaws), cluster.orphans(t, f))
 }
 

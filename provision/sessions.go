@@ -6,17 +6,72 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
+// config is how Admin logs in to a database on server's direct endpoint. It refuses an address that the registry's keys
+// did not sign, because Admin's password would go there.
+func (p *Provisioner) config(server registry.Server, database string) (*pgx.ConnConfig, error) {
+	if err := server.Verify(); err != nil {
+		return nil, err
+	}
+	cfg := p.cfg.Admin.Copy()
+	cfg.Database = database
+	if err := pgtarget.Point(&cfg.Config, server.Host, server.Port); err != nil {
+		return nil, fmt.Errorf("provision: Config.Admin: address of server %q: %w", server.Name, err)
+	}
+	return cfg, nil
+}
+
+// session connects to the maintenance database of server.
+func (p *Provisioner) session(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	return p.sessionIn(ctx, server, p.cfg.Admin.Database)
+}
+
+// lockTimeout is how long a statement of the administrator waits for a lock before it fails, and the sessions of
+// tenants' roles that hold the lock are terminated.
+const lockTimeout = "1s"
+
+// boundedSession is session, but no statement waits for a lock for longer than lockTimeout.
+func (p *Provisioner) boundedSession(ctx context.Context, server registry.Server) (*pgx.Conn, error) {
+	conn, err := p.session(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	if err := pgadmin.Run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil {
+		pgadmin.Disconnect(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// sessionIn connects to a database in which others may have made objects. It turns off the time-outs of the role and
+// the server, which could end a DROP or a wait for a lock in the middle; ctx bounds them.
+func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, database string) (*pgx.Conn, error) {
+	cfg, err := p.config(server, database)
+	if err != nil {
+		return nil, err
+	}
+	cfg = pgadmin.Pinned(cfg)
+	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
+		cfg.RuntimeParams[name] = "0"
+	}
+	cfg.RuntimeParams["application_name"] = "pgtenancy"
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // each query runs once: do not prepare it first
+	return pgadmin.Connect(ctx, cfg)
+}
+
 var _ registry.Counter = (*Provisioner)(nil)
 
-// TenantSessions implements [registry.Counter]: it names the sessions that server has in databases whose names begin
-// with Config.Prefix, of whatever process and role. It asks on a session on the maintenance database. ctx governs it
-// all.
+// TenantSessions implements [registry.Counter]. It returns a name for each session, of any process and role, in the
+// databases of server whose names begin with Config.Prefix. It connects to the maintenance database. ctx governs all of
+// it.
 //
-// A server with a pooler in front is refused: sessions at the server are not connections to the pooler.
+// It returns an error for a server with a pooler in front, because sessions at the server are not connections to the
+// pooler.
 func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]string, error) {
 	s, err := p.cfg.Registry.Server(ctx, server)
 	if err != nil {
@@ -29,7 +84,7 @@ func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]stri
 	if err != nil {
 		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, pgerr.Redact(err))
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	// To a role without the rights of another a session's begin is not shown. Then its pid is its name.
 	rows, _ := conn.Query(ctx, `SELECT concat_ws(' ', pid, backend_start) FROM pg_stat_activity
 		WHERE usesysid IS NOT NULL AND starts_with(datname::text, $1::text)`, p.cfg.Prefix)

@@ -127,7 +127,8 @@ func TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut(t *testing.T) {
 		"ALTER ROLE $role SUPERUSER":                    "ALTER ROLE $role NOSUPERUSER",
 		"GRANT CONNECT ON DATABASE $database TO $group": "REVOKE CONNECT ON DATABASE $database FROM $group",
 	} {
-		names := strings.NewReplacer("$role", quoted(f.role), "$group", quoted(f.prefix+"_tenant"), "$database", quoted(f.prefix+"acme"))
+		names := strings.NewReplacer("$role", quoted(f.role), "$group", quoted(f.prefix+"_tenant"), "$database",
+			quoted(f.prefix+"acme"))
 		must(t, execute(t.Context(), f.admin, names.Replace(give)))
 		if err := p.Suspend(t.Context(), "acme"); err == nil {
 			t.Errorf("%s: suspended", give)
@@ -149,8 +150,8 @@ func TestReconcilerMovesGatesOfTheSharedRole(t *testing.T) {
 		must(t, err)
 		pass, err := p.Reconcile(t.Context())
 		must(t, err)
-		if len(saw.Settled) != want || len(pass.Settled) != want {
-			t.Errorf("%s: saw %v, settled %v, want %d", when, saw.Settled, pass.Settled, want)
+		if len(saw.AccessFixed) != want || len(pass.AccessFixed) != want {
+			t.Errorf("%s: saw %v, settled %v, want %d", when, saw.AccessFixed, pass.AccessFixed, want)
 		}
 		if len(pass.Unknown)+len(pass.UnknownRoles)+len(pass.Missing) > 0 {
 			t.Errorf("%s: reported %+v", when, pass)
@@ -211,7 +212,7 @@ func TestTenantsWithAndWithoutARoleOfTheirOwnLiveTogether(t *testing.T) {
 		}
 		pass, err := p.Reconcile(t.Context())
 		must(t, err)
-		if len(pass.Settled)+len(pass.Undone)+len(pass.Repaired) > 0 {
+		if len(pass.AccessFixed)+len(pass.Undone)+len(pass.Repaired) > 0 {
 			t.Errorf("a pass: %+v", pass)
 		}
 		must(t, write(t.Context(), r, "ours"))
@@ -252,7 +253,8 @@ func TestSharedRoleThatWouldNotDoIsRefusedWhenAServerIsPrepared(t *testing.T) {
 	t.Parallel()
 	f := newShared(t)
 	must(t, f.provisioner(t).PrepareTemplate(t.Context(), "one"))
-	names := strings.NewReplacer("$role", quoted(f.role), "$owner", quoted(f.prefix+"_owner"), "$other", quoted(f.role+"x"))
+	names := strings.NewReplacer("$role", quoted(f.role), "$owner", quoted(f.prefix+"_owner"), "$other",
+		quoted(f.role+"x"))
 	for _, c := range []struct{ do, undo, want string }{
 		{"ALTER ROLE $role RENAME TO $other", "ALTER ROLE $other RENAME TO $role", "does not exist"},
 		{"ALTER ROLE $role SUPERUSER", "ALTER ROLE $role NOSUPERUSER", "superuser"},

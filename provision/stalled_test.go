@@ -70,12 +70,15 @@ func TestStoppedBackendHoldsUpNothingButDrops(t *testing.T) {
 	took := time.Since(resumed)
 	must(t, conn.Close(t.Context()))
 	f.takeCensus(t).check(t, answers{})
-	pgtest.Figure(t, "P9", "a backend stopped for %v: %d sign-ups meanwhile, the slowest in %v, before in %v; what a dead process left was finished; drops waited: %t; 3 of them ended within %v after it went on",
+	pgtest.Figure(t, "P9", "a backend stopped for %v: %d sign-ups meanwhile, the slowest in %v, before in %v; what a "+
+		"dead process left was finished; drops waited: %t; 3 of them ended within %v after it went on",
 		resumed.Sub(stoppedAt).Round(time.Second), n, slowest, usual, held, took.Round(time.Millisecond))
 }
 
 // signUps signs up until the deadline, twice at least, and returns how long the slowest took, and how many there were.
-func (f *fixture) signUps(t *testing.T, p *provision.Provisioner, name string, until time.Time) (slowest time.Duration, n int) {
+func (f *fixture) signUps(t *testing.T, p *provision.Provisioner, name string,
+	until time.Time,
+) (slowest time.Duration, n int) {
 	t.Helper()
 	for ; n < 2 || time.Now().Before(until); n++ {
 		began := time.Now()

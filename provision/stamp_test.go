@@ -49,7 +49,10 @@ func (f *fixture) stamper(t *testing.T) (*provision.Provisioner, *stall) {
 	cfg.ConnConfig.Tracer = s
 	reg := openRegistryOn(t, poolOf(t, cfg))
 	t.Cleanup(s.release)
-	return f.provisioner(t, func(c *provision.Config) { c.Registry, c.ClaimTTL, c.Interval = reg, time.Hour, time.Hour }), s
+	return f.provisioner(t, func(c *provision.Config) {
+		c.Registry, c.ClaimTTL, c.Interval = reg, time.Hour,
+			time.Hour
+	}), s
 }
 
 // abandon leaves a sign-up of f's schema behind, as a process does that died after the intent.

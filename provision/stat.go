@@ -1,9 +1,6 @@
 package provision
 
 import (
-	"cmp"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -12,7 +9,7 @@ import (
 type Stat struct{ steps []StepStat }
 
 // StepStat is a snapshot of what one step has cost in this Provisioner, whether it was taken by Create, Drop or Run:
-// "intent", "database", "wall", "seed", "step:<name>" or "activate" of sign-ups; "drop", "undo steps" or "forget" of
+// "intent", "database", "access", "seed", "step:<name>" or "activate" of sign-ups; "drop", "undo steps" or "forget" of
 // undoing and of deletions. An intent that was refused does not count.
 type StepStat struct {
 	name           string
@@ -41,15 +38,6 @@ func (f *figures) count(step string, took time.Duration, err error) {
 	s.total += took
 	s.longest = max(s.longest, took)
 	f.steps[step] = s
-}
-
-// Stat returns a snapshot.
-func (p *Provisioner) Stat() *Stat {
-	p.figures.mu.Lock()
-	defer p.figures.mu.Unlock()
-	return &Stat{slices.SortedFunc(maps.Values(p.figures.steps), func(a, b StepStat) int {
-		return cmp.Compare(a.name, b.name)
-	})}
 }
 
 // Steps returns a snapshot of each step that was taken so far, in the order of their names.

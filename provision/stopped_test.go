@@ -94,8 +94,8 @@ func TestStoppedSuspensionHoldsUpNobody(t *testing.T) {
 	cmd = f.stop(t, child{ID: "acme", Gate: "suspend", Point: "before shut"})
 	pass, err := p.Reconcile(soon(t))
 	must(t, err)
-	if len(pass.Settled) != 1 {
-		t.Errorf("settled %v", pass.Settled)
+	if len(pass.AccessFixed) != 1 {
+		t.Errorf("settled %v", pass.AccessFixed)
 	}
 	must(t, p.Resume(t.Context(), "acme"))
 	resume(t, cmd)
@@ -112,8 +112,8 @@ func (f *fixture) settled(t *testing.T, p *provision.Provisioner, id tenancy.ID)
 	must(t, conn.Close(t.Context()))
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
-	if tenant.State != tenancy.Active || len(pass.Settled) != 0 {
-		t.Errorf("%s is %s, settled %v", id, tenant.State, pass.Settled)
+	if tenant.State != tenancy.Active || len(pass.AccessFixed) != 0 {
+		t.Errorf("%s is %s, settled %v", id, tenant.State, pass.AccessFixed)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
-	"github.com/pgtenancy/pgtenancy/internal/pglock"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -24,7 +24,7 @@ func (r *reconcileRun) survey(ctx context.Context) error {
 	conns, databases, err := r.listAll(ctx, servers)
 	defer func() {
 		for _, conn := range conns {
-			disconnect(conn)
+			pgadmin.Disconnect(conn)
 		}
 	}()
 	errs := []error{err}
@@ -34,8 +34,8 @@ func (r *reconcileRun) survey(ctx context.Context) error {
 	errs = append(errs, err)
 	if err == nil {
 		errs = append(errs, r.reportUnknown(ctx, conns, databases), r.reportMissing(ctx, conns, odd.missing),
-			r.reportRoles(ctx, conns), r.reportNotOurs(ctx, odd.foreign), r.settleGates(ctx, odd.crooked),
-			r.repairWalls(ctx, odd.broken), r.reportSettings(ctx, conns), r.endBlockers(ctx, conns))
+			r.reportRoles(ctx, conns), r.reportNotOurs(ctx, odd.foreign), r.reconcileAccess(ctx, odd.drifted),
+			r.repairAccess(ctx, odd.broken), r.reportSettings(ctx, conns), r.endBlockers(ctx, conns))
 	}
 	return errors.Join(errs...)
 }
@@ -65,9 +65,6 @@ func (r *reconcileRun) listAll(ctx context.Context, servers []registry.Server) (
 	return conns, databases, errors.Join(errs...)
 }
 
-// listing has the databases with our prefix on one server.
-type listing map[string]listed
-
 // list returns a session on s and the databases there that have the prefix.
 func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
 	conn, err := r.p.session(ctx, s)
@@ -86,7 +83,7 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
 	names := listing{}
 	var name string
-	var l listed
+	var l observedAccess
 	remake := false
 	_, err = pgx.ForEachRow(rows, []any{
 		&name, &l.owner, &l.comment, &l.role, &l.roleNote, &l.roleEnters, &l.sharedEnters, &l.broken, &l.moved,
@@ -98,35 +95,35 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 		names[name] = l
 		return nil
 	})
-	if err == nil && remake && !r.looks {
+	if err == nil && remake && !r.dryRun {
 		r.p.setReady(s.Name, false)
 		if err := r.p.prepare(ctx, conn, s); err != nil {
 			r.p.logError(ctx, "make the template anew on server "+s.Name, "", err)
 		}
 	}
 	if err != nil {
-		disconnect(conn)
+		pgadmin.Disconnect(conn)
 		return nil, nil, err
 	}
 	return conn, names, nil
 }
 
-// odd are tenants that the first look found something about; each is looked at again.
-type odd struct {
+// discrepancies are tenants that the first look found something about; each is looked at again.
+type discrepancies struct {
 	missing []tenancy.ID // active, without a database
 	foreign []tenancy.ID // whose database or role seems to be another's
-	crooked []tenancy.ID // whose gate is not where their state wants it
-	broken  []tenancy.ID // whose wall has a hole
+	drifted []tenancy.ID // whose access is not what their state asks for
+	broken  []tenancy.ID // whose access needs a repair
 }
 
 // match takes every tenant's database off the lists, and returns the tenants that something is odd about. A row that
-// holds something unreadable is matched like any other; it is work's to report.
-func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) (o odd, err error) {
+// holds something unreadable is matched like any other; the method work reports it.
+func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) (o discrepancies, err error) {
 	const page = 1000
 	for after := tenancy.ID(""); ; {
 		tenants, err := r.p.cfg.Registry.Tenants(ctx, after, page)
 		if err != nil && len(tenants) == 0 {
-			return odd{}, fmt.Errorf("list tenants: %w", err)
+			return discrepancies{}, fmt.Errorf("list tenants: %w", err)
 		}
 		for _, t := range tenants {
 			names, listed := databases[t.Server.Name]
@@ -137,8 +134,8 @@ func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) 
 				o.missing = append(o.missing, t.ID)
 			case there && settled && r.p.seemsForeign(found, &t):
 				o.foreign = append(o.foreign, t.ID)
-			case there && found.position(r.p.shares(t.Endpoint)).crooked(t.State):
-				o.crooked = append(o.crooked, t.ID)
+			case there && found.state(r.p.shares(t.Endpoint)).drifted(t.State):
+				o.drifted = append(o.drifted, t.ID)
 			case there && settled && found.broken:
 				o.broken = append(o.broken, t.ID)
 			}
@@ -152,62 +149,6 @@ func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) 
 			return o, nil
 		}
 	}
-}
-
-// reportUnknown reports what is left on the lists, if it is still there and no row knows it. Scratch models whose
-// maker is gone are dropped.
-func (r *reconcileRun) reportUnknown(ctx context.Context, conns map[string]*pgx.Conn, databases map[string]listing) error {
-	var errs []error
-	for server, names := range databases {
-		for name := range names {
-			unknown, err := r.isUnknown(ctx, conns[server], name)
-			errs = append(errs, err)
-			if unknown {
-				r.Unknown = append(r.Unknown, name)
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (r *reconcileRun) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
-	if r.p.names.isModel(name) {
-		return r.sweepModel(ctx, conn, name)
-	}
-	there, err := exists(ctx, conn, name)
-	if err != nil || !there {
-		return false, err
-	}
-	id := tenancy.ID(name[len(r.p.cfg.Prefix):])
-	// In this order: a sign-up may turn the one into the other in between.
-	if warm, err := r.p.catalog.IsWarm(ctx, id); err != nil || warm {
-		return false, err
-	}
-	_, err = r.p.cfg.Registry.Tenant(ctx, id)
-	if errors.Is(err, tenancy.ErrNotFound) || errors.Is(err, tenancy.ErrInvalidID) {
-		return true, nil
-	}
-	return false, err
-}
-
-// sweepModel drops a scratch model that nobody holds the lock of, if it has our owner. One that has not is unknown.
-func (r *reconcileRun) sweepModel(ctx context.Context, conn *pgx.Conn, name string) (unknown bool, err error) {
-	free, err := pglock.TryLock(ctx, conn, name)
-	if err != nil || !free {
-		return false, err
-	}
-	f, err := look(ctx, conn, tenancy.Endpoint{Database: name})
-	switch {
-	case err != nil:
-		return false, err
-	case f.database && f.owner != r.p.names.ownerRole():
-		unknown = true
-	case f.database && !r.looks:
-		limited, cancel := context.WithTimeout(ctx, workLimit) // a stopped backend holds up every DROP DATABASE
-		defer cancel()
-		err = dropDatabase(limited, conn, name, f)
-	}
-	return unknown, errors.Join(err, pglock.Unlock(ctx, conn, name))
 }
 
 // reportMissing raises the alarm for tenants that are still active and still have no database. It is never made anew:
@@ -243,10 +184,6 @@ func (r *reconcileRun) report(ctx context.Context, t *registry.Tenant) {
 	r.Reindex = append(r.Reindex, t.ID)
 	r.p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
 		"provision: the collation version has changed: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION",
-		slog.String("tenant", string(t.ID)), slog.String("database", t.Endpoint.Database), slog.String("server", t.Server.Name))
-}
-
-func exists(ctx context.Context, conn *pgx.Conn, database string) (there bool, err error) {
-	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database).Scan(&there)
-	return there, err
+		slog.String("tenant", string(t.ID)), slog.String("database", t.Endpoint.Database),
+		slog.String("server", t.Server.Name))
 }

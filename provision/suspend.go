@@ -13,39 +13,36 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const (
-	examineLimit = 5 * time.Second  // for the look before a suspension
-	gateLimit    = 20 * time.Second // for one tenant's gate or wall in a survey
-)
+const examineLimit = 5 * time.Second // for the check before a suspension
 
-// Suspend closes an active tenant, in the registry first and then in the database itself: its role can log in no more,
-// its sessions are ended, and the [tenancy.OwnerTag] refuses every router. When Suspend returns nil, nothing that was not
-// committed by then will be, whatever a router that missed the change may try. A tenant that is suspended already is
-// looked after again. The administrator can still connect, so that [Provisioner.Upgrade] works.
+// Suspend closes an active tenant, in the registry first and then in the database: its role loses its log-in, its
+// sessions are ended, and the [tenancy.OwnerTag] refuses every router. When Suspend returns nil, nothing that was not
+// committed by then will be, not even by a router that missed the change. Suspending a suspended tenant closes it
+// again. The administrator can still connect, so that [Provisioner.Upgrade] works.
 //
-// ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, goes on with
-// it. One that was stopped in the middle is waited for until its session has been idle for twice Config.ClaimTTL, give
-// or take a half; it can do nothing more then. Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has
-// changed nothing; registry.ErrConflict for a tenant in another state; *[InUseError] if a prepared transaction of the
-// role keeps its log-in from being taken; or what the server refused with.
+// ctx governs all of it. If it ends in the middle, the registry's row decides: Run, or another Suspend, completes it.
+// If the process that holds the lock is paused, Suspend waits until its session has been idle for two to three times
+// Config.ClaimTTL, and then terminates it. Suspend returns tenancy.ErrNotFound or [ErrNotOurs], and then has changed
+// nothing; registry.ErrConflict for a tenant in another state; *[InUseError] if a prepared transaction of the role
+// keeps its log-in from being taken; or the server's error.
 //
-// No transaction that the role leaves open keeps it from being shut: sessions that hold locks which are in the way are
-// ended. The settings that the role has (ALTER ROLE … SET), whoever made them, are gone after [Provisioner.Resume],
-// because a role can keep itself out with them for good; those of its database (ALTER DATABASE … SET) stay.
+// An open transaction of the role does not stop Suspend: it ends the sessions that hold the locks it needs. The
+// settings of the role (ALTER ROLE … SET) are gone after [Provisioner.Resume], because a role can lock itself out with
+// them. Those of its database (ALTER DATABASE … SET) stay.
 func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 	err := p.mayShut(ctx, id)
 	if err == nil {
 		err = p.catalog.Suspend(ctx, id)
 	}
 	if err == nil {
-		err = p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-			if g.t.State != tenancy.Suspended { // resumed or deleted meanwhile
-				return conflict(g.t)
+		err = p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+			if a.t.State != tenancy.Suspended { // resumed or deleted meanwhile
+				return conflict(a.t)
 			}
 			if err := p.cfg.failpoints.Before(ctx, "shut"); err != nil {
 				return err
 			}
-			return g.shut(ctx)
+			return a.close(ctx)
 		})
 	}
 	if err != nil {
@@ -59,8 +56,8 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
 	limited, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()
-	err := p.examine(limited, id, func(_ context.Context, _ *pgx.Conn, f found, t *registry.Tenant) error {
-		if !p.ownsGate(f, t) {
+	err := p.examine(limited, id, func(_ context.Context, _ *pgx.Conn, f catalogState, t *registry.Tenant) error {
+		if !p.ownsBoth(f, t) {
 			return ErrNotOurs
 		}
 		return nil
@@ -72,22 +69,23 @@ func (p *Provisioner) mayShut(ctx context.Context, id tenancy.ID) error {
 }
 
 // Resume opens a suspended tenant again, in the database first and then in the registry. A router that missed the
-// suspension and checks the mark must look the tenant up before it may enter. Otherwise it is as [Provisioner.Suspend].
+// suspension and checks the owner tag must look the tenant up before it may enter. Otherwise it is as
+// [Provisioner.Suspend].
 func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
-	err := p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if g.t.State != tenancy.Suspended && g.t.State != tenancy.Active {
-			return conflict(g.t)
+	err := p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
+		if a.t.State != tenancy.Suspended && a.t.State != tenancy.Active {
+			return conflict(a.t)
 		}
-		if g.position().shutting {
-			if err := g.open(ctx); err != nil {
+		if a.state().closing {
+			if err := a.open(ctx); err != nil {
 				return err
 			}
 		}
-		// Under the lock, or not at all; and if it was lost meanwhile, somebody may have shut the gate again.
-		if err := g.conn.Ping(ctx); err != nil {
+		// Under the lock, or not at all: if the lock was lost, another process may have closed the access again.
+		if err := a.conn.Ping(ctx); err != nil {
 			return err
 		}
-		return errors.Join(p.catalog.Resume(ctx, id), g.conn.Ping(ctx))
+		return errors.Join(p.catalog.Resume(ctx, id), a.conn.Ping(ctx))
 	})
 	if err != nil {
 		return fmt.Errorf("provision: resume tenant %q: %w", string(id), pgerr.Redact(err))
@@ -97,35 +95,4 @@ func (p *Provisioner) Resume(ctx context.Context, id tenancy.ID) error {
 
 func conflict(t *registry.Tenant) error {
 	return fmt.Errorf("%w: tenant %q is %s", registry.ErrConflict, t.ID, t.State)
-}
-
-// settleGates moves the gates that a process which died between registry and database, or somebody who told only the
-// registry, has left in the wrong place.
-func (r *reconcileRun) settleGates(ctx context.Context, ids []tenancy.ID) error {
-	var errs []error
-	for _, id := range ids {
-		err := r.settleGate(ctx, id)
-		if err != nil && !errors.Is(err, tenancy.ErrNotFound) { // not found: gone meanwhile
-			errs = append(errs, fmt.Errorf("settle tenant %q: %w", id, pgerr.Redact(err)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// settleGate takes no longer than gateLimit: what keeps one gate from being moved keeps no other tenant waiting.
-func (r *reconcileRun) settleGate(ctx context.Context, id tenancy.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, gateLimit)
-	defer cancel()
-	return r.p.atGate(ctx, id, func(ctx context.Context, g *gate) error {
-		if !g.position().crooked(g.t.State) {
-			return nil
-		}
-		if !r.looks {
-			if err := g.settle(ctx); err != nil {
-				return err
-			}
-		}
-		r.Settled = append(r.Settled, id)
-		return nil
-	})
 }

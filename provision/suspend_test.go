@@ -160,8 +160,8 @@ func TestReconcilerMovesGatesToWhereTheRowsWantThem(t *testing.T) {
 		t.Helper()
 		pass, err := p.Reconcile(t.Context())
 		must(t, err)
-		if len(pass.Settled) != want {
-			t.Errorf("settled %v, want %d", pass.Settled, want)
+		if len(pass.AccessFixed) != want {
+			t.Errorf("settled %v, want %d", pass.AccessFixed, want)
 		}
 	}
 	enters := func() bool {

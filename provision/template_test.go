@@ -70,7 +70,8 @@ func TestFailedBuildLeavesNoTemplate(t *testing.T) {
 	if err := p.PrepareTemplate(t.Context(), "one"); state(err) != "22012" {
 		t.Fatal(err)
 	}
-	got := f.list(t, f.admin, "SELECT datname::text FROM pg_database WHERE datistemplate AND starts_with(datname, $1)", f.prefix)
+	got := f.list(t, f.admin, "SELECT datname::text FROM pg_database WHERE datistemplate AND starts_with(datname, $1)",
+		f.prefix)
 	if got != "" {
 		t.Errorf("marked as template: %s", got)
 	}
@@ -128,7 +129,8 @@ func TestTemplateWhoseCollationMovedIsMadeAnew(t *testing.T) {
 	f.create(t, p, "before")
 	move := func(database string) {
 		t.Helper()
-		must(t, execute(t.Context(), f.admin, "UPDATE pg_database SET datcollversion = '2.31' WHERE datname = '"+database+"'"))
+		must(t, execute(t.Context(), f.admin, "UPDATE pg_database SET datcollversion = '2.31' WHERE datname = "+
+			"'"+database+"'"))
 	}
 	built := func(want int64) {
 		t.Helper()

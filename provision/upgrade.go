@@ -3,13 +3,14 @@ package provision
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/nrednav/cuid2"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pglock"
-	"github.com/pgtenancy/pgtenancy/internal/scratch"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -18,16 +19,16 @@ import (
 // given only if the database's fingerprint, taken before the commit, equals that of a database made from the template.
 // A tenant that has the stamp already costs one query of the registry, unless policy.Force is set.
 //
-// ctx governs all of it; processes that upgrade one tenant at the same time take turns, and one that was stopped in the
-// middle of its turn is waited for as long as ctx allows. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
+// ctx governs all of it. Concurrent upgrades of one tenant run one at a time; if the process that holds the upgrade
+// lock is paused, Upgrade waits for it until ctx ends. It returns tenancy.ErrNotFound, a *tenancy.StateError for a
 // tenant that is neither active nor suspended, *[DestructiveError], *[SchemaMismatchError], [ErrNotVerified],
-// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another gave the tenant a stamp meanwhile, or what the
-// server refused with. In each case the tenant keeps its schema and its stamp; but if the Schema commits in steps, what
-// was committed stays, and the tenant has no stamp until an upgrade comes to its end.
+// [ErrTenantObjects], [ErrNotOurs], registry.ErrConflict if another call stamped the tenant meanwhile, or the server's
+// error. In each case the tenant keeps its schema and its stamp. If the Schema commits in steps, what was committed
+// stays, and the tenant has no stamp until an upgrade ends well.
 //
-// Processes that follow the registry are told to renew their connections to the tenant's database, before the commit
+// Upgrade makes processes that follow the registry renew their connections to the tenant's database, before the commit
 // and with the stamp: what these remember of the schema (prepared statements, the numbers of types) is out of date.
-// Nothing that runs is cut. A connection that is held across the commit may fail once for each statement that it
+// Nothing that runs is cut. A connection that is leased across the commit may fail once for each statement that it
 // remembers (SQLSTATE 0A000 or XX000); docs/connections.md has the rest.
 func (p *Provisioner) Upgrade(ctx context.Context, id tenancy.ID, policy Policy) (*Report, error) {
 	report, err := p.upgrade(ctx, id, policy.withDefaults())
@@ -46,7 +47,7 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
+	defer pgadmin.Disconnect(conn)
 	if err := pglock.Lock(ctx, conn, "upgrade "+t.Endpoint.Database); err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (p *Provisioner) upgrade(ctx context.Context, id tenancy.ID, policy Policy)
 	if err != nil || t.SchemaHash == p.hash && !policy.Force {
 		return &Report{}, err
 	}
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,9 @@ func (p *Provisioner) upgradable(ctx context.Context, id tenancy.ID) (*registry.
 }
 
 // apply lets the Schema work on the tenant's database, and sees to it that it verifies.
-func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.ConnConfig, policy Policy) (*Report, error) {
+func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.ConnConfig, policy Policy) (*Report,
+	error,
+) {
 	want, err := fingerprintOf(ctx, model)
 	if err != nil {
 		return nil, err
@@ -107,7 +110,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 		return nil, err
 	}
 	if !policy.DryRun {
-		if err := regrant(ctx, target, model, p.names.groupRole()); err != nil {
+		if err := pgadmin.Regrant(ctx, target, model, p.names.groupRole()); err != nil {
 			return nil, fmt.Errorf("grant the tenants' role its privileges again: %w", pgerr.Redact(err))
 		}
 	}
@@ -117,10 +120,10 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 		Model:  model.Copy(),
 		Policy: policy,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
-			if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
+			if err := pgadmin.Withhold(ctx, conn, p.names.groupRole()); err != nil {
 				return err
 			}
-			got, err := TakeFingerprint(ctx, conn)
+			got, err := fingerprint.Take(ctx, conn)
 			if err != nil {
 				return err
 			}
@@ -147,13 +150,13 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	return report, err
 }
 
-func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*Fingerprint, error) {
-	conn, err := connect(ctx, pinned(cfg))
+func fingerprintOf(ctx context.Context, cfg *pgx.ConnConfig) (*fingerprint.Fingerprint, error) {
+	conn, err := pgadmin.Connect(ctx, pgadmin.Pinned(cfg))
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
-	return TakeFingerprint(ctx, conn)
+	defer pgadmin.Disconnect(conn)
+	return fingerprint.Take(ctx, conn)
 }
 
 // withModel calls f with a scratch database that was made from the template, and drops it.
@@ -163,34 +166,44 @@ func (p *Provisioner) withModel(ctx context.Context, conn *pgx.Conn, server regi
 	return p.withScratch(ctx, conn, server, func(name string) error { return p.clone(ctx, conn, server, name) }, f)
 }
 
-// withScratch calls f with a scratch database that create has made, and drops it unless it has another name by then.
-// conn holds the lock of its name: what is left of a process that died is free of it, and the reconciler drops it.
-func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server registry.Server,
-	create func(name string) error, f func(cfg *pgx.ConnConfig) error,
-) error {
-	name := p.names.model(cuid2.Generate())
-	if err := pglock.Lock(ctx, conn, name); err != nil {
-		return err
-	}
-	defer p.dropModel(ctx, conn, name)
-	if err := create(name); err != nil {
-		return err
-	}
-	if err := scratch.Open(ctx, conn, name); err != nil {
-		return err
-	}
-	scratch, err := p.config(server, name)
+// secure makes sure that an upgrade of t meets no object of the tenant: a statement that relies on the default
+// search_path, as in a schema's files, would call a tenant's functions as the administrator. With dryRun it only looks.
+func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun bool) error {
+	conn, err := p.sessionIn(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return err
 	}
-	return f(scratch)
+	defer pgadmin.Disconnect(conn)
+	roles := p.tenantRoles()
+	if !p.shares(t.Endpoint) {
+		roles = append(roles, t.Endpoint.User)
+	}
+	if !dryRun {
+		if err := pgadmin.ClosePublic(ctx, conn, roles...); err != nil {
+			return err
+		}
+	}
+	if p.shares(t.Endpoint) {
+		return nil // the schema may give its objects to the operator's role
+	}
+	return checkMade(ctx, conn, t.Endpoint.User)
 }
 
-// dropModel cannot be done on a session that ctx has closed; then the reconciler does it.
-func (p *Provisioner) dropModel(ctx context.Context, conn *pgx.Conn, name string) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	if err := run(ctx, conn, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
-		p.logError(ctx, "drop model "+name, "", err)
+// checkMade returns ErrTenantObjects if role owns something in conn's database that a name finds: nothing temporary, no
+// large object, no default privileges.
+func checkMade(ctx context.Context, conn *pgx.Conn, role string) error {
+	const most = 5
+	rows, _ := conn.Query(ctx, `
+		SELECT pg_describe_object(s.classid, s.objid, s.objsubid)
+		FROM pg_shdepend s, pg_identify_object(s.classid, s.objid, s.objsubid) i
+		WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND s.deptype = 'o'
+		  AND s.refclassid = 'pg_authid'::regclass AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = $1::text)
+		  AND s.classid NOT IN ('pg_largeobject'::regclass, 'pg_default_acl'::regclass)
+		  AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
+		ORDER BY 1 LIMIT $2::int`, role, most)
+	made, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(made) == 0 {
+		return err
 	}
+	return fmt.Errorf("%w: %s", ErrTenantObjects, strings.Join(made, ", "))
 }

@@ -99,7 +99,8 @@ func TestForcedUpgradeFindsWhatTheStampHides(t *testing.T) {
 func TestUpgradeRefusesTenantsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	if _, err := f.provisioner(t).Upgrade(t.Context(), "nobody", provision.Policy{}); !errors.Is(err, tenancy.ErrNotFound) {
+	if _, err := f.provisioner(t).Upgrade(t.Context(), "nobody", provision.Policy{}); !errors.Is(err,
+		tenancy.ErrNotFound) {
 		t.Error(err)
 	}
 }

@@ -106,7 +106,7 @@ func TestSignUpTakesAWarmDatabase(t *testing.T) {
 	f.usable(t, made.Tenant, made.Admin.ID)
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)
-	if len(pass.Unknown)+len(pass.Missing)+len(pass.Settled)+len(pass.Retired) != 0 {
+	if len(pass.Unknown)+len(pass.Missing)+len(pass.AccessFixed)+len(pass.Retired) != 0 {
 		t.Errorf("a pass over stock and tenant: %+v", pass)
 	}
 

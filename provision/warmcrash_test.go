@@ -101,7 +101,7 @@ func TestDatabaseOfAKilledKeeperIsFinished(t *testing.T) {
 	p := f.provisioner(t, func(c *provision.Config) { c.ClaimTTL = crashTTL })
 	must(t, p.PrepareTemplate(t.Context(), "one"))
 	for i, where := range []string{
-		"warm:database/begin", "warm:database/end", "warm:wall/begin", "warm:wall/end", "warm:ready/begin",
+		"warm:database/begin", "warm:database/end", "warm:access/begin", "warm:access/end", "warm:ready/begin",
 	} {
 		f.kill(t, "", where)
 		if got := f.stock(t); len(got) != 0 {
@@ -135,7 +135,7 @@ func TestDatabaseThatCannotBeMadeIsDroppedAfterItsLastAttempt(t *testing.T) {
 	broken := f.provisioner(t, func(c *provision.Config) {
 		c.Attempts, c.Interval = 2, time.Millisecond
 		c.Observer.StepStarted = func(_ tenancy.ID, step string) {
-			if step == "warm:wall" {
+			if step == "warm:access" {
 				walls.Add(1)
 				panic(errBroken)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
 )
@@ -71,7 +72,7 @@ func (w *watchdog) run(ctx context.Context) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		err := w.look(ctx)
+		err := w.check(ctx)
 		if err != nil && !w.failed && ctx.Err() == nil {
 			w.p.cfg.Logger.LogAttrs(ctx, slog.LevelError, "provision: watch server",
 				slog.String("server", w.server.Name), slog.String("error", pgerr.Redact(err).Error()))
@@ -83,12 +84,12 @@ func (w *watchdog) run(ctx context.Context) {
 		}
 	}
 	if w.conn != nil {
-		disconnect(w.conn)
+		pgadmin.Disconnect(w.conn)
 	}
 }
 
-// look looks once, on a new session if the last one was lost.
-func (w *watchdog) look(ctx context.Context) error {
+// check looks once, on a new session if the last one was lost.
+func (w *watchdog) check(ctx context.Context) error {
 	if w.conn == nil || w.conn.IsClosed() {
 		w.conn = nil
 		conn, err := w.p.boundedSession(ctx, w.server)
@@ -112,12 +113,4 @@ func (w *watchdog) look(ctx context.Context) error {
 			slog.String("server", w.server.Name), slog.Float64("usage", usage))
 	}
 	return err
-}
-
-func (p *Provisioner) logTerminated(ctx context.Context, sessions []TerminatedSession) {
-	for _, s := range sessions {
-		p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: terminated a session of a tenant's role",
-			slog.String("server", s.Server), slog.String("role", s.Role), slog.String("database", s.Database),
-			slog.String("reason", s.Reason))
-	}
 }

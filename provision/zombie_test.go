@@ -22,7 +22,7 @@ func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 	must(t, p.PrepareTemplate(t.Context(), "one"))
 	run(t, p)
 	points := []string{
-		"before database", "before activate", "after database", "before wall", "before seed", "after seed",
+		"before database", "before activate", "after database", "before access", "before seed", "after seed",
 		"before end of step:dns", "after step:dns",
 	}
 	zombies := pgtest.Size(4, 100)

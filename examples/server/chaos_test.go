@@ -31,7 +31,7 @@ type fate struct {
 
 // newFates makes half of the sign-ups fail or be cancelled, each in a way and at a step of its own.
 func newFates(r *rand.Rand) []*fate {
-	steps := []string{"database", "wall", "seed", "step:billing", "step:last", "activate"}
+	steps := []string{"database", "access", "seed", "step:billing", "step:last", "activate"}
 	fates := make([]*fate, pgtest.Size(100, 200))
 	for i := range fates {
 		fates[i] = &fate{kind: "done"}

@@ -72,7 +72,7 @@ func (o *original) row15(t *testing.T) {
 	databases, roles := o.tenants(t)
 	customers := o.stripe.left()
 	in := newSignUp("Clara")
-	for _, step := range []string{"database", "wall", "seed", "step:billing", "activate"} {
+	for _, step := range []string{"database", "access", "seed", "step:billing", "activate"} {
 		status, _ := o.tryRegister(t.Context(), in, http.Header{"X-Fail-At": {step}})
 		if status != http.StatusInternalServerError {
 			t.Errorf("failed at %s: status %d", step, status)

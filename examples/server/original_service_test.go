@@ -86,7 +86,7 @@ func (o *original) row21(t *testing.T) {
 			failed++
 		}
 	}
-	for _, step := range []string{"database", "wall", "seed", "step:billing", "activate"} {
+	for _, step := range []string{"database", "access", "seed", "step:billing", "activate"} {
 		if steps[step] != 1 {
 			t.Errorf("%d lines for step %s", steps[step], step)
 		}

@@ -86,7 +86,7 @@ func TestAbortedRegistrationIsMadeByItsRepetition(t *testing.T) {
 	for _, key := range []http.Header{{}, {"Idempotency-Key": {"try-1"}}} {
 		begun := make(chan struct{}, 8)
 		r := start(t, setup{prefix: "ab_", hooks: hooks{progress: func(_ *http.Request, step string) {
-			if step == "wall" {
+			if step == "access" {
 				begun <- struct{}{}
 			}
 		}}})

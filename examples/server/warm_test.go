@@ -26,7 +26,7 @@ func TestSignUpTakesADatabaseThatWasMadeAhead(t *testing.T) {
 		taken = append(taken, church.Church.ID)
 	}
 	for _, id := range taken {
-		for _, step := range []string{`"step":"database"`, `"step":"wall"`} {
+		for _, step := range []string{`"step":"database"`, `"step":"access"`} {
 			for line := range strings.Lines(r.logs.String()) {
 				if strings.Contains(line, id) && strings.Contains(line, step) {
 					t.Errorf("done while somebody waited: %s", line)

@@ -75,7 +75,7 @@ func TestReserveTakesAWarmDatabaseAsItIs(t *testing.T) {
 	if _, err := f.Reserve(t.Context(), warmReservation(t, "early")); err != nil {
 		t.Fatal(err)
 	}
-	must(t, f.Extend(t.Context(), planned, "wall", time.Minute))
+	must(t, f.Extend(t.Context(), planned, "access", time.Minute))
 	must(t, f.WarmReady(t.Context(), planned))
 	f.expire(t, "early") // a sign-up that runs would hold the next one up
 	f.stock(t, "w2")

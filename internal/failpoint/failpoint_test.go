@@ -37,7 +37,7 @@ func TestPointsAreCountedAndHurtByName(t *testing.T) {
 	t.Parallel()
 	s := failpoint.New()
 	s.On("after seed", failpoint.Error(errHurt))
-	errs := []error{s.Before(t.Context(), "seed"), s.After(t.Context(), "seed"), s.Before(t.Context(), "wall")}
+	errs := []error{s.Before(t.Context(), "seed"), s.After(t.Context(), "seed"), s.Before(t.Context(), "access")}
 	if errs[0] != nil || errs[1] != errHurt || errs[2] != nil {
 		t.Errorf("%v", errs)
 	}
@@ -45,7 +45,7 @@ func TestPointsAreCountedAndHurtByName(t *testing.T) {
 	if err := s.After(t.Context(), "seed"); err != nil {
 		t.Errorf("taken away, and still: %v", err)
 	}
-	if diff := cmp.Diff([]string{"after seed", "before seed", "before wall"}, s.Reached()); diff != "" {
+	if diff := cmp.Diff([]string{"after seed", "before seed", "before access"}, s.Reached()); diff != "" {
 		t.Error(diff)
 	}
 	if n := s.Hits("after seed"); n != 2 {

@@ -81,13 +81,13 @@ func ofSecrets() []mutant {
 		test: "./tenancy TestHostileRowReachesNoOtherAddressAndSetsNothing",
 	}, {
 		name: "a role without attributes (NOCREATEDB, NOCREATEROLE)",
-		file: "provision/wall.go",
+		file: "provision/database.go",
 		old:  "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS\" +",
 		new:  "LOGIN NOSUPERUSER CREATEDB CREATEROLE NOREPLICATION NOBYPASSRLS\" +",
 		test: "./provision TestRoleOfATenantReachesNothingOfAnother",
 	}, {
 		name: "no right of a role but to connect",
-		file: "provision/wall.go",
+		file: "provision/database.go",
 		old:  "\t\tGRANT CONNECT ON DATABASE $database TO $role;\n",
 		new:  "\t\tGRANT ALL ON DATABASE $database TO $role;\n",
 		test: "./provision TestRoleOfATenantReachesNothingOfAnother",
@@ -106,12 +106,12 @@ func ofSecrets() []mutant {
 	}, {
 		name: "the registry learns of a password before the role has it",
 		file: "provision/rotate.go",
-		old:  "\tif err == nil {\n\t\terr = g.tell(ctx, password)\n\t}\n",
-		new:  "\t_ = g.tell\n",
+		old:  "\tif err == nil {\n\t\terr = a.storePassword(ctx, password)\n\t}\n",
+		new:  "\t_ = a.storePassword\n",
 		test: "./provision TestAllPasswordsAreRotatedAndNoRequestFails",
 	}, {
 		name: "a configuration that does not print",
-		file: "provision/print.go",
+		file: "provision/config.go",
 		old:  "// Format implements [fmt.Formatter]: a configuration shows its prefix.\nfunc (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }\n",
 		new:  "",
 		test: "./internal/secrecy TestNothingExportedPrintsASecret",

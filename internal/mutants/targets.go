@@ -22,7 +22,7 @@ func ofTargets() []mutant {
 		test: "./registry TestAttackerWhoWritesAnAddressToTheRegistryGetsNoNewTenant",
 	}, {
 		name: "no administrator's connection to a server that is not signed",
-		file: "provision/connect.go",
+		file: "provision/sessions.go",
 		old:  "if err := server.Verify(); err != nil {",
 		new:  "if err := server.Verify(); err != nil && false {",
 		test: "./provision TestAttackerWhoMovesAServerInTheRegistryGetsNoPassword",

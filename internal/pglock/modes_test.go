@@ -11,7 +11,7 @@ import (
 // Guards: statements whose functions are chosen by the types of parameters.
 func TestMainPathsRunWithoutTypesFromTheServer(t *testing.T) {
 	t.Parallel()
-	pgtest.InModes(t, "^(TestLockKeepsOthersOutUntilUnlock|TestSeizeEndsAnIdleHolder|"+
-		"TestOutwaitEndsOnlyAHolderThatIsIdleForLong)$",
+	pgtest.InModes(t, "^(TestLockKeepsOthersOutUntilUnlock|TestLockEvictingStaleEndsAnIdleHolder|"+
+		"TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong)$",
 		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol)
 }

@@ -32,7 +32,7 @@ func Lock(ctx context.Context, conn *pgx.Conn, name string) error {
 	return nil
 }
 
-// TryLock takes the lock if nobody else has it, and reports whether it did.
+// TryLock takes the lock if no other session has it, and reports whether it did.
 func TryLock(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
 	var ok bool
 	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", Key(name)).Scan(&ok); err != nil {
@@ -49,10 +49,10 @@ func Unlock(ctx context.Context, conn *pgx.Conn, name string) error {
 	return nil
 }
 
-// Seize takes the lock from a holder that has no right to it any more. Holders whose session is idle, such as a
-// process that was stopped, are disconnected, so that they can do no more under the lock; a statement that still runs
-// is waited for. conn's role must be that of the holders, or be allowed to end their sessions. ctx bounds the wait.
-func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
+// LockEvictingStale takes the lock from a holder that has no right to it any more. It disconnects holders whose session
+// is idle, such as that of a paused process, so that they can do no more under the lock, and waits for a running
+// statement. conn's role must be that of the holders, or be allowed to end their sessions. ctx bounds the wait.
+func LockEvictingStale(ctx context.Context, conn *pgx.Conn, name string) error {
 	const least, most = 10 * time.Millisecond, 500 * time.Millisecond
 	for wait := least; ; wait = min(2*wait, most) {
 		ok, err := TryLock(ctx, conn, name)
@@ -70,12 +70,13 @@ func Seize(ctx context.Context, conn *pgx.Conn, name string) error {
 	}
 }
 
-// Outwait waits for the lock and takes it, as Lock does, but not for a holder whose session has been idle for longer
-// than idle: that is disconnected, as by Seize. So a process that was stopped, or whose host is gone, keeps nobody
-// waiting. One that lives may be taken for such a one: what it does under the lock must be done on the session that
-// holds it, or end with it; and if it works elsewhere for long, it must use the session meanwhile. A statement that
-// runs is waited for, as long as ctx allows.
-func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
+// LockEvictingIdle waits for the lock and takes it, as Lock does, but disconnects a holder whose session has been idle
+// for longer than idle: its process was paused, or its host is gone. It waits for a running statement as long as ctx
+// allows.
+//
+// A live holder can be mistaken for a paused one. Do everything that the lock protects on the session that holds it, or
+// make that work end with the session. If the work runs elsewhere for longer than idle, ping the session meanwhile.
+func LockEvictingIdle(ctx context.Context, conn *pgx.Conn, name string, idle time.Duration) error {
 	ok, err := TryLock(ctx, conn, name)
 	for !ok && err == nil {
 		if err = evict(ctx, conn, name, idle); err == nil {
@@ -87,7 +88,8 @@ func Outwait(ctx context.Context, conn *pgx.Conn, name string, idle time.Duratio
 
 // lockWithin waits in the queue for the lock for a while, and reports whether it was taken.
 func lockWithin(ctx context.Context, conn *pgx.Conn, name string, wait time.Duration) (bool, error) {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_lock(%d::bigint)",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; "+
+		"SELECT pg_catalog.pg_advisory_lock(%d::bigint)",
 		max(wait.Milliseconds(), 1), Key(name))).ReadAll()
 	if pgerr.IsState(err, pgerr.LockNotAvailable) {
 		return false, nil

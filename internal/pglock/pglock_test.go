@@ -49,14 +49,14 @@ func TestLockKeepsOthersOutUntilUnlock(t *testing.T) {
 }
 
 // The names are chosen so that both signs of a key are tried.
-func TestSeizeEndsAnIdleHolder(t *testing.T) {
+func TestLockEvictingStaleEndsAnIdleHolder(t *testing.T) {
 	t.Parallel()
 	signs := map[bool]bool{}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		signs[pglock.Key(name) < 0] = true
 		a, b := connect(t), connect(t)
 		must(t, pglock.Lock(t.Context(), a, name))
-		must(t, pglock.Seize(t.Context(), b, name))
+		must(t, pglock.LockEvictingStale(t.Context(), b, name))
 		if _, err := a.Exec(t.Context(), "SELECT 1"); err == nil {
 			t.Error("the holder may still work")
 		}
@@ -66,17 +66,17 @@ func TestSeizeEndsAnIdleHolder(t *testing.T) {
 	}
 }
 
-func TestSeizeLeavesHoldersOfOtherNamesAlone(t *testing.T) {
+func TestLockEvictingStaleLeavesHoldersOfOtherNamesAlone(t *testing.T) {
 	t.Parallel()
 	a, b, c := connect(t), connect(t), connect(t)
 	must(t, pglock.Lock(t.Context(), a, "mine"))
 	must(t, pglock.Lock(t.Context(), b, "theirs"))
-	must(t, pglock.Seize(t.Context(), c, "mine"))
+	must(t, pglock.LockEvictingStale(t.Context(), c, "mine"))
 	_, err := b.Exec(t.Context(), "SELECT 1")
 	must(t, err)
 }
 
-func TestSeizeWaitsForAStatement(t *testing.T) {
+func TestLockEvictingStaleWaitsForAStatement(t *testing.T) {
 	t.Parallel()
 	a, b, watch := connect(t), connect(t), connect(t)
 	must(t, pglock.Lock(t.Context(), a, "busy"))
@@ -86,7 +86,7 @@ func TestSeizeWaitsForAStatement(t *testing.T) {
 		slow <- err
 	}()
 	waitActive(t, watch, a.PgConn().PID())
-	must(t, pglock.Seize(t.Context(), b, "busy"))
+	must(t, pglock.LockEvictingStale(t.Context(), b, "busy"))
 	must(t, pgtest.Receive(t, "the statement ends", slow))
 }
 
@@ -99,7 +99,7 @@ func waitActive(t *testing.T, watch *pgx.Conn, pid uint32) {
 	})
 }
 
-func TestSeizeGivesUpWithItsContext(t *testing.T) {
+func TestLockEvictingStaleGivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	a, b, watch := connect(t), connect(t), connect(t)
 	must(t, pglock.Lock(t.Context(), a, "long"))
@@ -112,16 +112,16 @@ func TestSeizeGivesUpWithItsContext(t *testing.T) {
 	waitActive(t, watch, a.PgConn().PID())
 	short, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
-	if err := pglock.Seize(short, b, "long"); err == nil {
+	if err := pglock.LockEvictingStale(short, b, "long"); err == nil {
 		t.Error("seized from a running statement")
 	}
 	cancel()
 	pgtest.Receive(t, "the statement ends", slow)
 }
 
-// TestOutwaitEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped, and
-// against taking the lock from one that shows life.
-func TestOutwaitEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
+// TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped,
+// and against taking the lock from one that shows life.
+func TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
 	t.Parallel()
 	const idle = 300 * time.Millisecond
 	for state, begin := range map[string]string{"idle": "SELECT 1", "in a transaction": "BEGIN"} {
@@ -130,7 +130,7 @@ func TestOutwaitEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
 		_, err := a.Exec(t.Context(), begin)
 		must(t, err)
 		began := time.Now()
-		must(t, pglock.Outwait(t.Context(), b, state, idle))
+		must(t, pglock.LockEvictingIdle(t.Context(), b, state, idle))
 		if took := time.Since(began); took < idle {
 			t.Errorf("%s: the holder was idle for %v only", state, took)
 		}
@@ -140,14 +140,14 @@ func TestOutwaitEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
 	}
 }
 
-func TestOutwaitWaitsForAHolderThatShowsLife(t *testing.T) {
+func TestLockEvictingIdleWaitsForAHolderThatShowsLife(t *testing.T) {
 	t.Parallel()
 	const idle = 600 * time.Millisecond
 	a, b := connect(t), connect(t)
 	must(t, pglock.Lock(t.Context(), a, "lively"))
 	ended := make(chan error, 1)
 	began := time.Now()
-	go func() { ended <- pglock.Outwait(t.Context(), b, "lively", idle) }()
+	go func() { ended <- pglock.LockEvictingIdle(t.Context(), b, "lively", idle) }()
 	beat := time.NewTicker(idle / 12)
 	defer beat.Stop()
 	for time.Since(began) < 2*idle {
@@ -158,13 +158,13 @@ func TestOutwaitWaitsForAHolderThatShowsLife(t *testing.T) {
 		t.Fatalf("taken: %v", <-ended)
 	}
 	must(t, pglock.Unlock(t.Context(), a, "lively"))
-	must(t, pgtest.Receive(t, "Outwait ends", ended))
+	must(t, pgtest.Receive(t, "the lock is taken", ended))
 	if ok, err := pglock.TryLock(t.Context(), a, "lively"); ok || err != nil {
 		t.Errorf("taken twice: %v, %v", ok, err)
 	}
 }
 
-func TestOutwaitWaitsForAStatementAsLongAsItsContext(t *testing.T) {
+func TestLockEvictingIdleWaitsForAStatementAsLongAsItsContext(t *testing.T) {
 	t.Parallel()
 	a, b, watch := connect(t), connect(t), connect(t)
 	must(t, pglock.Lock(t.Context(), a, "slow"))
@@ -177,7 +177,7 @@ func TestOutwaitWaitsForAStatementAsLongAsItsContext(t *testing.T) {
 	waitActive(t, watch, a.PgConn().PID())
 	short, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer stop()
-	if err := pglock.Outwait(short, b, "slow", 10*time.Millisecond); err == nil {
+	if err := pglock.LockEvictingIdle(short, b, "slow", 10*time.Millisecond); err == nil {
 		t.Error("taken from a running statement")
 	}
 	cancel()

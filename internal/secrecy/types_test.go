@@ -9,6 +9,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/registry/keyring"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -44,7 +45,7 @@ func types() map[string]any {
 		"internal/regdb.Route": regdb.Route{},
 
 		"provision.Change": provision.Change{}, "provision.Config": provision.Config{},
-		"provision.DestructiveError": provision.DestructiveError{}, "provision.Fingerprint": provision.Fingerprint{},
+		"provision.DestructiveError": provision.DestructiveError{}, "provision/fingerprint.Fingerprint": fingerprint.Fingerprint{},
 		"provision.InUseError": provision.InUseError{}, "provision.RoleSetting": provision.RoleSetting{},
 		"provision.TerminatedSession": provision.TerminatedSession{},
 		"provision.Observer":          provision.Observer{}, "provision.PanicError": provision.PanicError{}, "provision.ReconcileReport": provision.ReconcileReport{},

@@ -60,8 +60,10 @@ func divide(text string) ([]*migrate.Stmt, error) {
 // advise says what to do about err if PostgreSQL refused a command of psql at the position-th character of text.
 func advise(text string, position int, err error) error {
 	lines := strings.Split(text, "\n")
-	if !pgerr.IsState(err, pgerr.SyntaxError) || !strings.HasPrefix(strings.TrimSpace(lines[line(text, position)-1]), `\`) {
+	if !pgerr.IsState(err, pgerr.SyntaxError) ||
+		!strings.HasPrefix(strings.TrimSpace(lines[line(text, position)-1]), `\`) {
 		return err
 	}
-	return fmt.Errorf(`%w: a line that begins with \ is a command of psql: remove it (pg_dump writes \restrict and \unrestrict)`, err)
+	return fmt.Errorf(`%w: a line that begins with \ is a command of psql: remove it `+
+		`(pg_dump writes \restrict and \unrestrict)`, err)
 }

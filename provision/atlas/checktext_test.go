@@ -34,7 +34,10 @@ func TestTextThatPostgreSQLCannotRunIsRefusedAtOnce(t *testing.T) {
 		_, asFile := atlas.SQL(atlas.Config{FS: dir, Files: []string{"1.sql"}})
 		_, repeated := atlas.HCL(atlas.Config{Text: `schema "public" {}`, FS: dir, Repeatable: []string{"1.sql"}})
 		_, migration := atlas.Migrations(atlas.MigrationsConfig{FS: dir})
-		for how, err := range map[string]error{"schema: ": asText, "Files: 1.sql: ": asFile, "Repeatable: 1.sql: ": repeated, "migrations: 1.sql: ": migration} {
+		for how, err := range map[string]error{
+			"schema: ": asText, "Files: 1.sql: ": asFile,
+			"Repeatable: 1.sql: ": repeated, "migrations: 1.sql: ": migration,
+		} {
 			if (err != nil) != (want != "") || want != "" && !strings.Contains(err.Error(), how+want) {
 				t.Errorf("%q: %v, want %s%s", text, err, how, want)
 			}

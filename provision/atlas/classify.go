@@ -47,7 +47,7 @@ func statements(plan *migrate.Plan) string {
 
 const unknownChange = "unknown change "
 
-// unknown is a change of a kind that nobody has judged. No policy allows it.
+// unknown is a change of a kind that this package does not know. No policy allows it.
 func unknown(c schema.Change) []item {
 	return []item{{name: unknownChange + fmt.Sprintf("%T", c), destructive: true, change: c}}
 }

@@ -42,16 +42,17 @@ func standInConfig(tb testing.TB, cfg atlas.Config) atlas.CLIConfig {
 
 func TestCommandUpgrades(t *testing.T) {
 	t.Parallel()
-	old, sql := text(t, before), before+"ALTER TABLE member ADD COLUMN phone text; CREATE TABLE note (id bigint PRIMARY KEY);"
+	old, sql := text(t, before), before+"ALTER TABLE member ADD COLUMN phone text; CREATE TABLE note (id bigint "+
+		"PRIMARY KEY);"
 	s := must(t)(atlas.CLI(commandConfig(t, atlas.Config{Text: sql})))
 	u := task(t, built(t, old), built(t, s))
-	base := fingerprint(t, u.Target)
+	base := fingerprintOf(t, u.Target)
 	u.Policy.DryRun = true
 	dry, err := s.Upgrade(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := base.Diff(fingerprint(t, u.Target)); diff != nil || dry.Applied {
+	if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil || dry.Applied {
 		t.Errorf("the dry run changed the database: %v", diff)
 	}
 	u.Policy.DryRun = false
@@ -66,7 +67,7 @@ func TestCommandUpgrades(t *testing.T) {
 		}
 		want = nil
 	}
-	if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil {
+	if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil {
 		t.Errorf("after the upgrade: %v", diff)
 	}
 }
@@ -113,8 +114,8 @@ func TestCommandBuildsFromHCLWithAScratchDatabase(t *testing.T) {
 	if err := must(t)(atlas.CLI(cfg)).Build(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
-	want := fingerprint(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
-	if diff := fingerprint(t, target).Diff(want); diff != nil {
+	want := fingerprintOf(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
+	if diff := fingerprintOf(t, target).Diff(want); diff != nil {
 		t.Errorf("- is the command's, + is the library's: %v", diff)
 	}
 	var left int
@@ -134,7 +135,8 @@ func TestCommandsFailuresHoldNoPassword(t *testing.T) {
 	db := built(t, s)
 	_, err := s.Upgrade(t.Context(), task(t, db, db))
 	failed := (*atlas.CommandError)(nil)
-	if !errors.As(err, &failed) || failed.ExitCode != 1 || !strings.Contains(failed.Output, "cannot connect to postgres://…") {
+	if !errors.As(err, &failed) || failed.ExitCode != 1 || !strings.Contains(failed.Output,
+		"cannot connect to postgres://…") {
 		t.Fatalf("a command that fails: %v", err)
 	}
 	for _, printed := range []string{fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", failed), failed.Output} {

@@ -34,16 +34,17 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 		return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 	}
 	const pause = 20 * time.Millisecond
-	patience := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
+	timeout := time.Duration(milliseconds(p.LockTimeout, defaultLockTimeout)) * time.Millisecond
 	for start := time.Now(); ; {
 		var locked bool
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", int64(advisoryLock)).Scan(&locked); err != nil {
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1::bigint)",
+			int64(advisoryLock)).Scan(&locked); err != nil {
 			return nil, fmt.Errorf("lock: %w", redact(ctx, err))
 		}
 		if locked {
 			return conn, nil
 		}
-		if patience > 0 && time.Since(start) > patience {
+		if timeout > 0 && time.Since(start) > timeout {
 			return nil, ErrLocked
 		}
 		select {
@@ -56,13 +57,14 @@ func lockDatabase(ctx context.Context, cfg *pgx.ConnConfig, p provision.Policy) 
 
 // freshen makes the settings of a session those of a new one, with the policy's time-outs and a pinned search_path.
 func freshen(ctx context.Context, conn *pgx.Conn, p provision.Policy) error {
-	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET search_path = pg_catalog, pg_temp; SET lock_timeout = %d; SET statement_timeout = %d",
+	_, err := conn.PgConn().Exec(ctx, fmt.Sprintf("RESET ALL; RESET ROLE; SET search_path = pg_catalog, pg_temp; "+
+		"SET lock_timeout = %d; SET statement_timeout = %d",
 		milliseconds(p.LockTimeout, defaultLockTimeout), milliseconds(p.StatementTimeout, defaultStatementTimeout))).ReadAll()
 	return err
 }
 
-// withScratch makes an empty database on the server of cfg that nobody else may enter, calls f, and drops it again. The
-// atlas command wipes its dev database, so it must never be one that holds anything.
+// withScratch makes an empty database on the server of cfg, which no other role may enter, calls f, and drops it. The
+// atlas command wipes its dev database, so that must never be one with data in it.
 func withScratch(ctx context.Context, cfg *pgx.ConnConfig, f func(*pgx.ConnConfig) error) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

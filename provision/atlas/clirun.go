@@ -71,8 +71,8 @@ func allows(p provision.Policy, kind string) bool {
 	return false
 }
 
-// run starts the command in a directory of its own, which is gone afterwards, and returns the statements that it ran or,
-// with Policy.DryRun, would run. When ctx ends the command is killed, and PostgreSQL rolls its transaction back.
+// run starts the command in a directory of its own, which is gone afterwards, and returns the statements that it ran
+// or, with Policy.DryRun, would run. When ctx ends the command is killed, and PostgreSQL rolls its transaction back.
 func (c *command) run(ctx context.Context, j job) (statements []string, err error) {
 	dir, err := os.MkdirTemp("", "pgtenancy-atlas-")
 	if err != nil {

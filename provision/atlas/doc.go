@@ -6,13 +6,24 @@
 //
 //	schema, err := atlas.SQL(atlas.Config{FS: files, Files: []string{"schema/*.sql"}})
 //
-// New databases get everything that the files say: SQL is run as it stands, views, functions, policies and all.
-// Databases that exist are compared with a database that was built so, and brought to it by Atlas's open library, in
-// the process, in one transaction, under an advisory lock and with time-outs. Before the commit the caller's Verify
-// compares the catalogues. Unless they are equal, nothing of the upgrade stays.
+// A new database gets everything in the files: SQL runs as it stands, with views, functions and policies. An upgrade
+// compares a database with one that was built so, and Atlas's open library changes it in process, in one transaction,
+// under an advisory lock and with time-outs. Before the commit the caller's Verify compares the catalogues. Unless they
+// are equal, nothing of the upgrade stays.
 //
-// [Migrations] needs no comparison to know what to do, so its files can change every kind of object and rename; the
-// catalogues are compared all the same. Between two of its files a database is neither old nor new, and not stamped.
+// [Migrations] runs files in order, so they can change every kind of object, and rename. Verify compares the catalogues
+// all the same. Between two of its files a database has neither the old schema nor the new, and no stamp.
+//
+// # Where to begin
+//
+// [SQL] and [HCL]: config.go, sql.go and hcl.go make the schema, upgrade.go upgrades a database. There, session.go is
+// the connection with its lock and time-outs, model.go what the wanted schema is, classify.go says which changes
+// destroy, and unsupported.go which ones the library cannot make. [Migrations]: migrations.go is the schema,
+// migration.go one file, revision.go the table of what was run, migrationrun.go how files run. [CLI]: cli.go, then
+// clirun.go (the command) and clidb.go (its databases).
+//
+// Invariants: nothing is committed before Verify, except by Migrations and CLI, which call Unstamp first; no change
+// that destroys is made unless Policy.Allow names it; no statement waits without a time-out.
 //
 // # Limits
 //
@@ -21,10 +32,10 @@
 // extensions, sequences of their own, domains, composite and range types, rules, partitions, inheritance, extended
 // statistics, DEPENDS ON EXTENSION, storage parameters, DEFERRABLE, NOT VALID, NOT ENFORCED, MATCH FULL, WITHOUT
 // OVERLAPS, UNLOGGED, VIRTUAL columns, names given to NOT NULL, replica identities and collations of columns and
-// indexes. An upgrade that would need a change of those is refused: with [UnsupportedError] where it is known before,
-// else by Verify. It is never stamped as done. Put such objects into Config.Repeatable (CREATE OR REPLACE, DROP … IF
+// indexes. An upgrade that needs a change of those returns an [UnsupportedError], or the error of Verify where the plan
+// does not show it. The tenant gets no stamp. Put such objects into Config.Repeatable (CREATE OR REPLACE, DROP … IF
 // EXISTS then CREATE, ALTER … ENABLE ROW LEVEL SECURITY), which is run after the tables' changes. A foreign key with
-// PERIOD (PostgreSQL 18) it cannot even read: no database that has one is upgraded, nor by Migrations.
+// PERIOD (PostgreSQL 18) it cannot even read: a database that has one is not upgraded, not even by Migrations.
 //
 // Destructive changes are refused with [provision.DestructiveError] unless Policy.Allow names them: dropping a table, a
 // column, an enum value, a primary key, a unique index or constraint, an exclusion constraint, a foreign key or a
@@ -36,5 +47,5 @@
 // upgrade, use it in the next. Indexes are built without CONCURRENTLY, which no transaction can contain: they block
 // writes to their table while they are built.
 //
-// Of a dry run's changes it is known that they are planned and allowed, not that Verify would accept their result.
+// A dry run shows that the changes are planned and allowed, not that Verify would accept their result.
 package atlas

@@ -15,12 +15,13 @@ var ErrNoBinary = errors.New("atlas: no atlas command found: install it (https:/
 // ErrLocked is returned when another upgrade of the database is under way, for longer than Policy.LockTimeout.
 var ErrLocked = errors.New("atlas: another upgrade of the database is under way")
 
-// ErrNoRevisions is returned by an upgrade of [Migrations] when the database was not built by them: what it has had is
-// not known. Nothing was changed.
-var ErrNoRevisions = errors.New("atlas: the database has no revisions: set MigrationsConfig.Baseline to the version that it has")
+// ErrNoRevisions is returned by an upgrade of [Migrations] when the database was not built by them, so that it is not
+// known which files have run. Nothing was changed.
+var ErrNoRevisions = errors.New("atlas: the database has no revisions: set MigrationsConfig.Baseline to the version " +
+	"that it has")
 
-// errPeriod is what an inspection ends with that meets a foreign key with PERIOD. Atlas takes the one constraint of a
-// key WITHOUT OVERLAPS for an exclusion's, and finds those that refer to it, too: it is its only query that can end so.
+// errPeriod is returned by an inspection that meets a foreign key with PERIOD. Atlas takes the constraint of a key
+// WITHOUT OVERLAPS for an exclusion constraint, and finds those that refer to it too: its only query that fails so.
 var errPeriod = errors.New("a foreign key has PERIOD, and Atlas's open library cannot read a database with one")
 
 // HistoryError says that the files of a directory are not those that were run in a database. Nothing was changed.
@@ -36,7 +37,8 @@ func (e *HistoryError) Error() string {
 // UnsupportedError says that the schema and the database differ in objects that Atlas's open library cannot change.
 // Nothing was changed. Put the objects into Config.Repeatable.
 type UnsupportedError struct {
-	// Objects are lines of a Fingerprint: "- " leads what only the database has, "+ " what only the schema has.
+	// Objects are lines of a [fingerprint.Fingerprint]: "- " leads what only the database has, "+ " what only the schema
+	// has.
 	Objects []string
 }
 

@@ -12,15 +12,16 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // errTried is what Verify answers to keep the target as it is, once it has seen that the upgrade would do.
 var errTried = errors.New("the schema is right")
 
 // trial is an upgrade of target that is never committed.
-func trial(target, model *pgx.ConnConfig, want *provision.Fingerprint) provision.UpgradeInput {
+func trial(target, model *pgx.ConnConfig, want *fingerprint.Fingerprint) provision.UpgradeInput {
 	return provision.UpgradeInput{Target: target, Model: model, Verify: func(ctx context.Context, conn *pgx.Conn) error {
-		got, err := provision.TakeFingerprint(ctx, conn)
+		got, err := fingerprint.Take(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func TestEveryKindOfObjectIsMadeOrRefused(t *testing.T) {
 	t.Parallel()
 	base := history(t, "1.sql", before)
 	target, model := built(t, base), droppable(t, "kinds")
-	untouched := fingerprint(t, target)
+	untouched := fingerprintOf(t, target)
 	made, refused := 0, 0
 	kinds := objectKinds
 	for since, newer := range objectKindsSince {
@@ -91,7 +92,7 @@ func TestEveryKindOfObjectIsMadeOrRefused(t *testing.T) {
 		if err := s.Build(t.Context(), model); err != nil {
 			t.Fatalf("%s: %v", c.sql, err)
 		}
-		want := fingerprint(t, model)
+		want := fingerprintOf(t, model)
 		u := trial(target, model, want)
 		u.Policy.Allow = []string{"drop enum value status.done"} // as which the library sees its new name
 		if diff := untouched.Diff(want); diff == nil {
@@ -117,10 +118,11 @@ func TestEveryKindOfObjectIsMadeOrRefused(t *testing.T) {
 		}
 		script(t, model, "DROP OWNED BY kinds CASCADE")
 	}
-	if diff := untouched.Diff(fingerprint(t, target)); diff != nil {
+	if diff := untouched.Diff(fingerprintOf(t, target)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
-	defer pgtest.Figure(t, "kinds", "%d kinds of objects: the library made %d and refused %d, migrations made all", made+refused, made, refused)
+	defer pgtest.Figure(t, "kinds", "%d kinds of objects: the library made %d and refused %d, migrations made all",
+		made+refused, made, refused)
 }
 
 // Atlas cannot read such a database, so that what would be lost in it cannot be told.

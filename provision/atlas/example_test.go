@@ -47,7 +47,10 @@ table "members" {
 
 // A destructive change has to be allowed by its name.
 func ExampleSQL_destructive() {
-	var err error = &provision.DestructiveError{Changes: []provision.Change{{Name: "drop column members.nick", Destructive: true}}}
+	var err error = &provision.DestructiveError{Changes: []provision.Change{{
+		Name:        "drop column members.nick",
+		Destructive: true,
+	}}}
 	policy := provision.Policy{}
 	if refused := (*provision.DestructiveError)(nil); errors.As(err, &refused) {
 		for _, change := range refused.Changes { // after someone looked at them
@@ -72,7 +75,8 @@ func ExampleCLI() {
 func ExampleMigrations() {
 	files := fstest.MapFS{ // or an embed.FS
 		"migrations/20260101_members.sql": {Data: []byte("CREATE TABLE members (id bigint PRIMARY KEY, nick text);\n")},
-		"migrations/20260301_index.sql":   {Data: []byte("-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY members_nick ON members (nick);\n")},
+		"migrations/20260301_index.sql": {Data: []byte("-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY members_nick " +
+			"ON members (nick);\n")},
 	}
 	_, err := atlas.Migrations(atlas.MigrationsConfig{FS: files, Dir: "migrations"})
 	fmt.Println(err)

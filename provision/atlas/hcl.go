@@ -16,10 +16,12 @@ import (
 // HCL returns the schema that cfg describes in Atlas's language, evaluated in the process. The files are read and
 // checked now. An error names each field of cfg, and each attribute and block of the files, that is wrong.
 //
-// What Atlas's open evaluator would pass over without a word is refused: "uniqe = true" would otherwise give an index that is not
-// unique. The blocks are schema (only "public"), table, enum and locals, with the attributes that this package knows.
+// What Atlas's open evaluator would pass over without a word is refused: "uniqe = true" would otherwise give an index
+// that is not unique. The blocks are schema (only "public"), table, enum and locals, with the attributes that this
+// package knows.
 //
-// Build makes the tables in an empty database, then runs the repeatable files; Upgrade is described in the package comment.
+// Build makes the tables in an empty database, then runs the repeatable files; Upgrade is described in the package
+// comment.
 func HCL(cfg Config) (provision.Schema, error) {
 	src, err := cfg.read("hcl")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing/fstest"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
-	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 const model = `
@@ -71,7 +71,7 @@ table "member" {
 
 func TestHCLBuildsWhatTheSameSQLBuilds(t *testing.T) {
 	t.Parallel()
-	want := fingerprint(t, built(t, text(t, `
+	want := fingerprintOf(t, built(t, text(t, `
 		CREATE TYPE status AS ENUM ('new', 'done');
 		CREATE TABLE team (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(80) NOT NULL DEFAULT 'x');
 		COMMENT ON COLUMN team.name IS 'shown to members';
@@ -81,7 +81,7 @@ func TestHCLBuildsWhatTheSameSQLBuilds(t *testing.T) {
 			CONSTRAINT member_once UNIQUE (team_id, email), CONSTRAINT member_age CHECK (age > 0));
 		CREATE UNIQUE INDEX member_email ON member (lower(email));
 		CREATE INDEX member_new ON member (team_id) INCLUDE (age) WHERE state = 'new';`)))
-	got := fingerprint(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
+	got := fingerprintOf(t, built(t, must(t)(atlas.HCL(atlas.Config{Text: model}))))
 	if diff := got.Diff(want); diff != nil {
 		t.Errorf("- is HCL's, + is SQL's:\n%s", strings.Join(diff, "\n"))
 	}
@@ -118,23 +118,35 @@ func TestHCLUpgrades(t *testing.T) {
 func TestHCLRefusesWhatAtlasWouldPassOver(t *testing.T) {
 	t.Parallel()
 	for old, c := range map[string]struct{ new, want string }{
-		`unique = true`:                   {`uniqe = true`, `unknown attribute "uniqe" in index`},
-		`null = true`:                     {`nul = true`, `unknown attribute "nul" in column`},
-		`check "member_age"`:              {`chek "member_age"`, `unknown block "chek" in table`},
-		`schema "public" {}`:              {`schema "public" {}` + "\nfrobnicate \"x\" {}", `unknown block "frobnicate"`},
-		`enum "status" {`:                 {"function \"f\" {\n  schema = schema.public\n}\nenum \"status\" {", `unknown block "function"`},
-		`column "email" { type = text }`:  {"column \"email\" {\n collate = \"C\"\n}", `unknown attribute "collate" in column`},
+		`unique = true`:      {`uniqe = true`, `unknown attribute "uniqe" in index`},
+		`null = true`:        {`nul = true`, `unknown attribute "nul" in column`},
+		`check "member_age"`: {`chek "member_age"`, `unknown block "chek" in table`},
+		`schema "public" {}`: {`schema "public" {}` + "\nfrobnicate \"x\" {}", `unknown block "frobnicate"`},
+		`enum "status" {`: {
+			"function \"f\" {\n  schema = schema.public\n}\nenum \"status\" {",
+			`unknown block "function"`,
+		},
+		`column "email" { type = text }`: {
+			"column \"email\" {\n collate = \"C\"\n}",
+			`unknown attribute "collate" in column`,
+		},
 		`identity { generated = ALWAYS }`: {"identity {\n cache = 5\n}", `unknown attribute "cache" in identity`},
-		`on_delete   = CASCADE`:           {"on_delete = CASCADE\n deferrable = true", `unknown attribute "deferrable" in foreign_key`},
-		`index "member_email" {`:          {"row_security {\n enabled = true\n }\n index \"member_email\" {", `unknown block "row_security" in table`},
-		`primary_key { columns`:           {`primary_key "a" "b" { columns`, `block "primary_key" in table has 2 labels`},
-		`expr = "lower(email)"`:           {`exp = "lower(email)"`, `unknown attribute "exp" in on`},
-		`schema = schema.public`:          {`schema = schema.publik`, "HCL:"},
-		`[column.team_id, column.email]`:  {`[column.team_id, column.emai]`, "HCL:"},
-		`type    = enum.status`:           {`type = enum.statu`, "HCL:"},
-		`CASCADE`:                         {`CASCAD`, "HCL:"},
-		`columns = [column.id] }`:         {`columns = [column.idd] }`, "HCL:"},
-		`type = uuid`:                     {`type = uid`, "HCL:"},
+		`on_delete   = CASCADE`: {
+			"on_delete = CASCADE\n deferrable = true",
+			`unknown attribute "deferrable" in foreign_key`,
+		},
+		`index "member_email" {`: {
+			"row_security {\n enabled = true\n }\n index \"member_email\" {",
+			`unknown block "row_security" in table`,
+		},
+		`primary_key { columns`:          {`primary_key "a" "b" { columns`, `block "primary_key" in table has 2 labels`},
+		`expr = "lower(email)"`:          {`exp = "lower(email)"`, `unknown attribute "exp" in on`},
+		`schema = schema.public`:         {`schema = schema.publik`, "HCL:"},
+		`[column.team_id, column.email]`: {`[column.team_id, column.emai]`, "HCL:"},
+		`type    = enum.status`:          {`type = enum.statu`, "HCL:"},
+		`CASCADE`:                        {`CASCAD`, "HCL:"},
+		`columns = [column.id] }`:        {`columns = [column.idd] }`, "HCL:"},
+		`type = uuid`:                    {`type = uid`, "HCL:"},
 	} {
 		if !strings.Contains(model, old) {
 			t.Fatalf("the model has no %q", old)
@@ -179,13 +191,13 @@ table "member" {
 }
 `
 	cfg := droppable(t, "words")
-	build := func(text string) *provision.Fingerprint {
+	build := func(text string) *fingerprint.Fingerprint {
 		t.Helper()
 		if err := must(t)(atlas.HCL(atlas.Config{Text: text})).Build(t.Context(), cfg); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 		defer script(t, cfg, "DROP OWNED BY words CASCADE; COMMENT ON SCHEMA public IS 'standard public schema'")
-		return fingerprint(t, cfg)
+		return fingerprintOf(t, cfg)
 	}
 	base := build(bare)
 	for i, c := range []struct{ old, new string }{
@@ -215,8 +227,14 @@ table "member" {
 		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on {\n column = column.id\n desc = true\n nulls_last = true\n }\n}"},
 		{`index "i" { columns = [column.id] }`, "index \"i\" {\n type = BRIN\n on {\n column = column.id\n ops = int8_bloom_ops\n }\n}"},
 		{`index "i" { columns = [column.id] }`, "index \"i\" {\n on { expr = \"id + 1\" }\n}"},
-		{`unique "u" { columns = [column.id, column.team_id] }`, "unique \"u\" {\n columns = [column.id]\n include = [column.team_id]\n}"},
-		{`unique "u" { columns = [column.id, column.team_id] }`, "unique \"u\" {\n columns = [column.id, column.team_id]\n nulls_distinct = false\n}"},
+		{
+			`unique "u" { columns = [column.id, column.team_id] }`,
+			"unique \"u\" {\n columns = [column.id]\n include = [column.team_id]\n}",
+		},
+		{
+			`unique "u" { columns = [column.id, column.team_id] }`,
+			"unique \"u\" {\n columns = [column.id, column.team_id]\n nulls_distinct = false\n}",
+		},
 		{`unique "u" { columns = [column.id, column.team_id] }`, "partition {\n type = RANGE\n columns = [column.id]\n}"},
 		{`unique "u" { columns = [column.id, column.team_id] }`, "partition {\n type = LIST\n by { expr = \"id + 1\" }\n}"},
 	} {
@@ -234,7 +252,10 @@ table "member" {
 }
 
 func FuzzHCLNeverPanics(f *testing.F) {
-	for _, seed := range []string{model, "", "table", "table \"a\" { column \"b\" {} }", "schema \"public\" {}\nlocals { a = 1 }"} {
+	for _, seed := range []string{
+		model, "", "table", "table \"a\" { column \"b\" {} }",
+		"schema \"public\" {}\nlocals { a = 1 }",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -251,7 +272,7 @@ func FuzzHCLNeverPanics(f *testing.F) {
 func TestBuildsThatFailLeaveNothing(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.Database(t).ConnConfig
-	base := fingerprint(t, cfg)
+	base := fingerprintOf(t, cfg)
 	broken := atlas.Config{
 		FS:   fstest.MapFS{"bad.sql": {Data: []byte("CREATE VIEW v AS SELECT * FROM nowhere")}},
 		Text: model, Repeatable: []string{"bad.sql"},
@@ -260,7 +281,7 @@ func TestBuildsThatFailLeaveNothing(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "bad.sql: statement 1, line 1: ") {
 		t.Errorf("build: %v", err)
 	}
-	if diff := base.Diff(fingerprint(t, cfg)); diff != nil {
+	if diff := base.Diff(fingerprintOf(t, cfg)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
 }

@@ -28,7 +28,8 @@ var objectKinds = []objectKind{
 	{true, "CREATE TYPE size AS ENUM ('s', 'm'); ALTER TABLE team ADD COLUMN size size"},
 	{true, "ALTER TYPE status ADD VALUE 'late'"},
 	{true, "COMMENT ON TABLE team IS 'x'; COMMENT ON COLUMN team.name IS 'y'"},
-	{true, "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) REFERENCES team ON DELETE SET NULL"},
+	{true, "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) " +
+		"REFERENCES team ON DELETE SET NULL"},
 
 	{false, "CREATE VIEW v AS SELECT name FROM team"},
 	{false, "ALTER VIEW roster SET (security_barrier = true)"},
@@ -36,8 +37,10 @@ var objectKinds = []objectKind{
 	{false, "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'"},
 	{false, "CREATE PROCEDURE p() LANGUAGE sql AS 'SELECT 1'"},
 	{false, "CREATE AGGREGATE total(integer) (SFUNC = int4pl, STYPE = integer)"},
-	{false, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE ON team FOR EACH ROW EXECUTE FUNCTION f()"},
-	{false, "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f()"},
+	{false, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE " +
+		"UPDATE ON team FOR EACH ROW EXECUTE FUNCTION f()"},
+	{false, "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER e ON " +
+		"sql_drop EXECUTE FUNCTION f()"},
 	{false, "CREATE RULE r AS ON DELETE TO team DO INSTEAD NOTHING"},
 	{false, "ALTER TABLE team ENABLE ROW LEVEL SECURITY"},
 	{false, "ALTER TABLE team FORCE ROW LEVEL SECURITY"},
@@ -64,12 +67,15 @@ var objectKinds = []objectKind{
 	{false, "CREATE TEXT SEARCH DICTIONARY td (TEMPLATE = simple)"},
 	{false, "CREATE STATISTICS st ON id, team_id FROM member"},
 	{false, "CREATE FOREIGN DATA WRAPPER w"},
-	{false, "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR PUBLIC SERVER s"},
-	{false, "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE ft (id integer) SERVER s"},
+	{false, "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR PUBLIC " +
+		"SERVER s"},
+	{false, "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE ft (id " +
+		"integer) SERVER s"},
 	{false, "CREATE PUBLICATION p FOR TABLE team"},
 	{false, "CREATE LANGUAGE other HANDLER plpgsql_call_handler"},
 	{false, "CREATE SCHEMA other; CREATE TABLE other.t ()"},
-	{false, "CREATE TABLE note (id integer, day date) PARTITION BY RANGE (day); CREATE TABLE note_1 PARTITION OF note FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"},
+	{false, "CREATE TABLE note (id integer, day date) PARTITION BY RANGE (day); CREATE TABLE note_1 PARTITION OF note " +
+		"FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"},
 	{false, "CREATE TABLE note () INHERITS (team)"},
 	{false, "CREATE UNLOGGED TABLE note (id integer)"},
 	{false, "ALTER TABLE team SET (fillfactor = 70)"},
@@ -94,7 +100,8 @@ var objectKinds = []objectKind{
 var objectKindsSince = map[int][]objectKind{
 	15: {
 		{true, "ALTER TABLE team ADD CONSTRAINT team_name UNIQUE NULLS NOT DISTINCT (name)"},
-		{false, "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) REFERENCES team ON DELETE SET NULL (team_id)"},
+		{false, "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) " +
+			"REFERENCES team ON DELETE SET NULL (team_id)"},
 		{false, "ALTER VIEW roster SET (security_invoker = true)"},
 	},
 	17: {

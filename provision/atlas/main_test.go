@@ -12,6 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/provision/atlas"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // TestMain runs the tests, or acts as the atlas command for those of CLI: they have this program run as one.
@@ -41,9 +42,9 @@ func script(tb testing.TB, cfg *pgx.ConnConfig, sql string) {
 	}
 }
 
-func fingerprint(tb testing.TB, cfg *pgx.ConnConfig) *provision.Fingerprint {
+func fingerprintOf(tb testing.TB, cfg *pgx.ConnConfig) *fingerprint.Fingerprint {
 	tb.Helper()
-	f, err := provision.TakeFingerprint(tb.Context(), connect(tb, cfg))
+	f, err := fingerprint.Take(tb.Context(), connect(tb, cfg))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -81,11 +82,11 @@ var errMismatch = errors.New("schema differs")
 
 // task is an upgrade of target to the schema of model, verified as a Provisioner would.
 func task(tb testing.TB, target, model *pgx.ConnConfig) provision.UpgradeInput {
-	want := fingerprint(tb, model)
+	want := fingerprintOf(tb, model)
 	return provision.UpgradeInput{
 		Target: target, Model: model,
 		Verify: func(ctx context.Context, conn *pgx.Conn) error {
-			got, err := provision.TakeFingerprint(ctx, conn)
+			got, err := fingerprint.Take(ctx, conn)
 			if err != nil {
 				return err
 			}

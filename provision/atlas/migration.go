@@ -106,7 +106,8 @@ func checkOrder(before, version string) error {
 	case before == version:
 		return fmt.Errorf("version %q is taken", version)
 	case before > version, len(before) != len(version) && isNumber(before) && isNumber(version):
-		return fmt.Errorf("version %q does not follow %q in the order of names: give all the same number of digits", version, before)
+		return fmt.Errorf("version %q does not follow %q in the order of names: give all the same number of digits",
+			version, before)
 	}
 	return nil
 }
@@ -190,7 +191,7 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// compareHistory returns the files that a database has not had, of which the first may have been begun. have is sorted
+// compareHistory returns the files that have not run in a database, of which the first may have begun. have is sorted
 // by version, like list.
 func compareHistory(list []migration, have []revision) ([]migration, error) {
 	var problems []string

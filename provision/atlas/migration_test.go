@@ -15,11 +15,17 @@ func TestMigrationsConfigNamesEveryViolation(t *testing.T) {
 		want  []string
 	}{
 		{[]string{"a.txt", ""}, []string{"has no SQL files"}},
-		{[]string{"1.sql", "SELECT 1", "1_b.sql", "SELECT 2", "_x.sql", ""}, []string{`1_b.sql: version "1" is taken`, "_x.sql: the name does not begin with a version"}},
+		{[]string{"1.sql", "SELECT 1", "1_b.sql", "SELECT 2", "_x.sql", ""}, []string{
+			`1_b.sql: version "1" is taken`,
+			"_x.sql: the name does not begin with a version",
+		}},
 		{[]string{"9.sql", "", "10.sql", ""}, []string{`version "9" does not follow "10"`}},
 		{[]string{"1.down.sql", ""}, []string{"1.down.sql: would be run"}},
 		{[]string{"1.sql", "-- +goose Up\nSELECT 1"}, []string{"1.sql: has marks of another tool (+goose)"}},
-		{[]string{"1.sql", "-- atlas:txmode none\nCREATE INDEX CONCURRENTLY a ON b (c)"}, []string{"1.sql: atlas:txmode has to stand at the top, followed by an empty line"}},
+		{
+			[]string{"1.sql", "-- atlas:txmode none\nCREATE INDEX CONCURRENTLY a ON b (c)"},
+			[]string{"1.sql: atlas:txmode has to stand at the top, followed by an empty line"},
+		},
 		{[]string{"1.sql", "SELECT 1;\n\n-- atlas:txmode none\n\nSELECT 2"}, []string{"1.sql: atlas:txmode has to stand"}},
 		{[]string{"1.sql", "-- atlas:txmode all\n\nSELECT 1"}, []string{`directive "atlas:txmode all" has no meaning here`}},
 		{[]string{"1.sql", "-- atlas:checkpoint\n\nSELECT 1"}, []string{`directive "atlas:checkpoint" has no meaning`}},
@@ -35,13 +41,18 @@ func TestMigrationsConfigNamesEveryViolation(t *testing.T) {
 		}
 	}
 	dir := directory(t, "1.sql", first)
-	if _, err := atlas.Migrations(atlas.MigrationsConfig{FS: dir, Baseline: "7"}); err == nil || !strings.Contains(err.Error(), `MigrationsConfig.Baseline: there is no version "7"`) {
+	if _, err := atlas.Migrations(atlas.MigrationsConfig{FS: dir, Baseline: "7"}); err == nil ||
+		!strings.Contains(err.Error(), `MigrationsConfig.Baseline: there is no version "7"`) {
 		t.Errorf("%v", err)
 	}
-	if _, err := atlas.Migrations(atlas.MigrationsConfig{}); err == nil || !strings.Contains(err.Error(), "MigrationsConfig.FS: must be set") {
+	if _, err := atlas.Migrations(atlas.MigrationsConfig{}); err == nil || !strings.Contains(err.Error(),
+		"MigrationsConfig.FS: must be set") {
 		t.Errorf("%v", err)
 	}
-	for change, want := range map[string]string{"edited": "1.sql was edited", "added": "2.sql was added", "removed": "1.sql was removed", "none": "there is no atlas.sum", "broken": "atlas.sum: checksum"} {
+	for change, want := range map[string]string{
+		"edited": "1.sql was edited", "added": "2.sql was added",
+		"removed": "1.sql was removed", "none": "there is no atlas.sum", "broken": "atlas.sum: checksum",
+	} {
 		dir := directory(t, "1.sql", first, "3.sql", second)
 		switch change {
 		case "edited":
@@ -62,7 +73,10 @@ func TestMigrationsConfigNamesEveryViolation(t *testing.T) {
 }
 
 func FuzzMigrationsAreRunWholeOrRefused(f *testing.F) {
-	for _, seed := range []string{first, second, third, "", "-- atlas:txmode none\r\n\r\nSELECT 1", "--atlas:", "# atlas:txmode none\n\nx;", "DELIMITER //\na//", "-- atlas:nolint\n\nSELECT 1"} {
+	for _, seed := range []string{
+		first, second, third, "", "-- atlas:txmode none\r\n\r\nSELECT 1", "--atlas:",
+		"# atlas:txmode none\n\nx;", "DELIMITER //\na//", "-- atlas:nolint\n\nSELECT 1",
+	} {
 		f.Add("1_a.sql", seed)
 	}
 	f.Fuzz(func(t *testing.T, name, text string) {

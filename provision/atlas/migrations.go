@@ -150,8 +150,8 @@ func (m *migrations) upgrade(ctx context.Context, u provision.UpgradeInput) (*pr
 	return report, nil
 }
 
-// judge refuses what the policy does not allow of the difference between target and model, as the library sees it. Files
-// can make changes that the library cannot, so that its unknown ones are allowed by name like the rest.
+// judge refuses what the policy does not allow of the difference between target and model, as the library sees it.
+// Files can make changes that the library cannot, so that its unknown ones are allowed by name like the rest.
 func (m *migrations) judge(ctx context.Context, u provision.UpgradeInput) error {
 	want, err := m.models.get(ctx, u.Model)
 	if err != nil {
@@ -165,7 +165,7 @@ func (m *migrations) judge(ctx context.Context, u provision.UpgradeInput) error 
 	return refuse(slices.DeleteFunc(seen.changes, allowed), nil)
 }
 
-// pending are the files that the database has not had, all of it or in part.
+// pending are the files that have not run in the database, or only in part.
 func (m *migrations) pending(ctx context.Context, r *run) ([]migration, error) {
 	have, err := r.revisions(ctx)
 	if err != nil {
@@ -202,7 +202,7 @@ func (m *migrations) adopt(ctx context.Context, r *run, u provision.UpgradeInput
 	})
 }
 
-// unstamp tells the caller of an upgrade that what is committed next is not verified yet.
+// unstamp takes the stamp before a commit that Verify has not seen.
 func unstamp(ctx context.Context, u provision.UpgradeInput) error {
 	if u.Unstamp == nil {
 		return nil

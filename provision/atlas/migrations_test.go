@@ -54,15 +54,17 @@ const (
 		CREATE FUNCTION shout() RETURNS text LANGUAGE sql AS $$ SELECT 'a;b' $$;`
 	second = `-- members' notes
 		CREATE VIEW nicks AS SELECT nick FROM member; ALTER TABLE member ENABLE ROW LEVEL SECURITY;`
-	third = "-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY member_nick ON member (nick);\nCREATE INDEX CONCURRENTLY member_nick2 ON member (id, nick);\n"
+	third = "-- atlas:txmode none\n\nCREATE INDEX CONCURRENTLY member_nick ON member (nick);\nCREATE INDEX " +
+		"CONCURRENTLY member_nick2 ON member (id, nick);\n"
 )
 
 func TestMigrationsUpgradeWhatTheyHaveBuilt(t *testing.T) {
 	t.Parallel()
 	old := history(t, "1_first.sql", first)
-	s := history(t, "1_first.sql", first, "2_second.sql", second, "3_third.sql", third, "4.sql", "ALTER TABLE member ADD COLUMN age integer")
+	s := history(t, "1_first.sql", first, "2_second.sql", second, "3_third.sql", third, "4.sql",
+		"ALTER TABLE member ADD COLUMN age integer")
 	u := task(t, built(t, old), built(t, s))
-	base := fingerprint(t, u.Target)
+	base := fingerprintOf(t, u.Target)
 	u.Policy.DryRun = true
 	dry, err := s.Upgrade(t.Context(), u)
 	if err != nil {
@@ -72,7 +74,7 @@ func TestMigrationsUpgradeWhatTheyHaveBuilt(t *testing.T) {
 	if diff := cmp.Diff(want, names(dry)); diff != "" || dry.Applied || dry.Changes[0].SQL != second {
 		t.Errorf("dry run, applied %v (-want +got):\n%s", dry.Applied, diff)
 	}
-	if diff := base.Diff(fingerprint(t, u.Target)); diff != nil || ran(t, u.Target) != "1" {
+	if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil || ran(t, u.Target) != "1" {
 		t.Errorf("the dry run changed the database: %v", diff)
 	}
 	u.Policy.DryRun = false
@@ -86,7 +88,7 @@ func TestMigrationsUpgradeWhatTheyHaveBuilt(t *testing.T) {
 		}
 		want = nil
 	}
-	if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil || ran(t, u.Target) != "1 2 3 4" {
+	if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil || ran(t, u.Target) != "1 2 3 4" {
 		t.Errorf("ran %s; differs: %v", ran(t, u.Target), diff)
 	}
 }
@@ -96,7 +98,8 @@ func TestMigrationThatMissesTheModelIsRolledBack(t *testing.T) {
 	s := history(t, "1.sql", first, "2.sql", second, "3.sql", "ALTER TABLE member ADD COLUMN age integer")
 	u := task(t, built(t, history(t, "1.sql", first)), built(t, s))
 	script(t, u.Target, "CREATE FUNCTION drift() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
-	if _, err := s.Upgrade(t.Context(), u); !errors.Is(err, errMismatch) || !strings.Contains(err.Error(), "- function public.drift()") {
+	if _, err := s.Upgrade(t.Context(), u); !errors.Is(err, errMismatch) || !strings.Contains(err.Error(),
+		"- function public.drift()") {
 		t.Errorf("a database with more than the model: %v", err)
 	}
 	if got := ran(t, u.Target); got != "1 2" {
@@ -117,8 +120,14 @@ func TestMigrationsNoticeAChangedHistory(t *testing.T) {
 	}{
 		{"edited", "2.sql was edited after it was run", []string{"2.sql", first + "\n", "4.sql", second}},
 		{"removed", "4 was run and is gone", []string{"2.sql", first}},
-		{"added before", "3.sql was added before one that was run", []string{"2.sql", first, "3.sql", "SELECT 1", "4.sql", second}},
-		{"both", "2.sql was edited after it was run; 1.sql was added", []string{"1.sql", "SELECT 1", "2.sql", "SELECT 2", "4.sql", second}},
+		{"added before", "3.sql was added before one that was run", []string{
+			"2.sql", first, "3.sql", "SELECT 1", "4.sql",
+			second,
+		}},
+		{"both", "2.sql was edited after it was run; 1.sql was added", []string{
+			"1.sql", "SELECT 1", "2.sql", "SELECT 2",
+			"4.sql", second,
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := history(t, c.files...)
@@ -139,7 +148,8 @@ func TestMigrationWithoutTransactionGoesOnWhereItFailed(t *testing.T) {
 	old := history(t, "1.sql", first)
 	broken := history(t, "1.sql", first, "2.sql", top+"CREATE INDEX CONCURRENTLY b ON member (nik);")
 	mended := history(t, "1.sql", first, "2.sql", top+"CREATE INDEX CONCURRENTLY b ON member (id, nick);")
-	edited := history(t, "1.sql", first, "2.sql", strings.Replace(top, "(nick)", "(id)", 1)+"CREATE INDEX b ON member (id, nick);")
+	edited := history(t, "1.sql", first, "2.sql", strings.Replace(top, "(nick)", "(id)",
+		1)+"CREATE INDEX b ON member (id, nick);")
 	u := task(t, built(t, old), built(t, mended))
 	if _, err := broken.Upgrade(t.Context(), u); err == nil || !strings.Contains(err.Error(), "2.sql: statement 2: ") {
 		t.Fatalf("%v", err)
@@ -147,7 +157,8 @@ func TestMigrationWithoutTransactionGoesOnWhereItFailed(t *testing.T) {
 	if got := ran(t, u.Target); got != "1 2:1" {
 		t.Fatalf("ran %s", got)
 	}
-	if _, err := edited.Upgrade(t.Context(), u); err == nil || !strings.Contains(err.Error(), "2.sql was edited after a part of it was run") {
+	if _, err := edited.Upgrade(t.Context(), u); err == nil || !strings.Contains(err.Error(),
+		"2.sql was edited after a part of it was run") {
 		t.Errorf("another first statement: %v", err)
 	}
 	if _, err := mended.Upgrade(t.Context(), u); err != nil || ran(t, u.Target) != "1 2" {
@@ -157,9 +168,11 @@ func TestMigrationWithoutTransactionGoesOnWhereItFailed(t *testing.T) {
 
 func TestMigrationsStartWithNewSettings(t *testing.T) {
 	t.Parallel()
-	s := history(t, "1.sql", "SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.a (); SET ROLE pg_monitor;",
-		"2.sql", "CREATE TABLE b ()", "3.sql", "-- atlas:txmode none\n\nSET search_path = ''; CREATE TABLE public.c ();", "4.sql", "CREATE TABLE d ()")
-	if got := strings.Join(fingerprint(t, built(t, s)).Objects, "\n"); !strings.Contains(got, "table public.d: ") {
+	s := history(t, "1.sql", "SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.a (); SET "+
+		"ROLE pg_monitor;",
+		"2.sql", "CREATE TABLE b ()", "3.sql", "-- atlas:txmode none\n\nSET search_path = ''; CREATE TABLE public.c "+
+			"();", "4.sql", "CREATE TABLE d ()")
+	if got := strings.Join(fingerprintOf(t, built(t, s)).Objects, "\n"); !strings.Contains(got, "table public.d: ") {
 		t.Error("the last table is not in public")
 	}
 }
@@ -169,7 +182,8 @@ func TestMigrationsAreRefusedWhereAllowedByNobody(t *testing.T) {
 	s := history(t, "1.sql", first, "2.sql", "ALTER TABLE member RENAME COLUMN nick TO alias")
 	u := task(t, built(t, history(t, "1.sql", first)), built(t, s))
 	_, err := s.Upgrade(t.Context(), u)
-	if d := (*provision.DestructiveError)(nil); !errors.As(err, &d) || !strings.Contains(err.Error(), "member.nick is to be renamed") {
+	if d := (*provision.DestructiveError)(nil); !errors.As(err, &d) || !strings.Contains(err.Error(),
+		"member.nick is to be renamed") {
 		t.Errorf("%v", err)
 	}
 	if got := ran(t, u.Target); got != "1" {
@@ -219,16 +233,17 @@ func TestMigrationsFailWithoutRowValuesAndLeaveNothingOfTheFile(t *testing.T) {
 	s := history(t, "1.sql", first, "2.sql", "CREATE TABLE note (); CREATE UNIQUE INDEX one_nick ON member (nick)")
 	target := built(t, old)
 	script(t, target, "INSERT INTO member VALUES (1, 'secret'), (2, 'secret')")
-	base := fingerprint(t, target)
+	base := fingerprintOf(t, target)
 	_, err := s.Upgrade(t.Context(), task(t, target, built(t, s)))
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "2.sql: statement 2: ") {
 		t.Errorf("%v", err)
 	}
-	if diff := base.Diff(fingerprint(t, target)); diff != nil || ran(t, target) != "1" {
+	if diff := base.Diff(fingerprintOf(t, target)); diff != nil || ran(t, target) != "1" {
 		t.Errorf("stayed: %v, ran %s", diff, ran(t, target))
 	}
 	commits := history(t, "1.sql", first, "2.sql", "CREATE TABLE note (); COMMIT; BEGIN")
-	if _, err := commits.Upgrade(t.Context(), task(t, target, target)); err == nil || !strings.Contains(err.Error(), "ends the transaction") {
+	if _, err := commits.Upgrade(t.Context(), task(t, target, target)); err == nil || !strings.Contains(err.Error(),
+		"ends the transaction") {
 		t.Errorf("%v", err)
 	}
 }

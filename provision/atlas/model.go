@@ -8,13 +8,13 @@ import (
 	"ariga.io/atlas/sql/schema"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // model is what was read of a database that has the wanted schema. Nobody changes it: upgrades share it.
 type model struct {
 	schema      *schema.Schema
-	fingerprint *provision.Fingerprint
+	fingerprint *fingerprint.Fingerprint
 }
 
 // models keeps the model of each server. A fleet is upgraded against one model on each server, and reading it takes as
@@ -58,7 +58,7 @@ func readModel(ctx context.Context, cfg *pgx.ConnConfig) (*model, error) {
 		return nil, redact(ctx, err)
 	}
 	err = s.pgx(func(conn *pgx.Conn) (err error) {
-		m.fingerprint, err = provision.TakeFingerprint(ctx, conn)
+		m.fingerprint, err = fingerprint.Take(ctx, conn)
 		return err
 	})
 	return m, err

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// createRevisions makes the table of what the database has had. It is nobody's but its owner's: a tenant that could
-// write there would decide what is run in its database, and default privileges give every new table away.
+// createRevisions makes the table of the files that have run. Only its owner has rights on it: default privileges give
+// every new table to tenants, and a tenant that could write there would decide which files run in its database.
 func (r *run) createRevisions(ctx context.Context) error {
 	_, err := r.conn.PgConn().Exec(ctx, `
 		CREATE SCHEMA IF NOT EXISTS pgtenancy;
@@ -39,11 +39,13 @@ func (r *run) createRevisions(ctx context.Context) error {
 // revisions reads the table, sorted by version. It is nil if there is no such table.
 func (r *run) revisions(ctx context.Context) ([]revision, error) {
 	var found bool
-	err := r.conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('pgtenancy.revisions'::pg_catalog.text) IS NOT NULL").Scan(&found)
+	err := r.conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('pgtenancy.revisions'::pg_catalog.text) IS NOT NULL").
+		Scan(&found)
 	if err != nil || !found {
 		return nil, redact(ctx, err)
 	}
-	rows, _ := r.conn.Query(ctx, `SELECT version, applied, done, hash FROM pgtenancy.revisions ORDER BY version COLLATE pg_catalog."C"`)
+	rows, _ := r.conn.Query(ctx, `
+		SELECT version, applied, done, hash FROM pgtenancy.revisions ORDER BY version COLLATE pg_catalog."C"`)
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v revision, err error) {
 		return v, row.Scan(&v.version, &v.applied, &v.done, &v.hash)
 	})

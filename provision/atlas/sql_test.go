@@ -65,7 +65,7 @@ func TestConfigNamesEveryViolation(t *testing.T) {
 func TestBuildErrorsSayWhere(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.Database(t).ConnConfig
-	base := fingerprint(t, cfg)
+	base := fingerprintOf(t, cfg)
 	for sql, want := range map[string]string{
 		"CREATE TABLE a ();\nCREATE TABLE b (id unknown_type);": `statement 2, line 2: ERROR: type "unknown_type" does not exist (SQLSTATE 42704)`,
 		"CREATE TABLE a (); CREATE TABLE a ();":                 `statement 2: ERROR: relation "a" already exists`,
@@ -76,7 +76,7 @@ func TestBuildErrorsSayWhere(t *testing.T) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
-	if diff := base.Diff(fingerprint(t, cfg)); diff != nil {
+	if diff := base.Diff(fingerprintOf(t, cfg)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
 	for _, sql := range []string{"CREATE TABLE a (); COMMIT", "CREATE TABLE b (); COMMIT; BEGIN"} {
@@ -114,7 +114,7 @@ func TestRepeatableFilesCarryWhatAtlasDoesNotSee(t *testing.T) {
 	if len(report.Changes) != 1 || report.Changes[0].Name != "add table note" {
 		t.Errorf("changes: %v", names(report))
 	}
-	if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil {
+	if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil {
 		t.Errorf("after the upgrade: %v", diff)
 	}
 }

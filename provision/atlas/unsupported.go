@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // unmanaged are the kinds of a fingerprint's lines that Atlas's open library neither makes nor drops: any difference
@@ -24,11 +24,11 @@ func unmade() []string {
 }
 
 // supported returns an *UnsupportedError if the database differs from want in a way that no plan of Atlas can mend. It
-// names what is certain; what depends on the plan is for Verify to find.
-func (s *session) supported(ctx context.Context, want *provision.Fingerprint) error {
-	var have *provision.Fingerprint
+// names what is certain; Verify finds what depends on the plan.
+func (s *session) supported(ctx context.Context, want *fingerprint.Fingerprint) error {
+	var have *fingerprint.Fingerprint
 	err := s.pgx(func(conn *pgx.Conn) (err error) {
-		have, err = provision.TakeFingerprint(ctx, conn)
+		have, err = fingerprint.Take(ctx, conn)
 		return err
 	})
 	if err != nil {

@@ -130,7 +130,8 @@ func mayBeRenamed(kind string, refused, changes []provision.Change) (old string,
 	for _, gone := range refused {
 		old, dropped := strings.CutPrefix(gone.Name, "drop "+kind+" ")
 		for _, c := range changes {
-			if added, ok := strings.CutPrefix(c.Name, "add "+kind+" "); ok && dropped && (kind == "table" || place(added) == place(old)) {
+			if added, ok := strings.CutPrefix(c.Name, "add "+kind+" "); ok && dropped &&
+				(kind == "table" || place(added) == place(old)) {
 				return old, true
 			}
 		}

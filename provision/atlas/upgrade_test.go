@@ -54,18 +54,40 @@ func TestUpgradeMakesChanges(t *testing.T) {
 		name, sql string
 		want      []string
 	}{
-		{"table", "CREATE TABLE note (id bigint PRIMARY KEY, member_id bigint REFERENCES member)", []string{"add table note"}},
+		{
+			"table", "CREATE TABLE note (id bigint PRIMARY KEY, member_id bigint REFERENCES member)",
+			[]string{"add table note"},
+		},
 		{"column", "ALTER TABLE member ADD COLUMN phone text DEFAULT 'none' NOT NULL", []string{"add column member.phone"}},
 		{"index", "CREATE INDEX member_nick ON member (lower(nick)) INCLUDE (age)", []string{"add index member.member_nick"}},
 		{"enum value", "ALTER TYPE status ADD VALUE 'late' BEFORE 'done'", []string{"add enum value status.late"}},
-		{"enum", "CREATE TYPE size AS ENUM ('s', 'l'); ALTER TABLE team ADD COLUMN size size", []string{"add enum size", "add column team.size"}},
+		{"enum", "CREATE TYPE size AS ENUM ('s', 'l'); ALTER TABLE team ADD COLUMN size size", []string{
+			"add enum size",
+			"add column team.size",
+		}},
 		{"wider type", "ALTER TABLE member ALTER age TYPE bigint", []string{"change type member.age to bigint"}},
-		{"not null", "UPDATE member SET nick = ''; ALTER TABLE member ALTER nick SET NOT NULL", []string{"set not null member.nick"}},
-		{"default of another type", "ALTER TABLE team ALTER name SET DEFAULT now()::text", []string{"change default team.name"}},
-		{"check", "ALTER TABLE member DROP CONSTRAINT member_age, ADD CONSTRAINT member_age CHECK (age > 1)", []string{"change check member.member_age"}},
-		{"foreign key action", "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY (team_id) REFERENCES team ON DELETE RESTRICT", []string{"change foreign key member.member_team"}},
-		{"comment", "COMMENT ON TABLE member IS 'a'; COMMENT ON COLUMN member.age IS 'b'", []string{"comment on column member.age", "comment on table member"}},
-		{"two at once", "ALTER TABLE member ADD COLUMN a text, ADD COLUMN b text", []string{"add column member.a", "add column member.b"}},
+		{
+			"not null", "UPDATE member SET nick = ''; ALTER TABLE member ALTER nick SET NOT NULL",
+			[]string{"set not null member.nick"},
+		},
+		{
+			"default of another type", "ALTER TABLE team ALTER name SET DEFAULT now()::text",
+			[]string{"change default team.name"},
+		},
+		{
+			"check", "ALTER TABLE member DROP CONSTRAINT member_age, ADD CONSTRAINT member_age CHECK (age > 1)",
+			[]string{"change check member.member_age"},
+		},
+		{"foreign key action", "ALTER TABLE member DROP CONSTRAINT member_team, ADD CONSTRAINT member_team FOREIGN KEY " +
+			"(team_id) REFERENCES team ON DELETE RESTRICT", []string{"change foreign key member.member_team"}},
+		{
+			"comment", "COMMENT ON TABLE member IS 'a'; COMMENT ON COLUMN member.age IS 'b'",
+			[]string{"comment on column member.age", "comment on table member"},
+		},
+		{"two at once", "ALTER TABLE member ADD COLUMN a text, ADD COLUMN b text", []string{
+			"add column member.a",
+			"add column member.b",
+		}},
 		{"less used index", "DROP INDEX member_new", []string{"drop index member.member_new"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,12 +98,12 @@ func TestUpgradeMakesChanges(t *testing.T) {
 				script(t, u.Target, "UPDATE member SET nick = ''")
 			}
 			u.Policy.DryRun = true
-			base := fingerprint(t, u.Target)
+			base := fingerprintOf(t, u.Target)
 			dry, err := s.Upgrade(t.Context(), u)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := base.Diff(fingerprint(t, u.Target)); diff != nil || dry.Applied {
+			if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil || dry.Applied {
 				t.Errorf("the dry run changed the database: %v, applied: %v", diff, dry.Applied)
 			}
 			u.Policy.DryRun = false
@@ -100,7 +122,7 @@ func TestUpgradeMakesChanges(t *testing.T) {
 					t.Errorf("change %+v, in the dry run %+v", change, dry.Changes[i])
 				}
 			}
-			if diff := fingerprint(t, u.Target).Diff(fingerprint(t, u.Model)); diff != nil {
+			if diff := fingerprintOf(t, u.Target).Diff(fingerprintOf(t, u.Model)); diff != nil {
 				t.Errorf("after the upgrade: %v", diff)
 			}
 		})
@@ -130,7 +152,7 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 			if c.want[0] == "drop table member" {
 				script(t, u.Target, "DROP VIEW roster")
 			}
-			base := fingerprint(t, u.Target)
+			base := fingerprintOf(t, u.Target)
 			_, err := s.Upgrade(t.Context(), u)
 			var destructive *provision.DestructiveError
 			if !errors.As(err, &destructive) {
@@ -139,7 +161,7 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 			if diff := cmp.Diff(c.want, names(&provision.Report{Changes: destructive.Changes})); diff != "" {
 				t.Errorf("refused (-want +got):\n%s", diff)
 			}
-			if diff := base.Diff(fingerprint(t, u.Target)); diff != nil {
+			if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil {
 				t.Errorf("a refused upgrade changed the database: %v", diff)
 			}
 			u.Policy.Allow = c.want
@@ -152,10 +174,12 @@ func TestUpgradeRefusesDestructiveChangesUnlessNamed(t *testing.T) {
 
 func TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave(t *testing.T) {
 	t.Parallel()
-	const seats = "CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =)); CREATE INDEX fast ON seat (room);"
+	const seats = "CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =)); CREATE INDEX fast ON seat " +
+		"(room);"
 	for after, want := range map[string][]string{
 		"CREATE TABLE seat (room integer); CREATE INDEX fast ON seat (room)": {"drop exclusion seat.once"},
-		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =) WHERE (room > 100)); CREATE INDEX fast ON seat (room)": {
+		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =) WHERE (room > 100)); CREATE INDEX fast ON " +
+			"seat (room)": {
 			"change exclusion seat.once",
 		},
 		"CREATE TABLE seat (room integer, CONSTRAINT once EXCLUDE (room WITH =))": nil,
@@ -164,7 +188,8 @@ func TestExclusionConstraintIsNeitherDroppedNorChangedWithoutLeave(t *testing.T)
 		u := task(t, built(t, text(t, seats)), built(t, s))
 		_, err := s.Upgrade(t.Context(), u)
 		var destructive *provision.DestructiveError
-		if errors.As(err, &destructive) != (want != nil) || want != nil && !slices.Equal(names(&provision.Report{Changes: destructive.Changes}), want) {
+		if errors.As(err, &destructive) != (want != nil) || want != nil &&
+			!slices.Equal(names(&provision.Report{Changes: destructive.Changes}), want) {
 			t.Errorf("%s: %v, want %v refused", after, err, want)
 		}
 		if u.Policy.Allow = want; want == nil {
@@ -204,7 +229,8 @@ func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 		{"CREATE VIEW extra AS SELECT 1 AS one", "+ view public.extra"},
 		{"DROP VIEW roster", "- view public.roster"},
 		{"CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'", "+ function public.f()"},
-		{"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE ON member FOR EACH ROW EXECUTE FUNCTION f()", "+ trigger public.member.t"},
+		{"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE " +
+			"ON member FOR EACH ROW EXECUTE FUNCTION f()", "+ trigger public.member.t"},
 		{"ALTER TABLE member ENABLE ROW LEVEL SECURITY", "+ table public.member: row security"},
 		{"CREATE POLICY p ON member USING (true)", "+ policy public.member.p"},
 		{"ALTER TABLE member ALTER CONSTRAINT member_team DEFERRABLE", "DEFERRABLE"},
@@ -220,13 +246,13 @@ func TestUpgradeRefusesWhatAtlasDoesNotSeeAndLeavesNothing(t *testing.T) {
 			// A change that Atlas can make comes with each: it must not stay either.
 			s := text(t, before+"CREATE TABLE note (); "+c.sql)
 			u := task(t, built(t, text(t, before)), built(t, s))
-			base := fingerprint(t, u.Target)
+			base := fingerprintOf(t, u.Target)
 			u.Policy.Allow = []string{"drop enum value status.done"}
 			_, err := s.Upgrade(t.Context(), u)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error does not name %q: %v", c.want, err)
 			}
-			if diff := base.Diff(fingerprint(t, u.Target)); diff != nil {
+			if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil {
 				t.Errorf("something stayed: %v", diff)
 			}
 		})
@@ -261,7 +287,7 @@ func TestUpgradeThatIsCanceledLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := text(t, before+"ALTER TABLE member ADD COLUMN phone text")
 	u := task(t, built(t, text(t, before)), built(t, s))
-	base := fingerprint(t, u.Target)
+	base := fingerprintOf(t, u.Target)
 	ctx, cancel := context.WithCancel(t.Context())
 	u.Verify = func(ctx context.Context, conn *pgx.Conn) error {
 		cancel()
@@ -271,7 +297,7 @@ func TestUpgradeThatIsCanceledLeavesNothing(t *testing.T) {
 	if _, err := s.Upgrade(ctx, u); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled upgrade: %v", err)
 	}
-	if diff := base.Diff(fingerprint(t, u.Target)); diff != nil {
+	if diff := base.Diff(fingerprintOf(t, u.Target)); diff != nil {
 		t.Errorf("something stayed: %v", diff)
 	}
 }

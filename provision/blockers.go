@@ -5,18 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// lockTimeout bounds how long a session of ours waits for a lock before it ends the sessions of tenants' roles that
-// hold it, and tries again.
-const lockTimeout = "1s"
-
-// TerminatedSession is a session of a tenant's role that was ended because it kept others from their work.
+// TerminatedSession is a session of a tenant's role that was terminated because it blocked others.
 type TerminatedSession struct {
 	Server   string // the registry's name for it
 	Role     string
@@ -102,11 +101,11 @@ func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, r
 	return terminated, errors.Join(errs...)
 }
 
-// insist calls do again, a few times, as long as a lock is in its way, after ending the sessions of t's own role that
-// hold a change of a shared catalogue open, and those of other tenants' roles that lock what is not theirs. So no
-// tenant decides by a transaction that it leaves open whether it can be suspended or dropped, or a stolen password
-// replaced. conn has lockTimeout.
-func (p *Provisioner) insist(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
+// retryLocked calls do, up to five times, while a lock is in its way. Before each new try it ends the sessions of t's
+// own role that hold a change of a shared catalogue open, and sessions of other tenants' roles that hold locks on
+// databases other than their own. So a tenant cannot stop a suspension, a drop or a change of its password with an open
+// transaction. conn has lockTimeout.
+func (p *Provisioner) retryLocked(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
 	const tries = 5
 	own := t.Endpoint.User
 	if p.shares(t.Endpoint) {
@@ -137,13 +136,50 @@ type backend struct {
 
 // end ends the session after the administrator has got the right to.
 func (b backend) end(ctx context.Context, conn *pgx.Conn) error {
-	if err := joinRole(ctx, conn, b.Role); err != nil {
+	if err := pgadmin.JoinRole(ctx, conn, b.Role); err != nil {
 		return fmt.Errorf("end a session of role %q: join role: %w", b.Role, pgerr.Redact(err))
 	}
-	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,
+	_, err := conn.Exec(ctx, `
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND usename = $2::text`,
 		b.PID, b.Role)
 	if err != nil {
 		return fmt.Errorf("end a session of role %q: %w", b.Role, pgerr.Redact(err))
 	}
 	return nil
+}
+
+// checkUnused returns an *InUseError if DROP DATABASE would refuse.
+func checkUnused(ctx context.Context, conn *pgx.Conn, database string) error {
+	return inUse(ctx, conn, database, `
+		SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE database = $1::text
+		UNION ALL
+		SELECT 'replication slot ' || quote_ident(slot_name) || ' that is active' FROM pg_replication_slots
+		WHERE database = $1::text AND slot_type = 'logical' AND active
+		UNION ALL
+		SELECT 'subscription ' || quote_ident(subname) FROM pg_subscription
+		WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1::text)`, database)
+}
+
+// checkPrepared returns an *InUseError if the tenant's role has a prepared transaction, which holds its locks without a
+// session.
+func (p *Provisioner) checkPrepared(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) error {
+	return inUse(ctx, conn, e.Database,
+		`SELECT 'prepared transaction ' || quote_ident(gid) FROM pg_prepared_xacts WHERE owner = $1::text`, e.User)
+}
+
+func inUse(ctx context.Context, conn *pgx.Conn, database, sql, arg string) error {
+	rows, _ := conn.Query(ctx, sql, arg)
+	by, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(by) > 0 {
+		err = &InUseError{database, by}
+	}
+	return err
+}
+
+func (p *Provisioner) logTerminated(ctx context.Context, sessions []TerminatedSession) {
+	for _, s := range sessions {
+		p.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "provision: terminated a session of a tenant's role",
+			slog.String("server", s.Server), slog.String("role", s.Role), slog.String("database", s.Database),
+			slog.String("reason", s.Reason))
+	}
 }

@@ -1,7 +1,7 @@
-package provision_test
+package fingerprint_test
 
-// fingerprintChangesSince are changes that can be made from a major version of PostgreSQL on.
-var fingerprintChangesSince = map[int][]fingerprintChange{
+// changesSince are changes that can be made from a major version of PostgreSQL on.
+var changesSince = map[int][]change{
 	15: {
 		{"unlogged sequence", "ALTER SEQUENCE ticket SET UNLOGGED", "+ sequence public.ticket: unlogged"},
 		{"published table", "CREATE PUBLICATION p FOR TABLE member (id, age) WHERE (id > 3)", "columns age, id where (id > 3)"},

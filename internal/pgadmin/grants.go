@@ -1,4 +1,4 @@
-package provision
+package pgadmin
 
 import (
 	"context"
@@ -9,46 +9,25 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// grant does what grants says in cfg's database, and closes schema public.
-func grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
-	conn, err := connect(ctx, pinned(cfg))
+// Grant gives role the use of what the connected role will make in cfg's database, now and later, and closes schema
+// public.
+func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
+	conn, err := Connect(ctx, Pinned(cfg))
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
-	if err := run(ctx, conn, grants(role)); err != nil {
+	defer Disconnect(conn)
+	if err := Run(ctx, conn, grants(role)); err != nil {
 		return err
 	}
-	return closePublic(ctx, conn, role)
+	return ClosePublic(ctx, conn, role)
 }
 
-// settle takes back what the schema and its extensions gave away in cfg's database.
-func (p *Provisioner) settle(ctx context.Context, cfg *pgx.ConnConfig) error {
-	conn, err := connect(ctx, pinned(cfg))
-	if err != nil {
-		return err
-	}
-	defer disconnect(conn)
-	if err := run(ctx, conn, withhold(p.names.groupRole())); err != nil {
-		return err
-	}
-	return closePublic(ctx, conn, p.tenantRoles()...)
-}
-
-// tenantRoles are the roles that belong to every tenant.
-func (p *Provisioner) tenantRoles() []string {
-	roles := []string{p.names.groupRole()}
-	if p.cfg.SharedRole != "" {
-		roles = append(roles, p.cfg.SharedRole)
-	}
-	return roles
-}
-
-// closePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave
+// ClosePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave
 // it, and makes sure of it: a tenant could plant functions there that later upgrades call as the administrator. A
 // schema may give it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, schema
 // public is the first superuser's, and anybody else who takes it away is only warned. conn must be pinned.
-func closePublic(ctx context.Context, conn *pgx.Conn, roles ...string) error {
+func ClosePublic(ctx context.Context, conn *pgx.Conn, roles ...string) error {
 	isOpen := func() (open bool, err error) {
 		err = conn.QueryRow(ctx, `SELECT coalesce(bool_or(has_schema_privilege(r::name, n.oid, 'CREATE')), false)
 			FROM pg_namespace n, unnest($1::text[]) r WHERE nspname = 'public'`, roles).Scan(&open)
@@ -60,9 +39,9 @@ func closePublic(ctx context.Context, conn *pgx.Conn, roles ...string) error {
 	}
 	from := "PUBLIC"
 	for _, role := range roles {
-		from += ", " + quote(role)
+		from += ", " + Quote(role)
 	}
-	err = retryRaced(ctx, func() error { return run(ctx, conn, "REVOKE CREATE ON SCHEMA public FROM "+from) })
+	err = RetryRaced(ctx, func() error { return Run(ctx, conn, "REVOKE CREATE ON SCHEMA public FROM "+from) })
 	if err != nil {
 		return err
 	}
@@ -82,17 +61,17 @@ func grants(role string) string {
 		GRANT USAGE ON SCHEMA public TO $role;
 		ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO $role;
 		ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO $role;
-		ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO $role`, "$role", quote(role))
+		ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO $role`, "$role", Quote(role))
 }
 
-// regrant gives role again what it has in the model, if it has lost what grants gives it: any member of the group may
+// Regrant gives role again what it has in the model, if it has lost what grants gives it: any member of the group may
 // say DROP OWNED BY it. Of other differences nothing is mended here, so that a plan shows them.
-func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) error {
-	conn, err := connect(ctx, pinned(target))
+func Regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) error {
+	conn, err := Connect(ctx, Pinned(target))
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer Disconnect(conn)
 	var whole bool
 	err = conn.QueryRow(ctx, `
 		SELECT has_schema_privilege($1::name, 'public', 'USAGE') AND count(DISTINCT defaclobjtype) = 3
@@ -108,13 +87,14 @@ func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) er
 		return err
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := run(ctx, conn, grants(role)); err != nil {
+		if err := Run(ctx, conn, grants(role)); err != nil {
 			return err
 		}
 		for _, sql := range statements {
 			// What the upgrade is going to make is not there yet.
 			err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, sql); return err })
-			missing := pgerr.IsState(err, pgerr.UndefinedTable, pgerr.UndefinedColumn, pgerr.UndefinedFunction, pgerr.InvalidSchemaName, pgerr.UndefinedObject)
+			missing := pgerr.IsState(err, pgerr.UndefinedTable, pgerr.UndefinedColumn, pgerr.UndefinedFunction,
+				pgerr.InvalidSchemaName, pgerr.UndefinedObject)
 			if err != nil && !missing {
 				return err
 			}
@@ -125,11 +105,11 @@ func regrant(ctx context.Context, target, model *pgx.ConnConfig, role string) er
 
 // grantsIn returns the statements that grant role what it has in cfg's database.
 func grantsIn(ctx context.Context, cfg *pgx.ConnConfig, role string) ([]string, error) {
-	conn, err := connect(ctx, pinned(cfg))
+	conn, err := Connect(ctx, Pinned(cfg))
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
+	defer Disconnect(conn)
 	rows, _ := conn.Query(ctx, `
 		SELECT format('GRANT %s ON %s TO %I', x.privilege_type || columns, object, $1::text)
 		FROM (
@@ -144,10 +124,10 @@ func grantsIn(ctx context.Context, cfg *pgx.ConnConfig, role string) ([]string, 
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// withhold takes from role the tables, views and sequences of extensions, to which default privileges apply too: an
+// Withhold takes from role the tables, views and sequences of extensions, to which default privileges apply too: an
 // extension grants what it wants used. It leaves the session's search_path as it was.
-func withhold(role string) string {
-	return strings.ReplaceAll(`
+func Withhold(ctx context.Context, conn *pgx.Conn, role string) error {
+	return Run(ctx, conn, strings.ReplaceAll(`
 		DO $$
 		DECLARE
 			path pg_catalog.text := pg_catalog.current_setting('search_path'::pg_catalog.text);
@@ -163,5 +143,5 @@ func withhold(role string) string {
 				EXECUTE format('REVOKE ALL ON TABLE %s FROM $role', r);
 			END LOOP;
 			PERFORM set_config('search_path', path, true);
-		END $$`, "$role", quote(role))
+		END $$`, "$role", Quote(role)))
 }

@@ -1,4 +1,4 @@
-package provision_test
+package fingerprint_test
 
 import (
 	"testing"

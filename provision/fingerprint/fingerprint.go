@@ -1,4 +1,4 @@
-package provision
+package fingerprint
 
 import (
 	"context"
@@ -26,30 +26,30 @@ type Fingerprint struct {
 	Objects []string
 }
 
-// TakeFingerprint reads the fingerprint of the database that conn is connected to, from PostgreSQL 14 or later. Inside
+// Take reads the fingerprint of the database that conn is connected to, from PostgreSQL 14 or later. Inside
 // a transaction it sees that transaction's changes, and changes none of its settings. The queries are sent together; a
 // connection that caches statements, as pgx's do by default, plans them once. ctx governs them; when ctx ends, conn is
 // closed. Errors carry the SQLSTATE; a transaction in which there was one is at its end.
-func TakeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
-	f, err := takeFingerprint(ctx, conn)
+func Take(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
+	f, err := take(ctx, conn)
 	if err != nil {
-		return nil, fmt.Errorf("provision: take fingerprint: %w", pgerr.Redact(err))
+		return nil, fmt.Errorf("fingerprint: %w", pgerr.Redact(err))
 	}
 	return f, nil
 }
 
-func takeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
+func take(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) {
 	major := majorVersion(conn.PgConn().ParameterStatus("server_version"))
 	if major < 14 {
 		return nil, errors.New("the server is older than PostgreSQL 14")
 	}
-	before, after := []string{fingerprintSettings}, []string(nil)
+	before, after := []string{settings}, []string(nil)
 	if conn.PgConn().TxStatus() != 'I' {
 		// Rolling back to a savepoint undoes the settings. Outside a transaction the end of the batch does.
-		before = []string{"SAVEPOINT pgtenancy_fingerprint", fingerprintSettings}
+		before = []string{"SAVEPOINT pgtenancy_fingerprint", settings}
 		after = []string{"ROLLBACK TO SAVEPOINT pgtenancy_fingerprint", "RELEASE SAVEPOINT pgtenancy_fingerprint"}
 	}
-	queries := fingerprintQueries(major)
+	queries := queriesOf(major)
 	batch := &pgx.Batch{}
 	for _, sql := range slices.Concat(before, queries, after) {
 		batch.Queue(sql)
@@ -60,7 +60,7 @@ func takeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) 
 		rows, err := results.Query()
 		for err == nil && rows.Next() {
 			if i >= len(before) { // and not of the settings
-				f.Objects = append(f.Objects, fingerprintLine(rows.RawValues()))
+				f.Objects = append(f.Objects, lineOf(rows.RawValues()))
 			}
 		}
 		if err = errors.Join(err, rows.Err()); err != nil {
@@ -75,8 +75,8 @@ func takeFingerprint(ctx context.Context, conn *pgx.Conn) (*Fingerprint, error) 
 	return f, nil
 }
 
-// fingerprintLine makes a line of a kind, a name and the parts of a definition.
-func fingerprintLine(values [][]byte) string {
+// lineOf makes a line of a kind, a name and the parts of a definition.
+func lineOf(values [][]byte) string {
 	var parts []string
 	for _, v := range values[2:] {
 		if len(v) > 0 {
@@ -97,7 +97,8 @@ func abridge(definition string) string {
 		end++
 	}
 	digest := sha256.Sum256([]byte(definition))
-	return fmt.Sprintf("%s… sha256 %s", strings.Join(strings.Fields(definition[:end]), " "), hex.EncodeToString(digest[:16]))
+	return fmt.Sprintf("%s… sha256 %s", strings.Join(strings.Fields(definition[:end]), " "),
+		hex.EncodeToString(digest[:16]))
 }
 
 // Sum is the SHA-256 of the fingerprint in lower-case hex. Equal sums mean equal fingerprints.

@@ -1,4 +1,4 @@
-package provision_test
+package fingerprint_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
-	"github.com/pgtenancy/pgtenancy/provision"
+	"github.com/pgtenancy/pgtenancy/provision/fingerprint"
 )
 
 // connect connects to the database of cfg until the end of the test.
@@ -37,9 +37,9 @@ func script(tb testing.TB, conn *pgx.Conn, sql string) {
 	}
 }
 
-func fingerprint(tb testing.TB, conn *pgx.Conn) *provision.Fingerprint {
+func take(tb testing.TB, conn *pgx.Conn) *fingerprint.Fingerprint {
 	tb.Helper()
-	f, err := provision.TakeFingerprint(tb.Context(), conn)
+	f, err := fingerprint.Take(tb.Context(), conn)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -49,11 +49,11 @@ func fingerprint(tb testing.TB, conn *pgx.Conn) *provision.Fingerprint {
 func TestEachChangeOfASchemaChangesTheFingerprint(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, pgtest.Database(t).ConnConfig)
-	script(t, conn, fingerprintBase)
-	base := fingerprint(t, conn)
-	changes := fingerprintChanges
-	for since, newer := range fingerprintChangesSince {
-		if since <= provision.MajorVersion(conn.PgConn().ParameterStatus("server_version")) {
+	script(t, conn, baseSQL)
+	base := take(t, conn)
+	changes := anyChanges
+	for since, newer := range changesSince {
+		if since <= fingerprint.MajorVersion(conn.PgConn().ParameterStatus("server_version")) {
 			changes = slices.Concat(changes, newer)
 		}
 	}
@@ -61,7 +61,7 @@ func TestEachChangeOfASchemaChangesTheFingerprint(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			defer script(t, conn, "ROLLBACK")
 			script(t, conn, "BEGIN; "+c.sql)
-			got := fingerprint(t, conn)
+			got := take(t, conn)
 			diff := base.Diff(got)
 			if !strings.Contains(strings.Join(diff, "\n"), c.want) || len(diff) == 0 {
 				t.Errorf("the difference does not name %q:\n%s", c.want, strings.Join(diff, "\n"))
@@ -71,7 +71,7 @@ func TestEachChangeOfASchemaChangesTheFingerprint(t *testing.T) {
 			}
 		})
 	}
-	if diff := cmp.Diff(base, fingerprint(t, conn)); diff != "" {
+	if diff := cmp.Diff(base, take(t, conn)); diff != "" {
 		t.Errorf("after all was rolled back (-before +after):\n%s", diff)
 	}
 }
@@ -79,12 +79,12 @@ func TestEachChangeOfASchemaChangesTheFingerprint(t *testing.T) {
 func TestWhatIsNotSchemaLeavesTheFingerprintAlone(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, pgtest.Database(t).ConnConfig)
-	script(t, conn, fingerprintBase+`CREATE ROLE fp_login LOGIN; CREATE ROLE fp_owner NOLOGIN`)
+	script(t, conn, baseSQL+`CREATE ROLE fp_login LOGIN; CREATE ROLE fp_owner NOLOGIN`)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		_, _ = conn.PgConn().Exec(ctx, `DROP OWNED BY fp_login, fp_owner; DROP ROLE fp_login, fp_owner`).ReadAll()
 	})
-	base := fingerprint(t, conn)
+	base := take(t, conn)
 	for name, sql := range map[string]string{
 		"rows":                "INSERT INTO team (name) VALUES ('a'); INSERT INTO member (team_id) SELECT id FROM team",
 		"collected figures":   "INSERT INTO team (name) SELECT g::text FROM generate_series(1, 100) g; ANALYZE",
@@ -98,7 +98,7 @@ func TestWhatIsNotSchemaLeavesTheFingerprintAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			defer script(t, conn, "ROLLBACK")
 			script(t, conn, "BEGIN; "+sql)
-			diff := base.Diff(fingerprint(t, conn))
+			diff := base.Diff(take(t, conn))
 			if len(diff) > 0 {
 				t.Errorf("differs:\n%s", strings.Join(diff, "\n"))
 			}
@@ -112,10 +112,10 @@ func TestSameSQLAndClonesHaveEqualFingerprints(t *testing.T) {
 	first, second := connect(t, a), connect(t, b)
 	// Other object ids in the second database.
 	script(t, second, "CREATE TABLE scratch (); CREATE TYPE shade AS ENUM ('x'); DROP TABLE scratch; DROP TYPE shade")
-	script(t, first, fingerprintBase)
-	script(t, second, fingerprintBase)
-	want := fingerprint(t, first)
-	if diff := want.Diff(fingerprint(t, second)); diff != nil {
+	script(t, first, baseSQL)
+	script(t, second, baseSQL)
+	want := take(t, first)
+	if diff := want.Diff(take(t, second)); diff != nil {
 		t.Errorf("two databases built from the same SQL differ:\n%s", strings.Join(diff, "\n"))
 	}
 	if err := second.Close(t.Context()); err != nil {
@@ -128,7 +128,7 @@ func TestSameSQLAndClonesHaveEqualFingerprints(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = admin.Exec(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", clone.Database))
 	})
-	got := fingerprint(t, connect(t, clone))
+	got := take(t, connect(t, clone))
 	if diff := want.Diff(got); diff != nil {
 		t.Errorf("the clone differs:\n%s", strings.Join(diff, "\n"))
 	}
@@ -141,12 +141,12 @@ func TestFingerprintKeepsTheTransactionAndItsSettings(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, pgtest.Database(t).ConnConfig)
 	script(t, conn, "SET search_path = public, pg_temp")
-	fingerprint(t, conn)
+	take(t, conn)
 	if status := conn.PgConn().TxStatus(); status != 'I' {
 		t.Errorf("transaction status %q after a fingerprint outside a transaction", status)
 	}
 	script(t, conn, "BEGIN; SET LOCAL lock_timeout = '7s'; CREATE TABLE kept ()")
-	if lines := strings.Join(fingerprint(t, conn).Objects, "\n"); !strings.Contains(lines, "table public.kept: ") {
+	if lines := strings.Join(take(t, conn).Objects, "\n"); !strings.Contains(lines, "table public.kept: ") {
 		t.Error("the transaction's own table is not in its fingerprint")
 	}
 	var settings string
@@ -171,22 +171,22 @@ func TestFingerprintErrorsKeepTheCause(t *testing.T) {
 	if _, err := conn.PgConn().Exec(t.Context(), "BEGIN; SELECT 1/0").ReadAll(); err == nil {
 		t.Fatal("no error from 1/0")
 	}
-	_, err := provision.TakeFingerprint(t.Context(), conn)
+	_, err := fingerprint.Take(t.Context(), conn)
 	if pe := (*pgconn.PgError)(nil); !errors.As(err, &pe) || pe.Code != "25P02" {
 		t.Errorf("in a failed transaction: %v", err)
 	}
 	script(t, conn, "ROLLBACK")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := provision.TakeFingerprint(ctx, conn); !errors.Is(err, context.Canceled) {
+	if _, err := fingerprint.Take(ctx, conn); !errors.Is(err, context.Canceled) {
 		t.Errorf("with an ended context: %v", err)
 	}
 }
 
 func TestDiffNamesBothSides(t *testing.T) {
 	t.Parallel()
-	a := &provision.Fingerprint{Objects: []string{"column a.b: integer", "table a: ", "view v: x"}}
-	b := &provision.Fingerprint{Objects: []string{"column a.b: text", "table a: "}}
+	a := &fingerprint.Fingerprint{Objects: []string{"column a.b: integer", "table a: ", "view v: x"}}
+	b := &fingerprint.Fingerprint{Objects: []string{"column a.b: text", "table a: "}}
 	want := []string{"- column a.b: integer", "+ column a.b: text", "- view v: x"}
 	if diff := cmp.Diff(want, a.Diff(b)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -206,7 +206,7 @@ func TestFingerprintAsksEachVersionForWhatItHas(t *testing.T) {
 		17: {[]string{"prqual", "prattrs", "pg_publication_namespace"}, nil},
 		18: {[]string{"prqual", "prattrs", "pg_publication_namespace"}, nil},
 	} {
-		queries := provision.FingerprintQueries(major)
+		queries := fingerprint.Queries(major)
 		text := strings.Join(queries, "\n")
 		// Each of these is in some of the five versions only, under another name, or of another type.
 		elsewhere := []string{
@@ -230,7 +230,7 @@ func TestFingerprintAsksEachVersionForWhatItHas(t *testing.T) {
 	for version, want := range map[string]int{
 		"15.18 (Debian 15.18-0+deb12u1)": 15, "18beta1": 18, "14.3": 14, "17": 17, "": 0, "devel": 0,
 	} {
-		if got := provision.MajorVersion(version); got != want {
+		if got := fingerprint.MajorVersion(version); got != want {
 			t.Errorf("version %q is %d", version, got)
 		}
 	}
@@ -250,8 +250,8 @@ func TestFunctionsPlantedInADatabaseAreNotCalledByItsFingerprint(t *testing.T) {
 		cfg := cfg.Copy()
 		cfg.DefaultQueryExecMode = mode
 		conn := connect(t, cfg)
-		script(t, conn, fingerprintBase+plant)
-		fingerprint(t, conn)
+		script(t, conn, baseSQL+plant)
+		take(t, conn)
 		script(t, conn, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; SET search_path = public")
 	}
 }
@@ -259,8 +259,8 @@ func TestFunctionsPlantedInADatabaseAreNotCalledByItsFingerprint(t *testing.T) {
 func TestFingerprintIsTakenInEveryModeOfPgx(t *testing.T) {
 	t.Parallel()
 	cfg := pgtest.Database(t).ConnConfig
-	script(t, connect(t, cfg), fingerprintBase)
-	want := fingerprint(t, connect(t, cfg))
+	script(t, connect(t, cfg), baseSQL)
+	want := take(t, connect(t, cfg))
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
 	} {
@@ -269,7 +269,7 @@ func TestFingerprintIsTakenInEveryModeOfPgx(t *testing.T) {
 		conn := connect(t, cfg)
 		for _, begin := range []string{"", "BEGIN"} {
 			script(t, conn, begin)
-			if diff := want.Diff(fingerprint(t, conn)); diff != nil {
+			if diff := want.Diff(take(t, conn)); diff != nil {
 				t.Errorf("%v %s: %v", mode, begin, diff)
 			}
 		}
@@ -279,7 +279,7 @@ func TestFingerprintIsTakenInEveryModeOfPgx(t *testing.T) {
 // exampleSchema is the schema of examples/server: 25 tables, 75 indexes.
 func exampleSchema(tb testing.TB) string {
 	tb.Helper()
-	text, err := os.ReadFile("../examples/server/schema/schema.sql")
+	text, err := os.ReadFile("../../examples/server/schema/schema.sql")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestFingerprintIsQuickOnAnOpenConnection(t *testing.T) {
 	var first time.Duration
 	for i := range took {
 		start := time.Now()
-		f := fingerprint(t, conn)
+		f := take(t, conn)
 		took[i] = time.Since(start)
 		if i == 0 {
 			first = took[i]
@@ -311,10 +311,10 @@ func TestFingerprintIsQuickOnAnOpenConnection(t *testing.T) {
 	}
 }
 
-func BenchmarkTakeFingerprint(b *testing.B) {
+func BenchmarkTake(b *testing.B) {
 	conn := connect(b, pgtest.Database(b).ConnConfig)
 	script(b, conn, exampleSchema(b))
 	for b.Loop() {
-		fingerprint(b, conn)
+		take(b, conn)
 	}
 }

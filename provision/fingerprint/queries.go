@@ -1,38 +1,41 @@
-package provision
+package fingerprint
 
 import (
-	_ "embed" // for fingerprint.sql
+	_ "embed" // for catalog.sql
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 )
 
-//go:embed fingerprint.sql
-var fingerprintSQL string
+//go:embed catalog.sql
+var catalogSQL string
 
-// fingerprintSettings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the
-// end of the transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz
-// looks. Compiling queries of this kind to machine code (jit) takes far longer than running them.
+// settings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the end of the
+// transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz looks.
+// Compiling queries of this kind to machine code (jit) takes far longer than running them.
 //
-// The names are qualified: whoever may create functions in the database must not have them called by an administrator.
-const fingerprintSettings = `SELECT
+// The names are qualified, so that an administrator never calls a function that a tenant created in the database.
+const settings = `SELECT
 	pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('DateStyle', 'ISO', true),
 	pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('TimeZone', 'UTC', true),
 	pg_catalog.set_config('extra_float_digits', '3', true), pg_catalog.set_config('bytea_output', 'hex', true),
 	pg_catalog.set_config('quote_all_identifiers', 'off', true),
 	pg_catalog.set_config('standard_conforming_strings', 'on', true), pg_catalog.set_config('jit', 'off', true)`
 
-// fingerprintQueries are the queries of fingerprint.sql for a major version of PostgreSQL.
-func fingerprintQueries(major int) []string {
+// queriesOf are the queries of catalog.sql for a major version of PostgreSQL.
+func queriesOf(major int) []string {
 	var text strings.Builder
-	for line := range strings.Lines(fingerprintSQL) {
+	for line := range strings.Lines(catalogSQL) {
 		if code, ok := understood(line, major); ok {
 			text.WriteString(code + "\n")
 		}
 	}
 	sql := text.String()
-	for _, catalogue := range []string{"pg_namespace", "pg_class", "pg_type", "pg_proc", "pg_language", "pg_event_trigger"} {
+	for _, catalogue := range []string{
+		"pg_namespace", "pg_class", "pg_type", "pg_proc", "pg_language",
+		"pg_event_trigger",
+	} {
 		sql = strings.ReplaceAll(sql, "$extension("+catalogue+")", fmt.Sprintf(`(SELECT objid FROM pg_depend
 			WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid = '%s'::regclass)`, catalogue))
 	}
@@ -43,7 +46,7 @@ func fingerprintQueries(major int) []string {
 	return strings.Split(strings.TrimSpace(sql), ";\n")
 }
 
-// understood returns a line of fingerprint.sql without its comment, if it is for servers of this major version.
+// understood returns a line of catalog.sql without its comment, if it is for servers of this major version.
 func understood(line string, major int) (code string, ok bool) {
 	code, comment, _ := strings.Cut(strings.TrimRight(line, "\n"), "--")
 	code = strings.TrimRight(code, " ")
@@ -58,7 +61,8 @@ func understood(line string, major int) (code string, ok bool) {
 	return code, code != ""
 }
 
-// majorVersion is the number that a server's version begins with: 15 of "15.18 (Debian 15.18-0+deb12u1)", 18 of "18beta1".
+// majorVersion is the number that a server's version begins with: 15 of "15.18 (Debian 15.18-0+deb12u1)", 18 of
+// "18beta1".
 func majorVersion(version string) int {
 	digits := regexp.MustCompile(`^\d+`).FindString(version)
 	major, err := strconv.Atoi(digits)

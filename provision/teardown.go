@@ -9,14 +9,58 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
+	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
+// Drop deletes an active or suspended tenant and everything it has: it is closed to everybody at once, its sessions are
+// ended, its database and role dropped, the caller's side effects undone, and at last its names and e-mails set free.
+// The id is never given out again.
+//
+// ctx governs all of it. Once the tenant is marked, the deletion comes to its end: if ctx ends or a step fails in the
+// middle, Run goes on with it in any process that lives. It returns tenancy.ErrNotFound, [ErrNotOurs], *[InUseError] if
+// PostgreSQL would refuse to drop the database, or that the server could not be asked, and then has changed nothing;
+// registry.ErrConflict for a tenant in another state; or what the server or a side effect's Undo refused with. A
+// database that comes to be in use after that look stays open to the administrator until it is not.
+func (p *Provisioner) Drop(ctx context.Context, id tenancy.ID) error {
+	if err := p.drop(ctx, id); err != nil {
+		return fmt.Errorf("provision: drop tenant %q: %w", string(id), pgerr.Redact(err))
+	}
+	return nil
+}
+
+func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
+	if err := p.cfg.failpoints.Before(ctx, "delete"); err != nil {
+		return err
+	}
+	err := p.examine(ctx, id, func(ctx context.Context, conn *pgx.Conn, _ catalogState, t *registry.Tenant) error {
+		return checkUnused(ctx, conn, t.Endpoint.Database)
+	})
+	if err != nil {
+		return err
+	}
+	claim, err := p.catalog.BeginDelete(ctx, id, p.owner, p.cfg.ClaimTTL)
+	if err != nil {
+		return err
+	}
+	if err := p.cfg.failpoints.After(ctx, "delete"); err != nil {
+		return err
+	}
+	j := &job{p: p, claim: claim}
+	if err := j.runWithClaim(ctx, j.undoing()); err != nil {
+		p.yield(ctx, claim, 0)
+		signal(p.runNow)
+		return err
+	}
+	return nil
+}
+
 // undoing ends a tenant whose state already keeps everybody out. The rows go last: no name and no e-mail is free again
-// before what it stood for is gone. Each phase takes "already gone" for done.
-func (j *job) undoing() []phase {
-	return []phase{{"drop", j.drop}, {"undo steps", j.undoSteps}, {"forget", j.forget}}
+// before what it stood for is gone. Each step takes "already gone" for done.
+func (j *job) undoing() []step {
+	return []step{{"drop", j.drop}, {"undo steps", j.undoSideEffects}, {"forget", j.forget}}
 }
 
 // drop drops the tenant's database, and its role if it has one of its own. The lock of the name makes it wait for a
@@ -27,11 +71,11 @@ func (j *job) drop(ctx context.Context) error {
 		return err
 	}
 	defer j.disconnect()
-	if err := run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil { // for the rest of the session
+	if err := pgadmin.Run(ctx, conn, "SET lock_timeout = '"+lockTimeout+"'"); err != nil { // for the rest of the session
 		return err
 	}
 	t := &j.claim.Tenant
-	f, err := look(ctx, conn, t.Endpoint)
+	f, err := inspectTenant(ctx, conn, t.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -41,7 +85,7 @@ func (j *job) drop(ctx context.Context) error {
 	role := f.role && !j.p.foreignRole(f, t)
 	if role {
 		// DROP DATABASE ends the tenant's sessions, which takes the rights of its role; so does DROP OWNED.
-		if err := joinRole(ctx, conn, t.Endpoint.User); err != nil {
+		if err := pgadmin.JoinRole(ctx, conn, t.Endpoint.User); err != nil {
 			return fmt.Errorf("join role: %w", pgerr.Redact(err))
 		}
 	}
@@ -61,14 +105,14 @@ func (j *job) drop(ctx context.Context) error {
 
 // keepOut keeps the tenant's role out of the database before anything else, and leaves it open to the administrator if
 // something is there that keeps it from being dropped, and that only the administrator can end.
-func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
+func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f catalogState) error {
 	e := j.claim.Tenant.Endpoint
-	sql := "REVOKE ALL ON DATABASE " + quote(e.Database) + " FROM PUBLIC"
+	sql := "REVOKE ALL ON DATABASE " + pgadmin.Quote(e.Database) + " FROM PUBLIC"
 	if f.role {
-		sql += ", " + quote(e.User)
+		sql += ", " + pgadmin.Quote(e.User)
 	}
-	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
-		return retryRaced(ctx, func() error { return run(ctx, conn, sql) })
+	err := j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error {
+		return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, sql) })
 	})
 	if err != nil {
 		return fmt.Errorf("keep the role out: %w", err)
@@ -78,17 +122,20 @@ func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f found) error {
 
 // dropDatabase drops the tenant's database. One that came to be in use in the last moment is opened again: what uses it
 // can only be ended in it.
-func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
+func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f catalogState) error {
 	if err := j.p.cfg.failpoints.Before(ctx, "drop database"); err != nil {
 		return err
 	}
 	name := j.claim.Tenant.Endpoint.Database
-	err := j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return closeDatabase(ctx, conn, name, f) })
-	if err == nil {
-		err = j.p.insist(ctx, conn, &j.claim.Tenant, func() error { return dropClosed(ctx, conn, name) })
+	var err error
+	if f.database && !f.broken {
+		err = j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error { return pgadmin.CloseDatabase(ctx, conn, name) })
+	}
+	if err == nil { // on its own: a DROP that a lock interrupted leaves a database that must not be closed again
+		err = j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error { return pgadmin.DropDatabase(ctx, conn, name) })
 	}
 	if pgerr.IsState(err, pgerr.ObjectInUse) {
-		return errors.Join(err, run(ctx, conn, "ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS true"))
+		return errors.Join(err, pgadmin.Run(ctx, conn, "ALTER DATABASE "+pgadmin.Quote(name)+" WITH ALLOW_CONNECTIONS true"))
 	}
 	if err != nil {
 		return err
@@ -99,7 +146,7 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f found) error {
 // checkOurs decides about a database that is not provably the tenant's. A sign-up that failed never had it, and is
 // undone without it. An active tenant did use the database of that name, so its deletion stops here: the name must not
 // become free while the database is there.
-func (j *job) checkOurs(ctx context.Context, f found) error {
+func (j *job) checkOurs(ctx context.Context, f catalogState) error {
 	t := &j.claim.Tenant
 	foreign := j.p.foreign(f, t)
 	if !foreign {
@@ -117,16 +164,16 @@ func (j *job) checkOurs(ctx context.Context, f found) error {
 func (j *job) dropRole(ctx context.Context, conn *pgx.Conn) error {
 	role := j.claim.Tenant.Endpoint.User
 	drop := func() error {
-		return j.p.insist(ctx, conn, &j.claim.Tenant, func() error {
-			return run(ctx, conn, "DROP ROLE IF EXISTS "+quote(role))
+		return j.p.retryLocked(ctx, conn, &j.claim.Tenant, func() error {
+			return pgadmin.Run(ctx, conn, "DROP ROLE IF EXISTS "+pgadmin.Quote(role))
 		})
 	}
-	err := retryRaced(ctx, drop)
+	err := pgadmin.RetryRaced(ctx, drop)
 	if pgerr.IsState(err, pgerr.DependentObjects) {
 		if err := j.dropOwned(ctx, conn, role); err != nil {
 			return err
 		}
-		err = retryRaced(ctx, drop)
+		err = pgadmin.RetryRaced(ctx, drop)
 	}
 	if err != nil {
 		return fmt.Errorf("drop role: %w", pgerr.Redact(err))
@@ -159,12 +206,12 @@ func (j *job) dropOwnedIn(ctx context.Context, database, role string) error {
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
-	return retryRaced(ctx, func() error { return run(ctx, conn, "DROP OWNED BY "+quote(role)) })
+	defer pgadmin.Disconnect(conn)
+	return pgadmin.RetryRaced(ctx, func() error { return pgadmin.Run(ctx, conn, "DROP OWNED BY "+pgadmin.Quote(role)) })
 }
 
-// undoSteps undoes the caller's side effects, the last begun first.
-func (j *job) undoSteps(ctx context.Context) error {
+// undoSideEffects undoes the caller's side effects, the last begun first.
+func (j *job) undoSideEffects(ctx context.Context) error {
 	steps, err := j.p.catalog.Steps(ctx, j.claim.Tenant.ID)
 	if err != nil {
 		return err
@@ -173,24 +220,24 @@ func (j *job) undoSteps(ctx context.Context) error {
 		if s.State == catalog.StepUndone {
 			continue
 		}
-		if err := j.undoStep(ctx, s); err != nil {
+		if err := j.undoSideEffect(ctx, s); err != nil {
 			return fmt.Errorf("undo side effect %q: %w", s.Name, pgerr.Redact(err))
 		}
 	}
 	return nil
 }
 
-func (j *job) undoStep(ctx context.Context, s catalog.Step) error {
+func (j *job) undoSideEffect(ctx context.Context, s catalog.Step) error {
 	i := slices.IndexFunc(j.p.cfg.SideEffects, func(c SideEffect) bool { return c.Name == s.Name })
 	if i < 0 {
 		return ErrSideEffectUnknown
 	}
 	if undo := j.p.cfg.SideEffects[i].Undo; undo != nil {
-		if err := undo(ctx, input(j.claim, s.Name, s.Result)); err != nil {
+		if err := undo(ctx, sideEffectInput(j.claim, s.Name, s.Result)); err != nil {
 			return err
 		}
 	}
-	return j.put(ctx, s.Name, catalog.StepUndone, s.Result)
+	return j.recordSideEffect(ctx, s.Name, catalog.StepUndone, s.Result)
 }
 
 // forget frees the tenant's names. If its answer was lost on the way, the registry is asked whether it took place.

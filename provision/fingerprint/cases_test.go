@@ -1,7 +1,7 @@
-package provision_test
+package fingerprint_test
 
-// fingerprintBase has one object of each kind that fingerprintChanges changes.
-const fingerprintBase = `
+// baseSQL has one object of each kind that anyChanges changes.
+const baseSQL = `
 CREATE TYPE color AS ENUM ('red', 'green');
 CREATE DOMAIN email AS text CHECK (VALUE LIKE '%@%');
 CREATE TYPE point3 AS (x integer, y integer);
@@ -32,11 +32,11 @@ CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic =
 COMMENT ON TABLE member IS 'people';
 `
 
-// fingerprintChange is a change to fingerprintBase, and what the difference must name.
-type fingerprintChange struct{ name, sql, want string }
+// change is a change to baseSQL, and what the difference must name.
+type change struct{ name, sql, want string }
 
-// fingerprintChanges can be made in every version of PostgreSQL.
-var fingerprintChanges = []fingerprintChange{
+// anyChanges can be made in every version of PostgreSQL.
+var anyChanges = []change{
 	{"add table", "CREATE TABLE extra (id integer)", "+ table public.extra"},
 	{"drop table", "DROP TABLE derived", "- table public.derived"},
 	{"rename table", "ALTER TABLE base RENAME TO root", "+ table public.root"},
