@@ -30,6 +30,6 @@
 //     the last process that signs with it has changed over.
 //   - gone: it is taken out of verifiers and set. What it signed is refused at once, also by a [Cache].
 //
-// SetKeys and SetKey change a process at work; one that does not call them learns of new keys when it is restarted. When
-// a key has leaked, skip the waiting: a token of it is refused as soon as it is gone.
+// SetKeys and SetKey change a process at work; one that does not call them learns of new keys when it is restarted.
+// When a key has leaked, skip the waiting: a token of it is refused as soon as it is gone.
 package authn

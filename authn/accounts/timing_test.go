@@ -18,10 +18,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// TestRefusalTakesOneKeyDerivationAndTheSameTime makes attempts on five paths that end in a refusal, one at a time and in
-// a random order within each round, and asks whether the time that SignIn takes tells of which path one was. The attacker
-// is in the process, and so sees the time without the network's noise. Against each path with an account stands the one
-// without: the area under the ROC curve (AUC) of the best threshold is 0.5 where the times tell nothing.
+// TestRefusalTakesOneKeyDerivationAndTheSameTime makes attempts on five paths that end in a refusal, one at a time and
+// in a random order within each round, and asks whether the time that SignIn takes tells of which path one was. The
+// attacker is in the process, and so sees the time without the network's noise. Against each path with an account
+// stands the one without: the area under the ROC curve (AUC) of the best threshold is 0.5 where the times tell nothing.
 //
 // The key derivation is cheaper than in production, and MinRefusal is shorter by as much: four times what nine of ten
 // refusals take without it. Without it the same classifier is to see the difference, or it could not see anything.

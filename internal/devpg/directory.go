@@ -49,8 +49,8 @@ func openDirectory(ctx context.Context, path string, acct *account) (*directory,
 
 func (d *directory) data() string { return filepath.Join(d.path, "data") }
 
-// removeLeftovers removes what a server that died leaves behind. PostgreSQL trusts a pid file if any process of the same
-// user has that pid now, and would refuse to start.
+// removeLeftovers removes what a server that died leaves behind. PostgreSQL trusts a pid file if any process of the
+// same user has that pid now, and would refuse to start.
 func (d *directory) removeLeftovers() error {
 	leftovers, _ := filepath.Glob(filepath.Join(d.path, ".s.PGSQL.*")) // the pattern is well formed
 	var errs []error

@@ -17,9 +17,9 @@ func Size[T any](short, full T) T {
 	return short
 }
 
-// Figure reports what a test measured; id is the experiment's, as in docs/experiments.md. Defer it, so that it sees whether
-// the test failed. It goes to the test's log and, in
-// the long form, to the file that PGTENANCY_FIGURES names, of which make prints a table.
+// Figure reports what a test measured; id is the experiment's, as in docs/experiments.md. Defer it, so that it sees
+// whether the test failed. It goes to the test's log and, in the long form, to the file that PGTENANCY_FIGURES names,
+// of which make prints a table.
 func Figure(tb testing.TB, id, format string, args ...any) {
 	tb.Helper()
 	text := fmt.Sprintf(format, args...)

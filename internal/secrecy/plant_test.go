@@ -33,8 +33,8 @@ type opaque struct{ name string }
 // secretName is how fields are called that hold one as text.
 var secretName = regexp.MustCompile(`(?i)password|secret|token$|requesthash|^data$|^value$|^result$|email|^env$`)
 
-// planter puts the secret wherever it can be: into every field of a type made for secrets, and into those whose name says
-// so.
+// planter puts the secret wherever it can be: into every field of a type made for secrets, and into those whose name
+// says so.
 type planter struct {
 	made     map[string]any       // by name
 	specials map[reflect.Type]any // made for secrets, or full of them

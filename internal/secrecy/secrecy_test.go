@@ -16,8 +16,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// Nothing that a program can get hold of gives a secret away when it is printed, logged or encoded. The list of types is
-// the parser's, so that a new one that nobody thought of fails.
+// Nothing that a program can get hold of gives a secret away when it is printed, logged or encoded. The list of types
+// is the parser's, so that a new one that nobody thought of fails.
 func TestNothingExportedPrintsASecret(t *testing.T) {
 	t.Parallel()
 	known, plants := types(), newPlanter(t)

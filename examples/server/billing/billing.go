@@ -23,9 +23,9 @@ type Config struct {
 	Record func(ctx context.Context, id tenancy.ID, customer string) error
 }
 
-// Step returns the provisioning step. Do makes the customer with the step's key as Idempotency-Key, so that however often
-// it is tried, there is one customer. Undo deletes it. Stripe keeps idempotency keys for at least 24 hours; a sign-up is
-// finished or undone within seconds of a live process.
+// Step returns the provisioning step. Do makes the customer with the step's key as Idempotency-Key, so that however
+// often it is tried, there is one customer. Undo deletes it. Stripe keeps idempotency keys for at least 24 hours; a
+// sign-up is finished or undone within seconds of a live process.
 func Step(cfg Config) provision.Step {
 	b := &biller{client: newClient(cfg), record: cfg.Record}
 	return provision.Step{Name: "billing", Do: b.do, Undo: b.undo}

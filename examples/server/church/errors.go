@@ -33,7 +33,8 @@ func (e *InputError) Error() string {
 	return "church: bad input: " + strings.Join(slices.Sorted(maps.Keys(e.Fields)), ", ")
 }
 
-// violation says what the breach of a constraint means to whoever filled in the form; nothing, if they could not help it.
+// violation says what the breach of a constraint means to whoever filled in the form; nothing, if they could not help
+// it.
 func violation(constraint string) (field, text string) {
 	switch constraint {
 	case "members_email_key":
@@ -53,8 +54,8 @@ func violation(constraint string) (field, text string) {
 }
 
 // QueryError is returned when the database did not do what was asked. It has nothing of the driver's text, which may
-// hold a row's values or a connection's configuration. It matches the end of ctx, or what tenancy says of the server, if
-// that was the cause.
+// hold a row's values or a connection's configuration. It matches the end of ctx, or what tenancy says of the server,
+// if that was the cause.
 type QueryError struct {
 	Code string // SQLSTATE; empty if the server did not answer
 	end  error
