@@ -64,8 +64,9 @@ func TestMillionsOfTokensAreRefused(t *testing.T) {
 	if whole == all || objects == 0 {
 		t.Error("nothing was altered, or no object was left: that shows nothing")
 	}
-	pgtest.Figure(t, "S1", "%d altered tokens: the %d that were as they were signed accepted, no other; %d altered texts of "+
-		"JSON, %d of them objects: each read as encoding/json reads it", all, whole, all, objects)
+	pgtest.Figure(t, "S1",
+		"%d altered tokens: the %d that were as they were signed accepted, no other; %d altered texts of "+
+			"JSON, %d of them objects: each read as encoding/json reads it", all, whole, all, objects)
 }
 
 // resigned returns token with its signature made anew: Ed25519 makes one and the same.

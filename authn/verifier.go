@@ -114,7 +114,8 @@ func byID(keys []Key) (map[string]Key, []error) {
 		case seen:
 			errs = append(errs, fmt.Errorf("authn: VerifierConfig.Keys[%d]: second key with id %q", i, k.id))
 		case k.Algorithm() != keys[0].Algorithm():
-			errs = append(errs, fmt.Errorf("authn: VerifierConfig.Keys[%d]: %s beside %s", i, k.Algorithm(), keys[0].Algorithm()))
+			errs = append(errs,
+				fmt.Errorf("authn: VerifierConfig.Keys[%d]: %s beside %s", i, k.Algorithm(), keys[0].Algorithm()))
 		default:
 			set[k.id] = k
 		}

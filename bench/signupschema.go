@@ -62,7 +62,8 @@ func (tables) Upgrade(context.Context, provision.Upgrade) (*provision.Report, er
 
 // seed writes the first admin.
 func seed(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
-	_, err := tx.Exec(ctx, insertAdmin, s.Admin.ID, s.Admin.Email.Reveal(), "Ann", "Example", s.Admin.Role, s.Admin.PasswordHash)
+	_, err := tx.Exec(ctx, insertAdmin, s.Admin.ID, s.Admin.Email.Reveal(), "Ann", "Example", s.Admin.Role,
+		s.Admin.PasswordHash)
 	return err
 }
 

@@ -95,7 +95,8 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	case errors.Is(err, ErrProfileNotFound), err == nil && !session.OpenedWith(profile.PasswordHash):
 		// Removed from the tenant's database, which decides who an admin is, or signed in with a password that is none any
 		// more.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout) // a client that has gone keeps no session
+		// a client that has gone keeps no session
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
 		if err := a.catalog.CloseSession(ctx, session.ID); err != nil {
 			return nil, err

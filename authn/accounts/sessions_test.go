@@ -85,7 +85,8 @@ func TestSessionThatIsNotRefreshedEndsAfterTwoWeeks(t *testing.T) {
 	h := newHouse(t)
 	for days, want := range map[int]error{13: nil, 15: accounts.ErrInvalidSession} {
 		s := must(h.SignUp(t.Context(), form(map[int]string{13: "ada@example.org", 15: "bob@example.org"}[days])))(t)
-		if _, err := h.Catalog.Exec(t.Context(), `UPDATE pgtenancy.sessions SET rotated_at = now() - $2::interval WHERE id = $1`,
+		if _, err := h.Catalog.Exec(t.Context(),
+			`UPDATE pgtenancy.sessions SET rotated_at = now() - $2::interval WHERE id = $1`,
 			h.identity(t, s).Session, time.Duration(days)*24*time.Hour); err != nil {
 			t.Fatal(err)
 		}

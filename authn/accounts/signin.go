@@ -104,7 +104,8 @@ func (a *Accounts) signIn(
 
 // membership returns nil for an e-mail that leads nowhere. One that leads to several tenants leads nowhere either
 // until the caller says which: to list them before the password is right would tell a stranger where somebody works.
-func (a *Accounts) membership(ctx context.Context, email registry.Email, tenant tenancy.ID) (*registry.Membership, error) {
+func (a *Accounts) membership(ctx context.Context, email registry.Email,
+	tenant tenancy.ID) (*registry.Membership, error) {
 	if email.IsZero() {
 		return nil, nil
 	}

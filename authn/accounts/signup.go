@@ -64,7 +64,8 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	if s.IdempotencyKey == "" {
 		made, err = a.make(ctx, s, email)
 	} else {
-		made, err = a.flights.do(ctx, s.flightKey(email), func(ctx context.Context) (*signedUp, error) { return a.make(ctx, s, email) })
+		made, err = a.flights.do(ctx, s.flightKey(email),
+			func(ctx context.Context) (*signedUp, error) { return a.make(ctx, s, email) })
 	}
 	if err != nil {
 		return nil, err
@@ -128,7 +129,8 @@ func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*s
 
 // proveReplay is a sign-in, and counts as one: who knows an idempotency key and an e-mail is not yet who signed up, and
 // who did may be no admin any more, or have another role or password.
-func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp, email registry.Email) (Profile, error) {
+func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp,
+	email registry.Email) (Profile, error) {
 	if m.AdminID == "" {
 		return Profile{}, registry.ErrKeyReused
 	}

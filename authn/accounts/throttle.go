@@ -197,7 +197,8 @@ func (a *Accounts) withdrawn(ctx context.Context, adm *catalog.Admission) {
 	a.settle(ctx, adm, a.catalog.WithdrawAttempt)
 }
 
-func (a *Accounts) settle(ctx context.Context, adm *catalog.Admission, how func(context.Context, *catalog.Admission) error) {
+func (a *Accounts) settle(ctx context.Context, adm *catalog.Admission,
+	how func(context.Context, *catalog.Admission) error) {
 	if adm == nil {
 		return
 	}

@@ -296,7 +296,8 @@ func TestThrottleCanBeTurnedOff(t *testing.T) {
 		t.Errorf("%d attempts", n)
 	}
 	var rows int
-	if err := h.Catalog.QueryRow(t.Context(), `SELECT count(*) FROM pgtenancy.throttles`).Scan(&rows); err != nil || rows != 0 {
+	if err := h.Catalog.QueryRow(t.Context(),
+		`SELECT count(*) FROM pgtenancy.throttles`).Scan(&rows); err != nil || rows != 0 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 }

@@ -40,10 +40,12 @@ func TestRefusalTakesOneKeyDerivationAndTheSameTime(t *testing.T) {
 		without, with := auc(bare[0], bare[i+1]), auc(even[0], even[i+1])
 		unknown, known := quantile(even[0], 0.5), quantile(even[i+1], 0.5)
 		apart := math.Abs(float64(known-unknown)) / float64(unknown)
-		text += fmt.Sprintf("; %s: AUC %.3f, medians %.2f %% apart (AUC %.3f without MinRefusal)", p.name, with, 100*apart, without)
+		text += fmt.Sprintf("; %s: AUC %.3f, medians %.2f %% apart (AUC %.3f without MinRefusal)", p.name, with, 100*apart,
+			without)
 		farthest, worst, seen = max(farthest, apart), farther(worst, with), farther(seen, without)
 	}
-	defer pgtest.Figure(t, "S4", "%d attempts on each of 5 paths, one key derivation each, MinRefusal %v, against an unknown e-mail%s",
+	defer pgtest.Figure(t, "S4",
+		"%d attempts on each of 5 paths, one key derivation each, MinRefusal %v, against an unknown e-mail%s",
 		rounds, floor, text)
 	if !pgtest.Full() {
 		return
@@ -75,7 +77,8 @@ func (h *house) refusals(t *testing.T) []refusal {
 		return err
 	})
 	down := h.signUp(t, "down@example.org")
-	err := h.Registry.PutServer(t.Context(), registry.Server{Name: "down", Host: "127.0.0.1", Port: 1, State: registry.ServerFull})
+	err := h.Registry.PutServer(t.Context(),
+		registry.Server{Name: "down", Host: "127.0.0.1", Port: 1, State: registry.ServerFull})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,9 +103,10 @@ func unusable() map[string]func(e *endpoint) {
 		"no keys":        answer(http.StatusOK, `{"keys":[]}`),
 		"half an answer": answer(http.StatusOK, twice[:len(twice)/2]),
 		"two of one id":  answer(http.StatusOK, strings.Replace(twice, "[{", "["+twice[9:len(twice)-2]+",{", 1)),
-		"broken key":     answer(http.StatusOK, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","kid":"a","use":"sig","alg":"EdDSA"}]}`),
-		"too long":       answer(http.StatusOK, strings.Repeat(" ", 100<<10)+twice),
-		"no answer":      (*endpoint).hang,
+		"broken key": answer(http.StatusOK,
+			`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","kid":"a","use":"sig","alg":"EdDSA"}]}`),
+		"too long":  answer(http.StatusOK, strings.Repeat(" ", 100<<10)+twice),
+		"no answer": (*endpoint).hang,
 	}
 }
 
@@ -236,7 +237,8 @@ func TestNewRemoteReportsEveryViolation(t *testing.T) {
 			}
 		}
 	}
-	for _, address := range []string{"http://localhost:1/", "http://127.1.2.3:1/", "http://[::1]:1/", "http://10.0.0.1:1/"} {
+	for _, address := range []string{"http://localhost:1/", "http://127.1.2.3:1/", "http://[::1]:1/",
+		"http://10.0.0.1:1/"} {
 		e := &endpoint{}
 		e.publish(key("a"))
 		r := newRemote(t, e, func(cfg *jwks.RemoteConfig) {

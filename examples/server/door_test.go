@@ -28,7 +28,8 @@ func (m *matrix) credentialsAreGoodAtTheirOwnHostOnly(t *testing.T) {
 			t.Errorf("%s with what is made up: %s", test.path, want)
 		}
 		want = strings.ReplaceAll(want, `"nobody@`, `"`+a.name+`@`) // the form shows what was typed
-		want = strings.ReplaceAll(want, fmt.Sprint("Content-Length: ", length(want)-len(a.name)+len("nobody")), fmt.Sprint("Content-Length: ", length(want)))
+		want = strings.ReplaceAll(want, fmt.Sprint("Content-Length: ", length(want)-len(a.name)+len("nobody")),
+			fmt.Sprint("Content-Length: ", length(want)))
 		got := m.sent(t, ask{method: "POST", path: test.path, host: b.host, body: test.good})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-made up +good elsewhere):\n%s", test.path, diff)

@@ -86,8 +86,10 @@ func (o *original) signUpForm(t *testing.T) {
 	if status, _, page = b.visit(t, "/church", nil); status != 200 || !strings.Contains(page, "&lt;b&gt;Form&lt;/b&gt;") {
 		t.Errorf("status %d:\n%s", status, page)
 	}
-	taken := url.Values{"email": {"FORM@example.org"}, "churchName": {"X"}, "firstName": {"X"}, "lastName": {"X"}, "password": {password}}
-	if status, _, page := o.browser().visit(t, "/signup", taken); status != 409 || !strings.Contains(page, "has an account already") {
+	taken := url.Values{"email": {"FORM@example.org"}, "churchName": {"X"}, "firstName": {"X"}, "lastName": {"X"},
+		"password": {password}}
+	if status, _, page := o.browser().visit(t, "/signup",
+		taken); status != 409 || !strings.Contains(page, "has an account already") {
 		t.Errorf("taken e-mail: status %d", status)
 	}
 	// The access token has expired: the refresh token lets in.
@@ -95,7 +97,8 @@ func (o *original) signUpForm(t *testing.T) {
 	if status, _, _ := b.visit(t, "/church", nil); status != 200 || b.cookies["__Host-access"] == nil {
 		t.Errorf("with the refresh token alone: status %d", status)
 	}
-	if status, location, _ := b.visit(t, "/signout", url.Values{}); status != 303 || location != "/" || len(b.cookies) != 0 {
+	if status, location, _ := b.visit(t, "/signout",
+		url.Values{}); status != 303 || location != "/" || len(b.cookies) != 0 {
 		t.Errorf("sign-out: status %d to %q, cookies %v", status, location, b.cookies)
 	}
 	if status, location, _ := b.visit(t, "/church", nil); status != 303 || location != "/signin" {

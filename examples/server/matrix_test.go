@@ -52,7 +52,8 @@ func newMatrix(t *testing.T, prefix string, n int) *matrix {
 	}
 	m.nobody = m.parishes[0]
 	m.nobody.host = "nobody.localhost"
-	m.nobody.AccessToken, _, err = issuer.Issue(authn.Identity{Subject: "x", Tenant: "nobody", Session: "x", Role: "PRIMARY"})
+	m.nobody.AccessToken, _, err = issuer.Issue(authn.Identity{Subject: "x", Tenant: "nobody", Session: "x",
+		Role: "PRIMARY"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +73,10 @@ func (m *matrix) parish(t *testing.T, name string) parish {
 		"DELETE /api/church":                    `{"password":"` + password + `"}`,
 		"DELETE /api/me/sessions/{id}":          `{"password":"` + password + `"}`,
 		"POST /account/sessions":                "which=all&password=" + url.QueryEscape(password),
-		"POST /api/me/password":                 `{"currentPassword":"` + password + `","newPassword":"another battery staple"}`,
-		"POST /church/members":                  "firstName=A&lastName=B",
-		"POST /church/messages":                 "subject=A&body=B",
+		"POST /api/me/password": `{"currentPassword":"` + password +
+			`","newPassword":"another battery staple"}`,
+		"POST /church/members":  "firstName=A&lastName=B",
+		"POST /church/messages": "subject=A&body=B",
 	}
 	list := do[sessionList](t, m.as(p.AccessToken), "GET", "/api/me/sessions", nil, http.StatusOK)
 	p.ids["/api/me/sessions"] = list.Sessions[0].ID
@@ -218,7 +220,8 @@ func (m *matrix) silent(t *testing.T) {
 	log := strings.ToLower(m.logs.String())
 	secrets := []string{"canary", "@example.org", "%40", strings.ToLower(password), "bearer", "argon2", "__host"}
 	for _, p := range m.parishes {
-		for _, secret := range []string{p.AccessToken, p.RefreshToken, p.cookies["__Host-access"], p.cookies["__Host-refresh"]} {
+		for _, secret := range []string{p.AccessToken, p.RefreshToken, p.cookies["__Host-access"],
+			p.cookies["__Host-refresh"]} {
 			secrets = append(secrets, strings.ToLower(secret))
 		}
 	}

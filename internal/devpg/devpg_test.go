@@ -165,7 +165,8 @@ func TestDirectoryWithOtherFilesIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(mine, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := devpg.Start(t.Context(), devpg.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
+	if _, err := devpg.Start(t.Context(),
+		devpg.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("Start: %v, want an error that names the file", err)
 	}
 }

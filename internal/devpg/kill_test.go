@@ -22,7 +22,8 @@ import (
 const childVariable = "DEVPG_TEST_CHILD_DIR"
 
 func child() {
-	s, err := devpg.Start(context.Background(), devpg.Config{Dir: strings.TrimPrefix(os.Getenv(childVariable), "temporary")})
+	s, err := devpg.Start(context.Background(),
+		devpg.Config{Dir: strings.TrimPrefix(os.Getenv(childVariable), "temporary")})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)

@@ -107,7 +107,8 @@ func (b prebuilt) install(ctx context.Context, cache string) (string, error) {
 		return "", fmt.Errorf("unpack %s: %w", b.url, err)
 	}
 	//nolint:gosec // the archive is the one whose digest this file has
-	if out, err := exec.CommandContext(ctx, filepath.Join(unpacked, "bin", "postgres"), "--version").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, filepath.Join(unpacked, "bin", "postgres"),
+		"--version").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s does not run here: %w: %s", path.Base(b.url), err, out)
 	}
 	if err := os.Rename(unpacked, dir); err != nil && !executable(filepath.Join(bin, "postgres")) {

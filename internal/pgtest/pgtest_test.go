@@ -56,7 +56,8 @@ func TestDatabasesAreFreshAndTheirOwn(t *testing.T) {
 	}
 	t.Cleanup(pool.Close) // closes before the database is dropped
 	var tables int
-	err = pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").Scan(&tables)
+	err = pool.QueryRow(t.Context(),
+		"SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").Scan(&tables)
 	if err != nil || tables != 0 {
 		t.Errorf("fresh database has %d relations, %v", tables, err)
 	}

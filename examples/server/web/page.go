@@ -86,7 +86,8 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.show(w, r, status, "message", notice{Title: "Suspended", Text: "This church's account is suspended."})
 	case status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "2")
-		s.show(w, r, status, "message", notice{Title: "One moment", Text: "The church's database is not ready. Please try again."})
+		s.show(w, r, status, "message",
+			notice{Title: "One moment", Text: "The church's database is not ready. Please try again."})
 	default:
 		s.fail(w, r, err)
 	}
