@@ -135,7 +135,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	pgtest.Eventually(t, what, ok)
 }
 
-// pause waits for d, which is part of what is tested.
+// pause waits for d, which is part of the test.
 func pause(t testing.TB, d time.Duration) {
 	t.Helper()
 	timer := time.NewTimer(d)
@@ -143,7 +143,7 @@ func pause(t testing.TB, d time.Duration) {
 	<-timer.C
 }
 
-// link stands between a node and the registry. It can be cut, so that connections are refused and those that are there
+// link stands between a node and the registry. It can be cut, so that new connections are refused and existing ones
 // end, or become a black hole, which takes connections and answers nothing.
 type link struct {
 	listener net.Listener

@@ -10,7 +10,7 @@ import (
 
 // Counter counts what ended processes left on a server; *provision.Provisioner implements it.
 type Counter interface {
-	// TenantSessions names the sessions that a server has in tenants' databases, of whatever process. A session has the
+	// TenantSessions names the sessions that a server has in tenants' databases, from any process. A session has the
 	// same name each time. ctx governs the query.
 	TenantSessions(ctx context.Context, server string) ([]string, error)
 }

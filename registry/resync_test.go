@@ -14,7 +14,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// revoking is a cache that is told of closed sessions too.
+// revoking is a cache that receives closed sessions too.
 type revoking struct {
 	cache
 	closed chan string

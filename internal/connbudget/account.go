@@ -84,8 +84,8 @@ type demand struct {
 	at     time.Time
 }
 
-// shareLocked returns a's fair share of the budget: in proportion to its weight among those that want connections, and
-// at least one. Caller holds b.mu.
+// shareLocked returns a's fair share of the budget: in proportion to its weight among the accounts that want
+// connections, and at least one. Caller holds b.mu.
 func (b *Budget) shareLocked(a *Account) int {
 	if b.limit == math.MaxInt {
 		return b.limit
