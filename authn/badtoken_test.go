@@ -321,7 +321,7 @@ func TestBadTokensAllocateLittle(t *testing.T) {
 	var most uint64
 	for name, token := range tokens {
 		if name == "payload deeply nested" {
-			continue // its signature is right: only who has the key can send it
+			continue // its signature is right: only a holder of the key can send it
 		}
 		n := bytesOf(func() { _, _ = verifier.Verify(t.Context(), token) })
 		if most = max(most, n); n > 16<<10 {

@@ -15,8 +15,8 @@ import (
 // CacheConfig configures a [Cache]. Verifier is required; any other field left zero has the default that its comment
 // names.
 type CacheConfig struct {
-	// Verifier verifies what is not remembered: a *Verifier or a *jwks.Remote. If it has their method HasKey too, a
-	// token is remembered only for as long as its key is there.
+	// Verifier verifies tokens that the cache does not hold: a *Verifier or a *jwks.Remote. If it has their method HasKey
+	// too, a token is remembered only for as long as its key is there.
 	Verifier interface {
 		Verify(ctx context.Context, raw string) (*Identity, error)
 	}
@@ -125,7 +125,7 @@ func (c *Cache) recall(key [sha256.Size]byte) (*Identity, bool) {
 	return &id, true
 }
 
-// remember looks for a revocation under the same lock that Revoke takes: one that came while the token was verified
+// remember looks for a revocation under the same lock that Revoke takes: a revocation during the verification
 // is not missed.
 func (c *Cache) remember(key [sha256.Size]byte, id *Identity) (*Identity, error) {
 	now := time.Now()

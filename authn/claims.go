@@ -93,7 +93,7 @@ func (c *claims) Validate() error {
 
 // members returns the names in the JSON object data, which must be valid UTF-8 and name nothing twice.
 func members(data []byte) ([]string, error) {
-	if !utf8.Valid(data) { // encoding/json would replace what is not, and make two names one
+	if !utf8.Valid(data) { // encoding/json would replace invalid bytes, and make two names one
 		return nil, errClaims
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -15,7 +15,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 )
 
-// Fixed, so that what is printed can be searched for them.
+// Fixed, so that the tests can search printed text for them.
 const (
 	seed   = "an ed25519 seed of 32 bytes, yes"
 	secret = "a secret for hs256 with 32 bytes"

@@ -85,7 +85,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 }
 
 // SetKeys replaces the keys that tokens may be signed with, or reports every violation and leaves them as they are. It
-// takes effect at once, also in a [Cache] in front of v. Whoever takes a key away refuses the tokens that it signed.
+// takes effect at once, also in a [Cache] in front of v. Without a key, v refuses the tokens that it signed.
 func (v *Verifier) SetKeys(keys ...Key) error {
 	if v.given == nil {
 		return errors.New("authn: set keys: the verifier has a source of keys")

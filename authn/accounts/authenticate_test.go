@@ -53,8 +53,8 @@ func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
 }
 
-// TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword guards against telling who has an account: an e-mail that
-// nobody has was refused at once, and a known one after its tenant's database had answered.
+// TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword guards against telling which e-mails have an account: an
+// unknown e-mail was refused at once, and a known one after its tenant's database had answered.
 func TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword(t *testing.T) {
 	h := newHouse(t)
 	s := h.signUp(t, "ada@example.org")

@@ -62,7 +62,7 @@ func (g *flights) do(ctx context.Context, key flightKey,
 	return fl.made, fl.err
 }
 
-// leave is for a caller whose context has ended. With the last one the work ends, and who comes then begins anew.
+// leave is for a caller whose context has ended. With the last one the work ends, and the next caller begins anew.
 func (g *flights) leave(key flightKey, fl *flight) {
 	g.mu.Lock()
 	fl.waiting--

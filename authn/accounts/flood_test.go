@@ -115,8 +115,8 @@ func (*house) heap() uint64 {
 	return m.HeapInuse
 }
 
-// TestFloodStaysOffTheRegistry guards the registry's pool, which other requests need too: of five hundred sign-ins
-// at once each took a connection of it, and those that were shed took it twice.
+// TestFloodStaysOffTheRegistry guards the registry's pool, which other requests need too: of five hundred sign-ins at
+// once each took a connection of it, and the shed ones took it twice.
 func TestFloodStaysOffTheRegistry(t *testing.T) {
 	t.Run("while as many are at it as may wait", func(t *testing.T) {
 		h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })

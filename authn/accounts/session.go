@@ -22,7 +22,7 @@ type Session struct {
 	Organization registry.Organization
 }
 
-// open begins a session for an admin whose row is the one that prove returned.
+// open begins a session for an admin whose row prove returned.
 func (a *Accounts) open(
 	ctx context.Context, m registry.Membership, p Profile, password string, c catalog.Client,
 ) (*Session, error) {
@@ -35,7 +35,7 @@ func (a *Accounts) open(
 		return nil, err
 	}
 	if err := a.confirm(ctx, m, p.PasswordHash, password); err != nil {
-		return nil, err // nobody was told the tokens: the session is worth nothing
+		return nil, err // no client got the tokens: the session is worth nothing
 	}
 	return session, nil
 }
@@ -75,7 +75,7 @@ func (a *Accounts) issue(
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
 // ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has,
-// and after the password there was replaced in whatever way; the person has to sign in again. authn.ErrBusy means that
+// and after the password there was replaced in any way; the person has to sign in again. authn.ErrBusy means that
 // too many tokens are being exchanged; this one is good still.
 //
 // While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the

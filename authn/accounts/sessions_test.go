@@ -67,7 +67,7 @@ func TestSessionsAreListedAndEndedOneByOneAndAllAtOnce(t *testing.T) {
 	ended(fourth, true)
 	ended(first, true)
 	ended(stranger, false)
-	fifth := in() // what has a token of a session that ended does nothing to those that live
+	fifth := in() // a token of an ended session does nothing to live ones
 	for what, do := range map[string]func() error{
 		"everywhere": func() error { return h.SignOutEverywhere(t.Context(), id) },
 		"elsewhere":  func() error { return h.SignOutElsewhere(t.Context(), id) },
@@ -101,7 +101,7 @@ func TestHonestBurstOfOneSignUpIsNotThrottled(t *testing.T) {
 	h := newHouse(t)
 	f := form("ada@example.org")
 	f.IdempotencyKey, f.Addr = "key", netip.MustParseAddr("192.0.2.1")
-	for round := range 2 { // the second repeats what is there
+	for round := range 2 { // the second repeats the first's keys
 		before := h.Hasher.Runs()
 		var all sync.WaitGroup
 		for range 25 {

@@ -40,7 +40,7 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 //
 // It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after one key derivation
 // and no sooner than Config.MinRefusal. After too many of them it returns [ErrThrottled], at once and for a known
-// e-mail as for an unknown one: see [Throttle]. Only who knows the password learns more: an error that matches
+// e-mail as for an unknown one: see [Throttle]. Only a caller with the password learns more: an error that matches
 // tenancy.ErrNotActive when the tenant is suspended or otherwise closed, or the reason why its database cannot be
 // reached. authn.ErrBusy means that too many passwords are being checked.
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
@@ -72,7 +72,7 @@ func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, 
 		return nil, nil, err
 	}
 	defer leave()
-	email, _ := registry.ParseEmail(s.Email) // one that is malformed leads nowhere
+	email, _ := registry.ParseEmail(s.Email) // a malformed one leads nowhere
 	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +102,7 @@ func (a *Accounts) signIn(
 	return session, nil
 }
 
-// membership returns nil for an e-mail that leads nowhere. One that leads to several tenants leads nowhere either
+// membership returns nil for an e-mail that leads nowhere. An e-mail of several tenants leads nowhere either
 // until the caller says which: to list them before the password is right would tell a stranger where somebody works.
 func (a *Accounts) membership(ctx context.Context, email registry.Email,
 	tenant tenancy.ID) (*registry.Membership, error) {

@@ -36,7 +36,7 @@ type SignUp struct {
 	Addr      netip.Addr
 	UserAgent string
 
-	// Progress is told when each step begins. It must not block. It may be nil.
+	// Progress is called when each step begins. It must not block. It may be nil.
 	Progress func(step string)
 }
 
@@ -97,7 +97,7 @@ func (s *signedUp) member() registry.Membership {
 	return registry.Membership{TenantID: s.Tenant.ID, AdminID: s.profile.ID}
 }
 
-// make makes the tenant, or has who asks again prove that it is theirs.
+// make makes the tenant, or has a repeated request prove that the tenant is its own.
 func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*signedUp, error) {
 	admission, err := a.admitSignUp(ctx, s)
 	if err != nil {
@@ -127,8 +127,8 @@ func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*s
 	return made, nil
 }
 
-// proveReplay is a sign-in, and counts as one: who knows an idempotency key and an e-mail is not yet who signed up, and
-// who did may be no admin any more, or have another role or password.
+// proveReplay is a sign-in, and counts as one: a caller with an idempotency key and an e-mail has not proved to be the
+// person that signed up, and that person may be no admin any more, or have another role or password.
 func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp,
 	email registry.Email) (Profile, error) {
 	if m.AdminID == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
 )
 
-// FuzzSet reads whatever an endpoint answers. What comes out of it can be published, and comes out of that again.
+// FuzzSet reads arbitrary answers of an endpoint. The keys it reads can be published, and read back from that.
 func FuzzSet(f *testing.F) {
 	f.Add(set(ed("a", nil), ed("b", nil)))
 	f.Add(set(ed("a", nil), ed("a", nil)))

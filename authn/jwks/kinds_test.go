@@ -115,8 +115,8 @@ func TestOnlyEd25519KeysForSignaturesAreTaken(t *testing.T) {
 	}
 }
 
-// TestKeyThatCannotBeReadTakesNoOtherWithIt guards against a neighbour in the set: with one that the library refused,
-// the whole set was refused, and then new keys were not known and withdrawn ones not gone.
+// TestKeyThatCannotBeReadTakesNoOtherWithIt guards against a neighbour in the set: because of a key that the library
+// refused, the whole set was refused, and then new keys were not known and withdrawn ones not gone.
 func TestKeyThatCannotBeReadTakesNoOtherWithIt(t *testing.T) {
 	t.Parallel()
 	good := string(must(json.Marshal(ed("good", nil))))

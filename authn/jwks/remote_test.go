@@ -40,7 +40,7 @@ func TestRemoteVerifiesWithPublishedKeys(t *testing.T) {
 		t.Errorf("a key that is not published: %v", err)
 	}
 	if !r.HasKey("a") || r.HasKey("c") {
-		t.Error("HasKey does not say what is published")
+		t.Error("HasKey does not report the published keys")
 	}
 }
 
@@ -110,7 +110,7 @@ func unusable() map[string]func(e *endpoint) {
 	}
 }
 
-// redirect makes e send who asks to another host, where there is a set.
+// redirect makes e send clients to another host, where there is a set.
 func redirect(e *endpoint) {
 	evil := must(jwks.NewHandler(jwks.HandlerConfig{Keys: []authn.Key{key("a"), key("b")}}))
 	e.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
