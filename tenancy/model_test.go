@@ -13,7 +13,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// version is a tenant's record from one change to the next. Epochs count versions, from 1 on, whatever became of the
+// version is a tenant's record from one change to the next. Epochs count versions, from 1 on, regardless of the
 // tenant meanwhile.
 type version struct {
 	tenancy.Tenant
@@ -192,7 +192,7 @@ func (m *model) acquireWhile(id tenancy.ID, f func()) {
 		}
 		close(answer)
 		r = <-got
-	case r = <-got: // from what is known
+	case r = <-got: // from the cache
 	}
 	m.dir.hook(nil)
 	m.judge(id, r.l, r.err, told, start)
@@ -264,7 +264,7 @@ func (m *model) release(i int) {
 	m.note("release %s@%d", h.id, h.Tenant().Epoch)
 	h.Release()
 	if m.rnd.IntN(4) == 0 {
-		h.Release() // it takes nobody else's
+		h.Release() // it takes no other holder's
 	}
 	m.held = append(m.held[:i], m.held[i+1:]...)
 }
@@ -313,7 +313,7 @@ func (m *model) check() {
 	}
 }
 
-// end releases what is held, closes the resolver and looks for what is left over.
+// end releases all leases, closes the resolver and looks for leftovers.
 func (m *model) end() {
 	for len(m.held) > 0 {
 		m.release(0)

@@ -43,7 +43,7 @@ type opening struct {
 	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
 	minEpoch int64
 	changed  bool // there was an announcement
-	all      bool // every earlier record is out of date, whatever its epoch
+	all      bool // every earlier record is out of date, at any epoch
 
 	finished bool
 	done     chan struct{} // closed when finished

@@ -117,7 +117,7 @@ func TestCallersOfASleepingTenantShareOnePool(t *testing.T) {
 	})
 }
 
-// Who is evicted while it wakes must not be left with a pool that nobody closes: the bubble would not end.
+// A tenant that is evicted while it wakes must not leave an unclosed pool: the bubble would not end.
 func TestEvictionOfOneThatWakesLeavesNoPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := resolver(t, tenancy.Config{Directory: newTenants("acme"), DrainTimeout: -1})
