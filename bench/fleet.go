@@ -194,7 +194,7 @@ func (f *fleet) quiet(ctx context.Context) error {
 	}
 }
 
-// close stops the server, or drops what was made on one that was found.
+// close stops the server, or drops its databases and roles on a server that it found.
 func (f *fleet) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()

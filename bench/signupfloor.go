@@ -74,7 +74,7 @@ func change(id string, epoch int) []statement {
 	}
 }
 
-// intent and activation write rows of the same size as the registry's; what is sealed there is random here.
+// intent and activation write rows of the same size as the registry's; the sealed values are random here.
 func intent(id, admin string) []statement {
 	return append([]statement{
 		{"UPDATE pgtenancy.servers SET tenants = tenants + 1 WHERE name = 'bench'", nil},
