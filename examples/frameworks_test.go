@@ -75,8 +75,8 @@ type transport struct {
 	serve func(t *testing.T, r *tenancy.Resolver) (ask func(id tenancy.ID) (database string, err error))
 }
 
-// FastHTTP and what is built on it overwrite a request's strings with the next request's. No tenant may be served from
-// another's database for that, nor a pool be opened that nobody finds again.
+// FastHTTP and frameworks on top of it overwrite a request's strings with the next request's. No tenant may be served
+// from another's database for that, nor may the resolver open a pool that it never finds again.
 func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 	t.Parallel()
 	requests := pgtest.Size(1_500, 40_000)

@@ -21,7 +21,7 @@ import (
 
 const chaosClients = 8
 
-// fate is what is in store for one sign-up.
+// fate is the planned end of one sign-up.
 type fate struct {
 	kind   string        // done, panic, error, lost, cancel, late
 	step   string        // where, for panic, cancel and late

@@ -73,7 +73,7 @@ func (r *running) raw(t *testing.T, method, path, body, token string) (status in
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = json.Unmarshal(answer, &p) // what is no problem is left empty
+	_ = json.Unmarshal(answer, &p) // an answer that is no problem leaves it empty
 	return res.StatusCode, res.Header.Get("Content-Type"), p
 }
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAttackerWithAnAccountGetsNowhere is what somebody tries who has a church of their own, and knows how the program
-// works.
+// TestAttackerWithAnAccountGetsNowhere makes the attempts of an attacker with a church of their own and knowledge of
+// the program.
 func TestAttackerWithAnAccountGetsNowhere(t *testing.T) {
 	t.Parallel()
 	m := newMatrix(t, "attack_", 2)
@@ -196,7 +196,7 @@ func (m *matrix) foreignReferencesAreUnknown(t *testing.T) {
 		foreign, madeUp := send(test.path, fmt.Sprintf(test.body, a.ids[test.noun])), send(test.path,
 			fmt.Sprintf(test.body, "made-up"))
 		if foreign != madeUp || status(foreign) != "422 Unprocessable Entity" {
-			t.Errorf("%s with a foreign %s:\n%s\nwith one that is made up:\n%s", test.path, test.noun, foreign, madeUp)
+			t.Errorf("%s with a foreign %s:\n%s\nwith a made-up one:\n%s", test.path, test.noun, foreign, madeUp)
 		}
 	}
 	// A place in another church's list is a place in one's own.
@@ -213,7 +213,7 @@ func (m *matrix) foreignReferencesAreUnknown(t *testing.T) {
 	}
 }
 
-// bodiesThatHurtParsersAreRefused sends what is costly or read in two ways.
+// bodiesThatHurtParsersAreRefused sends bodies that are costly, or that parsers read in two ways.
 func (m *matrix) bodiesThatHurtParsersAreRefused(t *testing.T) {
 	p := m.parishes[0]
 	for _, test := range []struct {

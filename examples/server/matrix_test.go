@@ -29,7 +29,7 @@ type matrix struct {
 	*running
 	routes   []route
 	parishes []parish
-	nobody   parish // a token of ours for a church that there is not
+	nobody   parish // a token of ours for a church that does not exist
 }
 
 func newMatrix(t *testing.T, prefix string, n int) *matrix {
@@ -132,8 +132,8 @@ func (m *matrix) knock(t *testing.T, rt route, who parish, host string, ids map[
 	return m.sent(t, a)
 }
 
-// refusal is what everyone gets who is not at home: on all routes of the API one answer, and of the pages one for each
-// method, because net/http gives the answer to a GET a body.
+// refusal is the answer to everyone that is not at home: on all routes of the API one answer, and of the pages one for
+// each method, because net/http gives the answer to a GET a body.
 func (m *matrix) refusal(t *testing.T, rt route) string {
 	t.Helper()
 	want := route{"GET /api/members", http.MethodGet, "/api/members"}

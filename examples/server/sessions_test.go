@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// sessionList is the API's answer to who asks for their sessions.
+// sessionList is the API's answer to a request for one's sessions.
 type sessionList struct {
 	Sessions []struct {
 		ID        string

@@ -85,7 +85,7 @@ func (b *biller) create(ctx context.Context, in provision.StepInput) (string, er
 	return customer.ID, nil
 }
 
-// describe keeps of an error what is safe to log and to store: Stripe's text may quote what was sent.
+// describe keeps the parts of an error that are safe to log and to store: Stripe's text may quote what was sent.
 func describe(what string, err error) error {
 	if err == nil {
 		return nil

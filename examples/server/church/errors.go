@@ -33,8 +33,8 @@ func (e *InputError) Error() string {
 	return "church: bad input: " + strings.Join(slices.Sorted(maps.Keys(e.Fields)), ", ")
 }
 
-// violation says what the breach of a constraint means to whoever filled in the form; nothing, if they could not help
-// it.
+// violation says what the breach of a constraint means to the person that filled in the form; nothing, if they could
+// not help it.
 func violation(constraint string) (field, text string) {
 	switch constraint {
 	case "members_email_key":
@@ -62,7 +62,7 @@ type QueryError struct {
 	kind string
 }
 
-// Error says what is known.
+// Error describes the error as far as it is known.
 func (e *QueryError) Error() string {
 	if e.Code != "" {
 		return "church: query: SQLSTATE " + e.Code

@@ -28,7 +28,7 @@ func TestPagesHaveEveryRecordOnce(t *testing.T) {
 		if len(page) < 10 {
 			break
 		}
-		// What is added meanwhile is newer, and so on no later page.
+		// Records added meanwhile are newer, and so on no later page.
 		must[church.Member](t)(members.Create(ctx, db, church.MemberInput{FirstName: "New", LastName: fmt.Sprint(pages)}))
 		after = must[church.Cursor](t)(church.ParseCursor(page[9].Cursor().String()))
 	}

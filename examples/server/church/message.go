@@ -109,7 +109,7 @@ func (m Messages) write(ctx context.Context, db *pgxpool.Pool, in MessageInput,
 	return written, explain(err)
 }
 
-// send addresses the message to every member it is meant for who can be reached by its channel.
+// send addresses the message to every intended member that its channel can reach.
 func send(ctx context.Context, tx pgx.Tx, id string, in MessageInput) error {
 	address := map[string]string{"email": "email", "sms": "phone"}[in.Channel]
 	_, err := tx.Exec(ctx, `INSERT INTO message_recipients (message_id, member_id, address)

@@ -38,7 +38,7 @@ func (in *RecurringInput) check() (next time.Time, active bool, err error) {
 	return next, in.Active == nil || *in.Active, c.err()
 }
 
-// RecurringMessages keeps what is sent again and again.
+// RecurringMessages keeps messages that are sent again and again.
 type RecurringMessages struct{ rows[Recurring] }
 
 // NewRecurringMessages returns the service.

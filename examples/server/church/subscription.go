@@ -38,7 +38,7 @@ func (in *SubscriptionInput) check() (end time.Time, err error) {
 	return end, c.err()
 }
 
-// Subscriptions keeps what the church pays for: at most one that is not cancelled.
+// Subscriptions keeps what the church pays for: at most one uncancelled subscription.
 type Subscriptions struct{ rows[Subscription] }
 
 // NewSubscriptions returns the service.
