@@ -45,8 +45,7 @@ func (a *account) credential() *syscall.Credential {
 	return a.cred
 }
 
-// own gives dir and everything in it to the account. It looks nowhere else, whatever links the account's programs
-// leave.
+// own gives dir and everything in it to the account. It looks nowhere else, even if the account's programs leave links.
 func (a *account) own(dir string) error {
 	if a == nil {
 		return nil

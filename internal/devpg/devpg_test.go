@@ -103,7 +103,7 @@ func TestDatabaseURLIsUsed(t *testing.T) {
 func TestDatabaseURLThatDoesNotAnswerIsAnErrorWithoutItsPassword(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{
-		"postgres://admin:s3cret@127.0.0.1:1/postgres", // nobody listens
+		"postgres://admin:s3cret@127.0.0.1:1/postgres", // no server listens
 		"postgres://admin:s3cret@127.0.0.1:x/postgres",
 	} {
 		_, err := devpg.Start(t.Context(), devpg.Config{URL: bad})

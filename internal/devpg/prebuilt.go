@@ -148,7 +148,7 @@ func (b prebuilt) download(ctx context.Context, file string) error {
 }
 
 // unpack writes what the archive has under package/native to dir, and nothing outside of it. An archive of npm's has no
-// links, and a list of those that it needs instead.
+// links, and a list of the links that it needs instead.
 func unpack(archive, dir string) error {
 	f, err := os.Open(archive)
 	if err != nil {

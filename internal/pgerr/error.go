@@ -66,7 +66,7 @@ func Redact(err error) error {
 
 // holdsDriverError looks through all that err wraps, but for what was reduced.
 func holdsDriverError(err error) bool {
-	switch e := err.(type) { //nolint:errorlint // the loop over what is wrapped is here
+	switch e := err.(type) { //nolint:errorlint // the loop over wrapped errors is here
 	case nil, *Error:
 		return false
 	case *pgconn.PgError, *pgconn.ConnectError, *pgconn.ParseConfigError, pgx.ScanArgError:

@@ -7,10 +7,10 @@
 // the tests of this package made there is dropped again.
 //
 //   - Main runs a package's tests and stops the server; Leaks does it for packages without PostgreSQL.
-//   - Admin is a superuser's connection; Database an empty database; Migrated one that holds the registry's tables.
+//   - Admin is a superuser's connection; Database an empty database; Migrated a database with the registry's tables.
 //   - Program finds a program of PostgreSQL, such as pg_dump.
 //   - Pooler is a PgBouncer in front of the server.
-//   - Cluster is a server that one test has for itself. Take it for whatever disturbs all sessions of a server: a lock
+//   - Cluster is a server that one test has for itself. Take it for tests that disturb all sessions of a server: a lock
 //     on a catalogue that its databases share, a backend that is stopped, a crash, a limit that is reached, ALTER
 //     SYSTEM.
 //   - Eventually, Receive and Wait wait for a condition, a channel and a group. After a minute, a group after five,

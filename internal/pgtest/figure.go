@@ -28,7 +28,7 @@ func Figure(tb testing.TB, id, format string, args ...any) {
 	if path == "" {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // whoever runs the tests names it
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the tests' caller names it
 	if err != nil {
 		tb.Errorf("pgtest: figure: %v", err)
 		return

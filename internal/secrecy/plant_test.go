@@ -151,7 +151,7 @@ func made(t *testing.T) map[string]any {
 	}
 }
 
-// schema is one that is never built.
+// schema is a schema that no test builds.
 type schema struct{ provision.Schema }
 
 func (schema) Hash() string { return "0123456789abcdef0123456789abcdef" }

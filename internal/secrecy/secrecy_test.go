@@ -17,7 +17,7 @@ import (
 )
 
 // Nothing that a program can get hold of gives a secret away when it is printed, logged or encoded. The list of types
-// is the parser's, so that a new one that nobody thought of fails.
+// is the parser's, so that a new one without an entry fails.
 func TestNothingExportedPrintsASecret(t *testing.T) {
 	t.Parallel()
 	known, plants := types(), newPlanter(t)
