@@ -14,7 +14,7 @@ import (
 )
 
 // version is a tenant's record from one change to the next. Epochs count versions, from 1 on, regardless of the
-// tenant meanwhile.
+// tenant's changes of state.
 type version struct {
 	tenancy.Tenant
 	gone  bool // there is no such tenant
