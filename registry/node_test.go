@@ -25,7 +25,7 @@ type node struct {
 	name string // the application_name of its connections to the registry
 }
 
-// node makes one whose connections to the registry's database are made with cc: f's own, or what leads there.
+// node makes a node that connects to the registry's database with cc: f's own, or a route there.
 func (f *fixture) node(t *testing.T, name string, cc *pgx.ConnConfig, poll time.Duration, cfg tenancy.Config) *node {
 	t.Helper()
 	pool := f.pool.Config()

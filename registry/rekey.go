@@ -58,7 +58,7 @@ const maxPasses = 5
 // Rekey brings every row to the keys of this Registry's ring: it writes the rows of the blind index that are missing,
 // seals and signs again every value under another key than the current one, and deletes the index rows of
 // keys that are retired. Sign-ups and sign-ins may go on meanwhile, in processes whose rings share an index key, and it
-// may be stopped and called again. ctx governs all of it. Beside an error it returns what was done so far.
+// may be stopped and called again. ctx governs all of it. Beside an error it returns the counts so far.
 //
 // docs/security.md has the order of steps that replaces a key.
 func (r *Registry) Rekey(ctx context.Context, cfg RekeyConfig) (*RekeyResult, error) {

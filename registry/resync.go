@@ -113,7 +113,7 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	return newest, changes, err
 }
 
-// restart is for a registry that has lost what was told of: after a restore, or a failover to a server that had not
+// restart is for a registry that has lost reported changes: after a restore, or a failover to a server that had not
 // received everything. The Invalidator may hold a record that never took effect, with a greater epoch than the
 // registry's. The changes that took the place of the lost ones were not reported, so that all are reported again.
 func (f *follower) restart(ctx context.Context, conn *pgx.Conn) error {
