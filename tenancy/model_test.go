@@ -187,7 +187,7 @@ func (m *model) acquireWhile(id tenancy.ID, f func()) {
 	select {
 	case <-asked:
 		f()
-		if time.Since(start) < patience { // or the lease may have been given before, from what was known
+		if time.Since(start) < patience { // or the lease may have been given before, from the cache
 			told = m.told[id]
 		}
 		close(answer)

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxLookups bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
-	// (a replica, perhaps) is behind what was announced.
+	// maxLookups bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory (a
+	// replica, perhaps) is behind the announced epoch.
 	maxLookups = 4
 
 	// lookupPause is the wait before the first repetition; each further one waits twice as long.

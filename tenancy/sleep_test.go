@@ -135,7 +135,7 @@ func TestEvictionOfOneThatWakesLeavesNoPool(t *testing.T) {
 	})
 }
 
-// A record that changes while its pool sleeps must not be served with what was known.
+// A record that changes while its pool sleeps must not be served from the old record.
 func TestChangedTenantIsNotWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := newTenants("acme")
@@ -181,7 +181,7 @@ func TestServerThatIsDownIsRememberedWhileItsTenantsSleepAndAfterTheyAreEvicted(
 	})
 }
 
-// Pools fall asleep under those who wake, lease, evict and invalidate them: no leased pool is closed, no lease lost.
+// Pools fall asleep under callers that wake, lease, evict and invalidate them: no leased pool is closed, no lease lost.
 func TestSleepBreaksNoLease(t *testing.T) {
 	t.Parallel()
 	const tenants, workers, rounds = 20, 8, 2000
