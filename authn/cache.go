@@ -91,8 +91,8 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	return &Cache{cfg: cfg, hasKey: hasKey, tokens: tokens, revoked: make(map[string]struct{})}, nil
 }
 
-// Verify returns who raw speaks for, from memory if it can. It returns what the Verifier does, and ErrTokenInvalid for
-// a token of a revoked session. ctx is the Verifier's.
+// Verify returns the identity that raw speaks for, from memory if it can. It returns what the Verifier does, and
+// ErrTokenInvalid for a token of a revoked session. ctx is the Verifier's.
 func (c *Cache) Verify(ctx context.Context, raw string) (*Identity, error) {
 	if raw == "" || len(raw) > MaxTokenLength {
 		return c.cfg.Verifier.Verify(ctx, raw)

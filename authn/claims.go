@@ -59,7 +59,7 @@ type claims struct {
 }
 
 // UnmarshalJSON refuses repeated claims and other spellings of ours: encoding/json takes "TID" for "tid" and the last
-// one wins, other parsers see it otherwise, and two who read one token must not see two tenants. Claims that are not
+// one wins, other parsers see it otherwise, and two readers of one token must not see two tenants. Claims that are not
 // ours are ignored.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	names, err := members(data)

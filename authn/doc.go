@@ -24,7 +24,7 @@
 // A key passes through four states, and no good token is refused as long as the rules are kept:
 //
 //   - next: every [Verifier] has it ([Verifier.SetKeys]) and the JWK set holds it, but no process signs with it. It
-//     stays so until every verifier is sure to know it: see authn/jwks for those who read the set.
+//     stays so until every verifier is sure to know it: see authn/jwks for readers of the set.
 //   - current: the [Issuer] signs with it ([Issuer.SetKey]).
 //   - previous: another one signs. Verifiers keep it for the issuer's TTL and the leeway, 15 min 30 s by default, after
 //     the last process that signs with it has changed over.

@@ -123,10 +123,10 @@ func byID(keys []Key) (map[string]Key, []error) {
 	return set, errs
 }
 
-// Verify returns who raw speaks for. It returns ErrTokenMissing for the empty string, ErrTokenExpired for a token that
-// was good once, and ErrTokenInvalid for anything else; none of them holds any part of the token. With Keys it does not
-// block and takes no notice of ctx; with a Source, ctx governs the search for the key, and a search that fails is the
-// one other error.
+// Verify returns the identity that raw speaks for. It returns ErrTokenMissing for the empty string, ErrTokenExpired for
+// a token that was good once, and ErrTokenInvalid for anything else; none of them holds any part of the token. With
+// Keys it does not block and takes no notice of ctx; with a Source, ctx governs the search for the key, and a search
+// that fails is the one other error.
 //
 // Nothing but the header of a token is parsed before its signature is verified, with the key and the one algorithm of
 // ours that the header names. That is why jwt.Parser is not used: it decodes all of a token first.

@@ -29,8 +29,9 @@ func (h held) Find(ctx context.Context, db *pgxpool.Pool, adminID string) (accou
 	return p, err
 }
 
-// TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile guards who changes a password because somebody else
-// knows it: a sign-in that had read the old hash opened its session after the change had ended all that were there.
+// TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile guards an admin who changes a password because
+// somebody else knows it: a sign-in that had read the old hash opened its session after the change had ended all that
+// were there.
 func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T) {
 	h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })
 	s := h.signUp(t, "ada@example.org")
@@ -110,7 +111,8 @@ func TestRefreshWithoutTheTenantsDatabaseGivesNoRole(t *testing.T) {
 	s := h.signUp(t, "ada@example.org")
 	h.configure(t, func(c *accounts.Config) { c.Profiles = silent{} })
 	next := must(h.Refresh(t.Context(), s.RefreshToken.Reveal()))(t)
-	if id := h.identity(t, next); id.Role != "" || tenancy.ID(id.Tenant) != s.Tenant.ID || next.Profile.Email != "ada@example.org" {
+	if id := h.identity(t, next); id.Role != "" || tenancy.ID(id.Tenant) != s.Tenant.ID ||
+		next.Profile.Email != "ada@example.org" {
 		t.Errorf("%+v, %+v: want no role", id, next.Profile)
 	}
 }

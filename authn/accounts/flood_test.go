@@ -64,7 +64,8 @@ func TestFloodOfSignInsIsShedAndOthersAreServed(t *testing.T) {
 	grown /= 1 << 20
 	defer pgtest.Figure(t, "S5",
 		"%d sign-ins at once: %d looked at, %d shed, %d else; the heap grew by %.0f MiB at most; of %d "+
-			"queries meanwhile %d failed, p50 %v (%v before), p99 %v (%v)", flood, looked.Load(), shed.Load(), other.Load(), grown, busy.queries,
+			"queries meanwhile %d failed, p50 %v (%v before), p99 %v (%v)", flood, looked.Load(), shed.Load(), other.Load(),
+		grown, busy.queries,
 		busy.failed, quantile(busy.took, 0.5).Round(time.Microsecond), quantile(quiet.took, 0.5).Round(time.Microsecond),
 		quantile(busy.took, 0.99).Round(time.Microsecond), quantile(quiet.took, 0.99).Round(time.Microsecond))
 	if grown > 100 {

@@ -45,7 +45,8 @@ func (a *Accounts) begin(
 	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile, c catalog.Client,
 ) (*Session, error) {
 	session, refresh, err := a.catalog.OpenSession(ctx, catalog.SessionRequest{
-		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash, Client: c,
+		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash,
+		Client: c,
 	})
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (a *Accounts) issue(
 // too many tokens are being exchanged; this one is good still.
 //
 // While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the
-// token no role: that database decides who may do what.
+// token no role: that database decides on roles.
 func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) {
 	session, next, err := a.rotate(ctx, token)
 	if err != nil {

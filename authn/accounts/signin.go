@@ -23,7 +23,7 @@ type SignIn struct {
 	Tenant tenancy.ID
 
 	// Addr is the client's address, by which attempts are counted too. Behind a proxy it is what that says of the client,
-	// and only if the proxy is trusted: who chooses an address is not counted by it. The zero Addr: unknown.
+	// and only if the proxy is trusted: a client that chooses its address escapes the count. The zero Addr: unknown.
 	Addr netip.Addr
 
 	// UserAgent is what the client calls itself. It is kept for Sessions, as Addr is. Empty: unknown.
@@ -57,7 +57,7 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 		case <-floor.C:
 		case <-ctx.Done():
 		}
-		// For an e-mail that leads nowhere too: who sprays passwords has to be seen.
+		// For an e-mail that leads nowhere too: operators have to see a password spray.
 		a.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "wrong e-mail or password", slog.String("from", network(s.Addr)))
 	case errors.Is(err, authn.ErrBusy):
 		a.withdrawn(ctx, admission)

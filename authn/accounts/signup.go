@@ -47,7 +47,7 @@ func (SignUp) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a sign-up")) 
 func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 
 // SignUp makes an organization with a database of its own and its first admin, and signs that admin in. ctx governs the
-// whole sign-up; when it ends early, what was begun is undone in the background.
+// whole sign-up; when it ends early, the started steps are undone in the background.
 //
 // It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrEmailBusy,
 // registry.ErrKeyReused when the idempotency key was used with other fields or with a password that the tenant's
@@ -175,7 +175,7 @@ func (a *Accounts) request(s SignUp, email registry.Email, hash string) provisio
 	return req
 }
 
-// hash covers what was asked for except the password, because a fast hash of a password must not be stored. The
+// hash covers the request except the password, because a fast hash of a password must not be stored. The
 // registry keys it again, so that it does not give the e-mail away either.
 func (s SignUp) hash(email registry.Email) []byte {
 	h := sha256.New()

@@ -28,7 +28,7 @@ import (
 // from signing in at a new place, for as long as it goes on. Those at one address can find out in this way that an
 // account was used there.
 type Throttle struct {
-	// Off turns all of this off, for those who do it in front of this program.
+	// Off turns all of this off, for services with a throttle in front of this program.
 	Off bool
 
 	// Account is for one e-mail, whether anybody has it or not, and begins anew when its password was right; an admin who
@@ -49,9 +49,9 @@ type Throttle struct {
 	// account. Default: 20, 1 min, 1 h.
 	SignUp Pace
 
-	// SignUps is for all sign-ups together, from known addresses or not: nothing else bounds a client with many
-	// addresses, and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; no sign-in.
-	// Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
+	// SignUps is for all sign-ups together, from known addresses or not: nothing else bounds a client with many addresses,
+	// and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; it delays no
+	// sign-in. Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
 	SignUps Pace
 }
 

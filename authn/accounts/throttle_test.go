@@ -86,7 +86,8 @@ func TestThrottleTellsNothingOfWhoHasAnAccount(t *testing.T) {
 			if !ok || !errors.Is(err, accounts.ErrThrottled) || err.Error() != "accounts: too many attempts" {
 				t.Fatalf("%s: %v, want a ThrottledError", email, err)
 			}
-			if after := throttled.RetryAfter(); after > time.Hour || after < 50*time.Minute || middleware.StatusCode(err) != 429 {
+			if after := throttled.RetryAfter(); after > time.Hour || after < 50*time.Minute ||
+				middleware.StatusCode(err) != 429 {
 				t.Errorf("%s: %d, again after %v", email, middleware.StatusCode(err), after)
 			}
 			if runs := h.Hasher.Runs() - before; runs != 0 {

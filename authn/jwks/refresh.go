@@ -52,7 +52,7 @@ func (s *set) begin() {
 	s.tried = time.Now()
 }
 
-// end publishes what was fetched. After a failure the keys stay as they are.
+// end publishes the fetched keys. After a failure the keys stay as they are.
 func (s *set) end(keys map[string]authn.Key, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

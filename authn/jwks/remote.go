@@ -117,9 +117,9 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// Verify returns who raw speaks for. It accepts and refuses what an [authn.Verifier] with the keys of the set does, and
-// with the same errors. If the key of raw is unknown and the set is about to be fetched, it waits for that, 10 s at
-// most and until ctx ends. Any other error means that the set could not be fetched, and raw may be good.
+// Verify returns the identity that raw speaks for. It accepts and refuses what an [authn.Verifier] with the keys of the
+// set does, and with the same errors. If the key of raw is unknown and the set is about to be fetched, it waits for
+// that, 10 s at most and until ctx ends. Any other error means that the set could not be fetched, and raw may be good.
 func (r *Remote) Verify(ctx context.Context, raw string) (*authn.Identity, error) {
 	return r.verifier.Verify(ctx, raw)
 }

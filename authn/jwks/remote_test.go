@@ -146,7 +146,8 @@ func TestGoodKeysOutliveFailedFetches(t *testing.T) {
 				t.Errorf("%s: a key that may be new: %v, want that nobody knows", name, err)
 			}
 			time.Sleep(2 * time.Minute)
-			if _, err := r.Verify(t.Context(), sign(key("a"))); err == nil || errors.Is(err, authn.ErrTokenInvalid) || r.HasKey("a") {
+			if _, err := r.Verify(t.Context(), sign(key("a"))); err == nil || errors.Is(err, authn.ErrTokenInvalid) ||
+				r.HasKey("a") {
 				t.Errorf("%s: a set that is too old: %v, want that nobody knows", name, err)
 			}
 			e.publish(key("a"))
@@ -232,7 +233,8 @@ func TestNewRemoteReportsEveryViolation(t *testing.T) {
 	} {
 		_, err := jwks.NewRemote(jwks.RemoteConfig{URL: address, Interval: 1, Cooldown: 2, MaxStale: -1})
 		for _, field := range []string{"URL", "Issuer", "Audience", "Interval", "Cooldown", "MaxStale"} {
-			if err == nil || !strings.Contains(err.Error(), "jwks: RemoteConfig."+field+": ") || strings.Contains(err.Error(), "secret") {
+			if err == nil || !strings.Contains(err.Error(), "jwks: RemoteConfig."+field+": ") ||
+				strings.Contains(err.Error(), "secret") {
 				t.Errorf("%q: %s is not reported: %v", address, field, err)
 			}
 		}

@@ -58,7 +58,7 @@ func (f *fleet) have(t *testing.T, keys ...authn.Key) {
 	}
 }
 
-// verify asks everyone who verifies, and returns the errors.
+// verify asks every verifier, and returns the errors.
 func (f *fleet) verify(ctx context.Context, token string) (errs []error) {
 	_, err := f.verifier.Verify(ctx, token)
 	errs = append(errs, err)
