@@ -36,7 +36,7 @@ func (p Pace) top() float64 {
 // Subject is what attempts are counted for. The registry keeps a keyed hash of it.
 type Subject struct {
 	Scope string // which kind of attempt and of subject: counts of different scopes are apart
-	Name  string // of what has no e-mail: an address, a tenant
+	Name  string // of a subject without e-mail: an address, a tenant
 	Email registry.Email
 }
 

@@ -106,7 +106,7 @@ type WarmWork struct {
 // that are failing (they never were whole) or deleting are out of stock from then on, and are to be dropped and
 // forgotten.
 //
-// One whose password does not open is never finished: dropping it needs no password.
+// A database whose password does not open is never finished: dropping it needs no password.
 func (cat *Catalog) ClaimWarm(ctx context.Context, w WarmWork) ([]*Claim, error) {
 	if err := validateClaim(w.Owner, w.TTL); err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// account is who the server runs as. PostgreSQL refuses to run as root, so root lends it an account that can do
-// nothing else. A nil account is the caller's own.
+// account is the system account that the server runs as. PostgreSQL refuses to run as root, so root lends it an account
+// that can do nothing else. A nil account is the caller's own.
 type account struct {
 	name string
 	cred *syscall.Credential

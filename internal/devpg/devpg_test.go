@@ -196,7 +196,8 @@ func TestPortThatIsTakenIsReported(t *testing.T) {
 func TestConfigReportsEveryViolation(t *testing.T) {
 	t.Parallel()
 	_, err := devpg.Start(t.Context(), devpg.Config{Port: -1, Settings: map[string]string{"": "x"}})
-	if err == nil || !strings.Contains(err.Error(), "Config.Port: ") || !strings.Contains(err.Error(), "Config.Settings: ") {
+	if err == nil || !strings.Contains(err.Error(), "Config.Port: ") ||
+		!strings.Contains(err.Error(), "Config.Settings: ") {
 		t.Errorf("Start: %v, want both fields named", err)
 	}
 }

@@ -27,7 +27,7 @@ type Set struct {
 // New returns a Set in which nothing happens yet.
 func New() *Set { return &Set{actions: map[string]Action{}, hits: map[string]int{}} }
 
-// On makes a happen whenever point is reached, instead of what was to happen there. Nil: nothing.
+// On runs a whenever the program reaches point, in place of an earlier action. Nil: nothing.
 func (s *Set) On(point string, a Action) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -144,9 +144,11 @@ func made(t *testing.T) map[string]any {
 	mw, err := middleware.New(middleware.Config{Resolver: r, Verifier: verifier})
 	must(t, err)
 	return map[string]any{
-		"tenancy.Resolver": r, "registry/keyring.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p, "authn.Issuer": issuer,
-		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc, "middleware.Middleware": mw,
-		"authn/jwks.Handler": published, "internal/catalog.Catalog": catalog.Of(reg), "internal/regdb.DB": reg.Internal(),
+		"tenancy.Resolver": r, "registry/keyring.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p,
+		"authn.Issuer":   issuer,
+		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc,
+		"middleware.Middleware": mw,
+		"authn/jwks.Handler":    published, "internal/catalog.Catalog": catalog.Of(reg), "internal/regdb.DB": reg.Internal(),
 		"internal/regdb.Error": regdb.Redact("try", errors.New(secret)),
 	}
 }
