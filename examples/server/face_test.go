@@ -40,7 +40,8 @@ func TestBadRequestsAreProblems(t *testing.T) {
 			"newPassword"},
 	} {
 		status, contentType, got := r.raw(t, test.method, test.path, test.body, s.AccessToken)
-		if status != test.status || got.Status != test.status || got.Title == "" || contentType != "application/problem+json" {
+		if status != test.status || got.Status != test.status || got.Title == "" ||
+			contentType != "application/problem+json" {
 			t.Errorf("%s: status %d, %s, %+v", test.name, status, contentType, got)
 		}
 		if test.field != "" && got.Fields[test.field] == "" {

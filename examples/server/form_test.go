@@ -45,7 +45,8 @@ func (b *browser) visit(t *testing.T, path string, form url.Values) (status int,
 		t.Fatal(err)
 	}
 	for _, c := range res.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+			c.Path != "/" || c.Domain != "" {
 			t.Errorf("cookie %s is not kept safe", c.Name)
 		}
 		b.cookies[c.Name] = c

@@ -31,7 +31,8 @@ var inline = regexp.MustCompile(`(?i)<script|<style|\son[a-z]+=|\sstyle=|javascr
 func (m *matrix) pagesTellBrowsersToTakeCare(t *testing.T) {
 	p := m.parishes[0]
 	for _, rt := range m.routes {
-		if !rt.page() || rt.door() || rt.path == "/healthz" || rt.path == "/readyz" || strings.HasPrefix(rt.path, "/.well-known/") {
+		if !rt.page() || rt.door() || rt.path == "/healthz" || rt.path == "/readyz" ||
+			strings.HasPrefix(rt.path, "/.well-known/") {
 			continue
 		}
 		home := p.host
@@ -127,17 +128,21 @@ func (m *matrix) oddPathsLeadNowhereElse(t *testing.T) {
 	own := "/api/members/" + a.ids["/api/members"]
 	foreign := b.ids["/api/members"]
 	for _, target := range []string{
-		"//evil.example", "//evil.example/%2e%2e", "///evil.example/", "/\\evil.example", "/%5cevil.example", "/%2f%2fevil.example",
+		"//evil.example", "//evil.example/%2e%2e", "///evil.example/", "/\\evil.example", "/%5cevil.example",
+		"/%2f%2fevil.example",
 		"/./", "/%2e%2e/", "/api/../../evil.example", "/..//evil.example", "/signin/..//evil.example/",
-		"/static/", "/static/..%2fweb.go", "/static/../web.go", "/static/%2e%2e%2fweb.go", "/static//style.css", "/static/style.css/",
+		"/static/", "/static/..%2fweb.go", "/static/../web.go", "/static/%2e%2e%2fweb.go", "/static//style.css",
+		"/static/style.css/",
 		"/static/index.html", "/static/.%00", "/static/..%5cweb.go",
-		"//api//members", "/api//members", "/api/./members", "/api/x/../members", "/API/members", "/api/members/", "/api/members;a=b",
+		"//api//members", "/api//members", "/api/./members", "/api/x/../members", "/API/members", "/api/members/",
+		"/api/members;a=b",
 		"/api%2fmembers", "/api/members%2f" + foreign, "/api/members%20", "/api/members/..%2fme", "/api/members/%2e%2e/me",
 		"/api/members/" + foreign, "/api/members/" + foreign + "%00", "/api/members/" + strings.ToUpper(foreign),
 		"/api/members/%ff", "/api/members/" + url.PathEscape("😀"), "/api/members/" + url.PathEscape("’ OR 1=1 --"),
 		"/api/members/%27%20OR%20%271%27=%271", "/api/members/" + strings.Repeat("a", 5000), own + "/", own + "%2f", own +
 			"%00",
-		"/church/../church", "/church/", "/church%00", "/CHURCH", "/church;x", "http://evil.example/church", "*", "/?a;b", "/%zz",
+		"/church/../church", "/church/", "/church%00", "/CHURCH", "/church;x", "http://evil.example/church", "*", "/?a;b",
+		"/%zz",
 		"/church?next=//evil.example", "/signin?next=https://evil.example", "/church?added=%0d%0aSet-Cookie:a=b",
 	} {
 		res := wire(t, address,
@@ -150,7 +155,8 @@ func (m *matrix) oddPathsLeadNowhereElse(t *testing.T) {
 			t.Errorf("%s leads to %q", target, to)
 		}
 		if res.header["Set-Cookie"] != nil && res.status == 200 || res.status >= 500 ||
-			strings.Contains(res.body, b.name) || strings.Contains(res.body, "package web") || strings.Contains(res.body, "<pre>") {
+			strings.Contains(res.body, b.name) || strings.Contains(res.body, "package web") ||
+			strings.Contains(res.body, "<pre>") {
 			t.Errorf("%s: status %d, cookies %v:\n%.300s", target, res.status, res.header["Set-Cookie"], res.body)
 		}
 		api := strings.Contains(strings.ToLower(target), "api")
@@ -160,7 +166,7 @@ func (m *matrix) oddPathsLeadNowhereElse(t *testing.T) {
 	}
 }
 
-// signingInEndsTheSessionThatTheBrowserHad: who put their cookies into a browser shall not stay in it.
+// signingInEndsTheSessionThatTheBrowserHad: an attacker's cookies must not stay in the browser.
 func (m *matrix) signingInEndsTheSessionThatTheBrowserHad(t *testing.T) {
 	attacker, victim := m.parishes[0], m.parishes[1]
 	form := url.Values{"email": {victim.name + "@example.org"}, "password": {password}}.Encode()

@@ -214,7 +214,7 @@ func (m *matrix) untouched(t *testing.T) {
 	}
 }
 
-// silent sees that the log has nothing of what was sent.
+// silent checks that the log has nothing of the requests.
 func (m *matrix) silent(t *testing.T) {
 	t.Helper()
 	log := strings.ToLower(m.logs.String())

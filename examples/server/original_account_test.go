@@ -26,7 +26,8 @@ func (r *running) where(t *testing.T, s session) place {
 
 func (o *original) row14(t *testing.T) {
 	header, claims := token(t, o.a.AccessToken)
-	if header["alg"] != "EdDSA" || claims["tid"] != o.a.Church.ID || claims["sub"] != o.a.Admin.ID || claims["role"] != "PRIMARY" {
+	if header["alg"] != "EdDSA" || claims["tid"] != o.a.Church.ID || claims["sub"] != o.a.Admin.ID ||
+		claims["role"] != "PRIMARY" {
 		t.Errorf("header %v, claims %v", header, claims)
 	}
 	if o.a.ExpiresIn < 890 || o.a.ExpiresIn > 900 {

@@ -143,7 +143,8 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		read <- err
 	}), slog.New(slog.DiscardHandler))
 	for name, timeout := range map[string]time.Duration{
-		"ReadHeaderTimeout": s.ReadHeaderTimeout, "ReadTimeout": s.ReadTimeout, "WriteTimeout": s.WriteTimeout, "IdleTimeout": s.IdleTimeout,
+		"ReadHeaderTimeout": s.ReadHeaderTimeout, "ReadTimeout": s.ReadTimeout, "WriteTimeout": s.WriteTimeout,
+		"IdleTimeout": s.IdleTimeout,
 	} {
 		if timeout <= 0 || timeout > 2*time.Minute {
 			t.Errorf("%s: %v", name, timeout)
@@ -210,7 +211,8 @@ func TestPanicTellsNothingAndGivesTheLeaseBack(t *testing.T) {
 		if aborted != (test.want == "") || !aborted && (w.Code != 500 || w.Body.String() != test.want) {
 			t.Errorf("%s: aborted %v, %d %s", test.name, aborted, w.Code, w.Body)
 		}
-		if strings.Contains(logs.String(), secret) || !strings.Contains(logs.String(), test.log) || !strings.Contains(logs.String(), `"msg":"request"`) {
+		if strings.Contains(logs.String(), secret) || !strings.Contains(logs.String(), test.log) ||
+			!strings.Contains(logs.String(), `"msg":"request"`) {
 			t.Errorf("%s: log %s", test.name, logs)
 		}
 		if n := resolver.Stat().Leases(); n != 0 {

@@ -68,7 +68,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	wrong, status := api.Fields(err), http.StatusUnprocessableEntity
-	form := signUpForm(rand.Text()) // what was typed will change, and a key is for one content
+	form := signUpForm(rand.Text()) // the typed values will change, and a key is for one content
 	switch {
 	case wrong != nil:
 	case errors.Is(err, registry.ErrEmailBusy):
