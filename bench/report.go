@@ -11,7 +11,7 @@ type report struct {
 	// by benchmark: a later run's figures took the place of this one's
 	Renewed map[string]machine `json:"renewed,omitempty"`
 	Short   bool               `json:"short,omitempty"` // it shows that the benchmarks work, and nothing else
-	Notes   []string           `json:"notes,omitempty"` // what was left out, and why
+	Notes   []string           `json:"notes,omitempty"` // omissions, and why
 	Figures []figure           `json:"figures"`
 }
 
