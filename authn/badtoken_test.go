@@ -172,22 +172,24 @@ func badTokens() map[string]string {
 		"two dots":                "..",
 		"no header":               "." + parts[1] + "." + parts[2],
 		"no payload":              parts[0] + ".." + parts[2],
-		"tenant changed":          parts[0] + "." + segment([]byte(payload(map[string]any{"tid": "victim"}))) + "." + parts[2],
-		"signature cut":           good[:len(good)-1],
-		"signature longer":        good + "A",
-		"signature with newline":  good[:len(good)-10] + "\n" + good[len(good)-10:],
-		"signature with CR":       good + "\r\n",
-		"payload with newline":    strings.Replace(good, ".", ".\n", 1),
-		"signature padded":        good + "==",
-		"standard base64":         strings.NewReplacer("-", "+", "_", "/").Replace(good) + "+",
-		"leading space":           " " + good,
-		"with its scheme":         "Bearer " + good,
-		"with NUL":                good + "\x00",
-		"quoted":                  `"` + good + `"`,
-		"JSON serialization":      `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`,
-		"1 MB":                    signed(map[string]any{"x": strings.Repeat("x", 1<<20)}),
-		"1 MB of letters":         strings.Repeat("A", 1<<20),
-		"a byte over 8 KiB":       strings.Repeat("A", authn.MaxTokenLength+1),
+		"tenant changed": parts[0] + "." + segment([]byte(payload(map[string]any{"tid": "victim"}))) + "." +
+			parts[2],
+		"signature cut":          good[:len(good)-1],
+		"signature longer":       good + "A",
+		"signature with newline": good[:len(good)-10] + "\n" + good[len(good)-10:],
+		"signature with CR":      good + "\r\n",
+		"payload with newline":   strings.Replace(good, ".", ".\n", 1),
+		"signature padded":       good + "==",
+		"standard base64":        strings.NewReplacer("-", "+", "_", "/").Replace(good) + "+",
+		"leading space":          " " + good,
+		"with its scheme":        "Bearer " + good,
+		"with NUL":               good + "\x00",
+		"quoted":                 `"` + good + `"`,
+		"JSON serialization": `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] +
+			`"}`,
+		"1 MB":              signed(map[string]any{"x": strings.Repeat("x", 1<<20)}),
+		"1 MB of letters":   strings.Repeat("A", 1<<20),
+		"a byte over 8 KiB": strings.Repeat("A", authn.MaxTokenLength+1),
 	}
 	for _, last := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
 		if last != good[len(good)-1] {
@@ -319,12 +321,13 @@ func TestBadTokensAllocateLittle(t *testing.T) {
 	var most uint64
 	for name, token := range tokens {
 		if name == "payload deeply nested" {
-			continue // its signature is right: only who has the key can send it
+			continue // its signature is right: only a holder of the key can send it
 		}
 		n := bytesOf(func() { _, _ = verifier.Verify(t.Context(), token) })
 		if most = max(most, n); n > 16<<10 {
 			t.Errorf("%s: %d bytes for a token of %d", name, n, len(token))
 		}
 	}
-	pgtest.Figure(t, "S1", "%d bad tokens, of up to %d bytes: %d bytes allocated for one at most", len(tokens), 1<<20, most)
+	pgtest.Figure(t, "S1", "%d bad tokens, of up to %d bytes: %d bytes allocated for one at most", len(tokens), 1<<20,
+		most)
 }

@@ -31,7 +31,7 @@ func parseBcrypt(s string) (bcryptHash, bool) {
 	return bcryptHash(s), err == nil && cost <= maxBcryptCost
 }
 
-// match compares all of password: bcrypt ignores what comes after 72 bytes, and repeats its input with a NUL between,
+// match compares all of password: bcrypt ignores all after 72 bytes, and repeats its input with a NUL between,
 // so that "a" and "a\x00a" are one password to it. The hash is run all the same, for its time.
 func (h bcryptHash) match(password string) bool {
 	exact := len(password) <= maxBcryptPassword && strings.IndexByte(password, 0) < 0

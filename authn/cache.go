@@ -15,8 +15,8 @@ import (
 // CacheConfig configures a [Cache]. Verifier is required; any other field left zero has the default that its comment
 // names.
 type CacheConfig struct {
-	// Verifier verifies what is not remembered: a *Verifier or a *jwks.Remote. If it has their method HasKey too, a
-	// token is remembered only for as long as its key is there.
+	// Verifier verifies tokens that the cache does not hold: a *Verifier or a *jwks.Remote. If it has their method HasKey
+	// too, a token is remembered only for as long as its key is there.
 	Verifier interface {
 		Verify(ctx context.Context, raw string) (*Identity, error)
 	}
@@ -91,8 +91,8 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	return &Cache{cfg: cfg, hasKey: hasKey, tokens: tokens, revoked: make(map[string]struct{})}, nil
 }
 
-// Verify returns who raw speaks for, from memory if it can. It returns what the Verifier does, and ErrTokenInvalid for
-// a token of a revoked session. ctx is the Verifier's.
+// Verify returns the identity that raw speaks for, from memory if it can. It returns what the Verifier does, and
+// ErrTokenInvalid for a token of a revoked session. ctx is the Verifier's.
 func (c *Cache) Verify(ctx context.Context, raw string) (*Identity, error) {
 	if raw == "" || len(raw) > MaxTokenLength {
 		return c.cfg.Verifier.Verify(ctx, raw)
@@ -125,7 +125,7 @@ func (c *Cache) recall(key [sha256.Size]byte) (*Identity, bool) {
 	return &id, true
 }
 
-// remember looks for a revocation under the same lock that Revoke takes: one that came while the token was verified
+// remember looks for a revocation under the same lock that Revoke takes: a revocation during the verification
 // is not missed.
 func (c *Cache) remember(key [sha256.Size]byte, id *Identity) (*Identity, error) {
 	now := time.Now()

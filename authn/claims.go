@@ -59,7 +59,7 @@ type claims struct {
 }
 
 // UnmarshalJSON refuses repeated claims and other spellings of ours: encoding/json takes "TID" for "tid" and the last
-// one wins, other parsers see it otherwise, and two who read one token must not see two tenants. Claims that are not
+// one wins, other parsers see it otherwise, and two readers of one token must not see two tenants. Claims that are not
 // ours are ignored.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	names, err := members(data)
@@ -93,7 +93,7 @@ func (c *claims) Validate() error {
 
 // members returns the names in the JSON object data, which must be valid UTF-8 and name nothing twice.
 func members(data []byte) ([]string, error) {
-	if !utf8.Valid(data) { // encoding/json would replace what is not, and make two names one
+	if !utf8.Valid(data) { // encoding/json would replace invalid bytes, and make two names one
 		return nil, errClaims
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))

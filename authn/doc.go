@@ -7,7 +7,7 @@
 // number wait, and answers [ErrBusy] to the rest.
 //
 // A sign-in must cost the same whether or not the account exists. [Hasher.Verify] and [Hasher.Spend] run exactly one
-// key derivation, whatever they are given: call Spend on the paths that have no hash to verify. bcrypt hashes cost
+// key derivation, for any input: call Spend on the paths that have no hash to verify. bcrypt hashes cost
 // what they cost, so until an old account has been rehashed (see [Match]) its sign-in takes another time.
 //
 // # Tokens
@@ -23,13 +23,13 @@
 //
 // A key passes through four states, and no good token is refused as long as the rules are kept:
 //
-//   - next: every [Verifier] has it ([Verifier.SetKeys]) and the JWK set holds it, but nobody signs with it. It stays
-//     so until every verifier is sure to know it: see authn/jwks for those who read the set.
+//   - next: every [Verifier] has it ([Verifier.SetKeys]) and the JWK set holds it, but no process signs with it. It
+//     stays so until every verifier is sure to know it: see authn/jwks for readers of the set.
 //   - current: the [Issuer] signs with it ([Issuer.SetKey]).
 //   - previous: another one signs. Verifiers keep it for the issuer's TTL and the leeway, 15 min 30 s by default, after
 //     the last process that signs with it has changed over.
 //   - gone: it is taken out of verifiers and set. What it signed is refused at once, also by a [Cache].
 //
-// SetKeys and SetKey change a process at work; one that does not call them learns of new keys when it is restarted. When
-// a key has leaked, skip the waiting: a token of it is refused as soon as it is gone.
+// SetKeys and SetKey change a process at work; without them, a process learns of new keys at its restart.
+// When a key has leaked, skip the waiting: a token of it is refused as soon as it is gone.
 package authn

@@ -46,12 +46,12 @@ var (
 	// ErrTokenExpired is returned by Verify for a token that was good but for its age.
 	ErrTokenExpired = errors.New("authn: token expired")
 
-	// ErrTokenInvalid is returned by Verify for every other token that it does not accept. It does not say why: what is
-	// wrong with a forged token is nobody's business but the forger's.
+	// ErrTokenInvalid is returned by Verify for every other token that it does not accept. It does not say why, so that a
+	// forger learns nothing.
 	ErrTokenInvalid = errors.New("authn: token invalid")
 )
 
-// passwordError is a rule for passwords: its text, and what is wrong in the words of the person who typed the password.
+// passwordError is a rule for passwords: its text, and the fault in words for the person that typed the password.
 type passwordError struct{ text, problem string }
 
 func (e *passwordError) Error() string { return e.text }

@@ -143,7 +143,7 @@ type Match struct {
 	OK bool
 
 	// Rehash says that the password is right and its stored hash is bcrypt or has weaker parameters than the Hasher's.
-	// The caller should store a new one, which Rehash makes, where the stored one is still the one that was verified:
+	// The caller should store a new one, which Rehash makes, if the stored hash is still the verified one:
 	// a password may be changed meanwhile. That the new one cannot be made must not fail the sign-in.
 	Rehash bool
 }
@@ -152,8 +152,8 @@ type Match struct {
 // returns ErrInvalidHash if encoded is neither, or has not a key of 32 bytes, or would cost more than a hash may (64
 // MiB, 10 passes, 4 threads; bcrypt cost 14), and ErrBusy as Hash does. ctx governs the wait as it does there.
 //
-// A password longer than MaxPasswordLength matches nothing. Neither does, in bcrypt, one that bcrypt cannot tell from
-// another: one of more than 72 bytes, of which it sees the first 72, or with a NUL.
+// A password longer than MaxPasswordLength matches nothing. Nor does, with bcrypt, a password that bcrypt cannot tell
+// from another: one of more than 72 bytes, of which it sees the first 72, or with a NUL.
 func (h *Hasher) Verify(ctx context.Context, password, encoded string) (Match, error) {
 	hash, invalid := parseHash(encoded)
 	if invalid != nil || len(password) > MaxPasswordLength {

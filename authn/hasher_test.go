@@ -289,8 +289,8 @@ func TestHashesAreBoundedAndTheQueueToo(t *testing.T) {
 	})
 }
 
-// TestHashesLeaveHalfOfTheCPUs guards requests that hash nothing: on two CPUs, hashes on both made their p99 27 ms during a
-// flood of sign-ins, and 5 ms on one.
+// TestHashesLeaveHalfOfTheCPUs guards requests that hash nothing: on two CPUs, hashes on both made their p99 27 ms
+// during a flood of sign-ins, and 5 ms on one.
 func TestHashesLeaveHalfOfTheCPUs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

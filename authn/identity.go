@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Identity is who a verified token speaks for.
+// Identity is the person or program that a verified token speaks for.
 type Identity struct {
 	Subject   string    // id of the admin, the claim "sub"
 	Tenant    string    // id of the tenant, the claim "tid"; not yet parsed as one

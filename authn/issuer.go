@@ -15,7 +15,7 @@ type IssuerConfig struct {
 	// Key signs. One made with NewEd25519PublicKey cannot. SetKey changes it.
 	Key Key
 
-	// Issuer is the claim "iss" of every token: who signs.
+	// Issuer is the claim "iss" of every token: the name of the signer.
 	Issuer string
 
 	// Audience is the claim "aud" of every token: the service that they are for.

@@ -48,7 +48,7 @@ func NewEd25519Key(id string, private ed25519.PrivateKey) (Key, error) {
 	return Key{strings.Clone(id), jwt.SigningMethodEdDSA, func() any { return private }, func() any { return public }}, nil
 }
 
-// NewEd25519PublicKey returns a key that verifies what the private key of public has signed. id is the one that the
+// NewEd25519PublicKey returns a key that verifies signatures of public's private key. id is the id that the
 // private key has there.
 func NewEd25519PublicKey(id string, public ed25519.PublicKey) (Key, error) {
 	if err := checkKeyID(id); err != nil {
@@ -61,8 +61,8 @@ func NewEd25519PublicKey(id string, public ed25519.PublicKey) (Key, error) {
 	return Key{strings.Clone(id), jwt.SigningMethodEdDSA, nil, func() any { return public }}, nil
 }
 
-// NewHMACKey returns a key that signs and verifies with HS256. secret must be at least MinHMACKeyLength random bytes.
-// Whoever can verify with such a key can sign with it too.
+// NewHMACKey returns a key that signs and verifies with HS256. secret must be at least MinHMACKeyLength random bytes. A
+// holder that can verify with such a key can sign with it too.
 func NewHMACKey(id string, secret []byte) (Key, error) {
 	if err := checkKeyID(id); err != nil {
 		return Key{}, err

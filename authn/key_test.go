@@ -15,7 +15,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 )
 
-// Fixed, so that what is printed can be searched for them.
+// Fixed, so that the tests can search printed text for them.
 const (
 	seed   = "an ed25519 seed of 32 bytes, yes"
 	secret = "a secret for hs256 with 32 bytes"
@@ -41,10 +41,13 @@ func TestWeakKeysAreRefused(t *testing.T) {
 	short := []byte(secret)[:31]
 	long := []byte(secret)
 	for name, make := range map[string]func() (authn.Key, error){
-		"no private key":       func() (authn.Key, error) { return authn.NewEd25519Key("k", nil) },
-		"short private key":    func() (authn.Key, error) { return authn.NewEd25519Key("k", whole[:63]) },
-		"seed as private key":  func() (authn.Key, error) { return authn.NewEd25519Key("k", whole.Seed()) },
-		"zero private key":     func() (authn.Key, error) { return authn.NewEd25519Key("k", ed25519.NewKeyFromSeed(zeros(32))) },
+		"no private key":      func() (authn.Key, error) { return authn.NewEd25519Key("k", nil) },
+		"short private key":   func() (authn.Key, error) { return authn.NewEd25519Key("k", whole[:63]) },
+		"seed as private key": func() (authn.Key, error) { return authn.NewEd25519Key("k", whole.Seed()) },
+		"zero private key": func() (authn.Key, error) {
+			return authn.NewEd25519Key("k",
+				ed25519.NewKeyFromSeed(zeros(32)))
+		},
 		"foreign public half":  func() (authn.Key, error) { return authn.NewEd25519Key("k", foreign) },
 		"no public key":        func() (authn.Key, error) { return authn.NewEd25519PublicKey("k", nil) },
 		"long public key":      func() (authn.Key, error) { return authn.NewEd25519PublicKey("k", ed25519.PublicKey(whole)) },

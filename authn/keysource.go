@@ -8,7 +8,7 @@ import (
 // KeySource finds the keys of a [Verifier] that is given none itself. Both methods may be called by many at once.
 type KeySource interface {
 	// Key returns the key with this id, which has the form of one. It returns an error that matches ErrTokenInvalid if
-	// there surely is none, and any other error if it could not find out. ctx is the one that Verify was given.
+	// there surely is none, and any other error if it could not find out. ctx is the context that Verify was given.
 	Key(ctx context.Context, id string) (Key, error)
 
 	// HasKey reports whether there is a key with this id, as far as is known: it does not block.

@@ -14,7 +14,7 @@ const (
 	minSaltLength = 8
 	keyLength     = 32
 
-	// What a stored hash may ask for at most: whoever can write one row must not be able to take all memory.
+	// Limits of a stored hash: a writer of one row must not be able to take all memory.
 	maxMemory  = 64 << 10 // KiB
 	maxTime    = 10
 	maxThreads = 4

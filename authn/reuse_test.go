@@ -95,7 +95,8 @@ func TestKeysKeepTheirIDsAndSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id, err := verifier.Verify(t.Context(), token); err != nil || id.KeyID != keys[0].ID() || !verifier.HasKey(id.KeyID) {
+		if id, err := verifier.Verify(t.Context(), token); err != nil || id.KeyID != keys[0].ID() ||
+			!verifier.HasKey(id.KeyID) {
 			t.Errorf("%s: %+v, %v", keys[0], id, err)
 		}
 	}

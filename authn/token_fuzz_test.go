@@ -24,7 +24,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// checkToken reports whether token is accepted, which none may be but one that was signed as it is.
+// checkToken reports whether token is accepted. Only a token that was signed as it is may be.
 func checkToken(t *testing.T, verifier *authn.Verifier, token string) bool {
 	t.Helper()
 	id, err := verifier.Verify(t.Context(), token)
@@ -64,8 +64,9 @@ func TestMillionsOfTokensAreRefused(t *testing.T) {
 	if whole == all || objects == 0 {
 		t.Error("nothing was altered, or no object was left: that shows nothing")
 	}
-	pgtest.Figure(t, "S1", "%d altered tokens: the %d that were as they were signed accepted, no other; %d altered texts of "+
-		"JSON, %d of them objects: each read as encoding/json reads it", all, whole, all, objects)
+	pgtest.Figure(t, "S1",
+		"%d altered tokens: the %d that were as they were signed accepted, no other; %d altered texts of "+
+			"JSON, %d of them objects: each read as encoding/json reads it", all, whole, all, objects)
 }
 
 // resigned returns token with its signature made anew: Ed25519 makes one and the same.
@@ -74,7 +75,7 @@ func resigned(token string) string {
 	return text + "." + segment(eddsa([]byte(text)))
 }
 
-// FuzzClaims signs whatever it is given, so that it gets past the signature.
+// FuzzClaims signs its input, so that it gets past the signature.
 func FuzzClaims(f *testing.F) {
 	verifier := newVerifier(f, edKey())
 	f.Add(edHeader, payload(nil))
@@ -105,7 +106,7 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// checkMembers reports whether data is an object, and that its members are those that encoding/json finds.
+// checkMembers reports whether data is an object, and that encoding/json finds the same members.
 func checkMembers(t *testing.T, data []byte) bool {
 	t.Helper()
 	names, err := authn.Members(data)

@@ -85,7 +85,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 }
 
 // SetKeys replaces the keys that tokens may be signed with, or reports every violation and leaves them as they are. It
-// takes effect at once, also in a [Cache] in front of v. Whoever takes a key away refuses the tokens that it signed.
+// takes effect at once, also in a [Cache] in front of v. Without a key, v refuses the tokens that it signed.
 func (v *Verifier) SetKeys(keys ...Key) error {
 	if v.given == nil {
 		return errors.New("authn: set keys: the verifier has a source of keys")
@@ -114,7 +114,8 @@ func byID(keys []Key) (map[string]Key, []error) {
 		case seen:
 			errs = append(errs, fmt.Errorf("authn: VerifierConfig.Keys[%d]: second key with id %q", i, k.id))
 		case k.Algorithm() != keys[0].Algorithm():
-			errs = append(errs, fmt.Errorf("authn: VerifierConfig.Keys[%d]: %s beside %s", i, k.Algorithm(), keys[0].Algorithm()))
+			errs = append(errs,
+				fmt.Errorf("authn: VerifierConfig.Keys[%d]: %s beside %s", i, k.Algorithm(), keys[0].Algorithm()))
 		default:
 			set[k.id] = k
 		}
@@ -122,10 +123,10 @@ func byID(keys []Key) (map[string]Key, []error) {
 	return set, errs
 }
 
-// Verify returns who raw speaks for. It returns ErrTokenMissing for the empty string, ErrTokenExpired for a token that
-// was good once, and ErrTokenInvalid for anything else; none of them holds any part of the token. With Keys it does not
-// block and takes no notice of ctx; with a Source, ctx governs the search for the key, and a search that fails is the
-// one other error.
+// Verify returns the identity that raw speaks for. It returns ErrTokenMissing for the empty string, ErrTokenExpired for
+// a token that was good once, and ErrTokenInvalid for anything else; none of them holds any part of the token. With
+// Keys it does not block and takes no notice of ctx; with a Source, ctx governs the search for the key, and a search
+// that fails is the one other error.
 //
 // Nothing but the header of a token is parsed before its signature is verified, with the key and the one algorithm of
 // ours that the header names. That is why jwt.Parser is not used: it decodes all of a token first.

@@ -150,7 +150,7 @@ func TestOldKeysVerifyWhileTheNewOneSigns(t *testing.T) {
 	if _, err := newVerifier(t, next).Verify(t.Context(), old); !errors.Is(err, authn.ErrTokenInvalid) {
 		t.Errorf("after the rotation: %v", err)
 	}
-	// The key is the one that kid names, and no other is tried.
+	// kid names the key, and no other is tried.
 	swapped := newVerifier(t, must(authn.NewEd25519Key("2026-11", private(secret))),
 		must(authn.NewEd25519Key("2026-12", private(seed))))
 	if _, err := swapped.Verify(t.Context(), old); !errors.Is(err, authn.ErrTokenInvalid) {

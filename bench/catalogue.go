@@ -22,7 +22,7 @@ type catalogue struct {
 }
 
 func newCatalogue(ctx context.Context, f *fleet, tenants int) (*catalogue, error) {
-	// Each tenant has a role of its own in the registry. Here they log in as one: what is measured is the look-up.
+	// Each tenant has a role of its own in the registry. Here they log in as one, to measure the look-up alone.
 	config, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 type figure struct {
 	Benchmark string  `json:"benchmark"`
 	Case      string  `json:"case,omitempty"` // under which conditions: "1,000 tenants, 2 CPUs"
-	Subject   string  `json:"subject"`        // what was measured: "Acquire and Release"
+	Subject   string  `json:"subject"`        // the measured thing: "Acquire and Release"
 	Rival     bool    `json:"rival,omitempty"`
 	Metric    string  `json:"metric"` // "time", "throughput", "share of the oracle's"
 	Value     float64 `json:"value"`  // the median of the runs

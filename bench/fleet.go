@@ -194,7 +194,7 @@ func (f *fleet) quiet(ctx context.Context) error {
 	}
 }
 
-// close stops the server, or drops what was made on one that was found.
+// close stops the server, or drops its databases and roles on a server that it found.
 func (f *fleet) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
@@ -204,7 +204,8 @@ func (f *fleet) close() error {
 			_, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(f.database(i))+" WITH (FORCE)")
 			return err
 		}))
-		for _, sql := range []string{"DROP DATABASE IF EXISTS " + quote(f.template()), "DROP ROLE IF EXISTS " + quote(f.prefix)} {
+		for _, sql := range []string{"DROP DATABASE IF EXISTS " + quote(f.template()),
+			"DROP ROLE IF EXISTS " + quote(f.prefix)} {
 			_, err := f.admin.Exec(ctx, sql)
 			errs = append(errs, err)
 		}

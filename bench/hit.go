@@ -66,7 +66,7 @@ func newHitter(ctx context.Context, tenants int) (*hitter, error) {
 	return h, nil
 }
 
-// undialled returns a resolver for pools that nobody queries. Their own timers are kept out of the measurement.
+// undialled returns a resolver for pools without queries. It keeps their own timers out of the measurement.
 func undialled(tenants int) (*tenancy.Resolver, error) {
 	base, err := pgxpool.ParseConfig("host=127.0.0.1 port=1 user=nobody dbname=none sslmode=disable")
 	if err != nil {

@@ -16,7 +16,8 @@ const clients = 16
 // routed compares middleware.Tenant with the oracle: a handler that finds the same pools in a plain map.
 func routed(ctx context.Context, s *suite) error {
 	return eachService(ctx, s, func(ctx context.Context, v *service, name string) error {
-		m, err := middleware.New(middleware.Config{Resolver: v.resolver, Identify: middleware.FromPathValue("tenant"), Public: true})
+		m, err := middleware.New(middleware.Config{Resolver: v.resolver, Identify: middleware.FromPathValue("tenant"),
+			Public: true})
 		if err != nil {
 			return err
 		}
@@ -87,13 +88,14 @@ func compare(ctx context.Context, s *suite, v *service, name string, subjects []
 		}
 		defer end() //nolint:errcheck // only its requests count, and they have been answered
 		defer closeAll(workers)
-		contenders = append(contenders, contender{name: x.name, rival: x.rival, run: func(ctx context.Context) (float64, error) {
-			t := load(ctx, pick(s.short, 50*time.Millisecond, 250*time.Millisecond), v.tenants, workers)
-			if t.failed() > 0 {
-				return 0, fmt.Errorf("%s: %d requests failed, the first one with %w", x.name, t.failed(), t.first)
-			}
-			return t.throughput(), ctx.Err()
-		}})
+		contenders = append(contenders,
+			contender{name: x.name, rival: x.rival, run: func(ctx context.Context) (float64, error) {
+				t := load(ctx, pick(s.short, 50*time.Millisecond, 250*time.Millisecond), v.tenants, workers)
+				if t.failed() > 0 {
+					return 0, fmt.Errorf("%s: %d requests failed, the first one with %w", x.name, t.failed(), t.first)
+				}
+				return t.throughput(), ctx.Err()
+			}})
 	}
 	s.say("%s", name)
 	if _, err := interleave(ctx, 1, contenders); err != nil { // warms up

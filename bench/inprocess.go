@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// inProcess calls the handler without a network in between: what is left is the handler's own work.
+// inProcess calls the handler without a network in between, to measure the handler's own work alone.
 func inProcess(ctx context.Context, x subject, v *service) ([]worker, func() error, error) {
 	var workers []worker
 	for range clients {

@@ -27,7 +27,7 @@ func zipf(n int, seed uint64) func() int {
 	return func() int { return int(z.Uint64()) }     //nolint:gosec // less than n
 }
 
-// nobodys is a directory in which every tenant exists, each in a database that nobody dials.
+// nobodys is a directory in which every tenant exists, each in a database that the benchmark never dials.
 func nobodys() tenancy.Directory {
 	return tenancy.DirectoryFunc(func(_ context.Context, id tenancy.ID) (tenancy.Tenant, error) {
 		return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: "tenant"}}, nil

@@ -38,7 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.short, "short", false, "seconds instead of minutes: shows that it works, and no figure worth quoting")
 	flags.StringVar(&o.only, "only", "", "run one benchmark: "+strings.Join(names(), ", "))
-	flags.StringVar(&o.out, "o", "", "write the results to this file, and their plot beside it as .svg; with -only, among what is there")
+	flags.StringVar(&o.out, "o", "",
+		"write the results to this file, and their plot beside it as .svg; with -only, among what is there")
 	flags.StringVar(&o.doc, "doc", "", "put the table into this page, between its two marks")
 	if err := flags.Parse(args); err != nil {
 		return err

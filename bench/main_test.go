@@ -70,7 +70,7 @@ func TestUnknownBenchmarkIsRefused(t *testing.T) {
 	}
 }
 
-// TestDocumentedTableIsThatOfTheLastRun keeps the page from telling anything but what was measured.
+// TestDocumentedTableIsThatOfTheLastRun keeps the page to measured figures.
 func TestDocumentedTableIsThatOfTheLastRun(t *testing.T) {
 	r, err := readReport("results.json")
 	if err != nil {

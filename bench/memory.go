@@ -137,7 +137,7 @@ func grown(n int, f func() error) (footprint, error) {
 	}, nil
 }
 
-// settle reads what is in use when everything that can go has gone.
+// settle reads the memory in use after garbage collection has freed the rest.
 func settle(m *runtime.MemStats) {
 	for range 3 {
 		runtime.GC()

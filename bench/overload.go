@@ -114,7 +114,7 @@ func (r *rival) figures(s *suite, name string, results []outcome) {
 	}
 }
 
-// compareRivals adds what the best of ours reaches against those that it should beat.
+// compareRivals adds our best figure against the rivals that it should beat.
 func compareRivals(s *suite, name string, all []rival, results [][]outcome) {
 	throughput := func(o outcome) float64 { return o.throughput }
 	for i, b := range all {

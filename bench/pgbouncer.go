@@ -149,7 +149,7 @@ func (b *pgBouncer) ready(ctx context.Context, config *pgx.ConnConfig) error {
 
 func (b *pgBouncer) close() {
 	b.poolMap.close()
-	_ = b.cmd.Process.Signal(syscall.SIGTERM) // at once; what is in flight is nobody's any more
+	_ = b.cmd.Process.Signal(syscall.SIGTERM) // at once; no client waits for requests in flight
 	<-b.read
 	_ = b.cmd.Wait() // it says that it was told to stop
 	_ = os.RemoveAll(b.dir)

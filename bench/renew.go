@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// renew returns what was left at path with the figures of one benchmark replaced by those of r; r itself if there was
+// renew returns the report at path with the figures of one benchmark replaced by those of r; r itself if there was
 // nothing. A short run renews nothing: its figures are not worth quoting.
 func (r *report) renew(path, only string) (*report, error) {
 	old, err := readReport(path)

@@ -7,10 +7,11 @@ import (
 
 // report is what a run leaves.
 type report struct {
-	Machine machine            `json:"machine"`
-	Renewed map[string]machine `json:"renewed,omitempty"` // by benchmark: a later run's figures took the place of this one's
-	Short   bool               `json:"short,omitempty"`   // it shows that the benchmarks work, and nothing else
-	Notes   []string           `json:"notes,omitempty"`   // what was left out, and why
+	Machine machine `json:"machine"`
+	// by benchmark: a later run's figures took the place of this one's
+	Renewed map[string]machine `json:"renewed,omitempty"`
+	Short   bool               `json:"short,omitempty"` // it shows that the benchmarks work, and nothing else
+	Notes   []string           `json:"notes,omitempty"` // omissions, and why
 	Figures []figure           `json:"figures"`
 }
 

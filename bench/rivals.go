@@ -26,7 +26,7 @@ type target interface {
 	close()
 }
 
-// rivals returns those that can be had, each for so many connections, ours first, and why the others cannot.
+// rivals returns the available rivals, each for so many connections, ours first, and why the others are missing.
 func rivals(conns int) (all []rival, missing []string) {
 	all = []rival{
 		// A pool for each tenant: to make room, a connection is closed.

@@ -2,7 +2,7 @@ package main
 
 import "context"
 
-// contender is one of those that are measured side by side. run measures it once.
+// contender is measured side by side with others. run measures it once.
 type contender struct {
 	name  string
 	rival bool

@@ -68,12 +68,13 @@ type statement struct {
 func change(id string, epoch int) []statement {
 	return []statement{
 		{"UPDATE pgtenancy.feed SET version = version + 1 WHERE id = 1", nil},
-		{"INSERT INTO pgtenancy.changes (version, tenant_id, epoch) SELECT version, $1, $2 FROM pgtenancy.feed", []any{id, epoch}},
+		{"INSERT INTO pgtenancy.changes (version, tenant_id, epoch) SELECT version, $1, $2 FROM pgtenancy.feed",
+			[]any{id, epoch}},
 		{"SELECT pg_notify('pgtenancy_changes', '')", nil},
 	}
 }
 
-// intent and activation write rows of the same size as the registry's; what is sealed there is random here.
+// intent and activation write rows of the same size as the registry's; the sealed values are random here.
 func intent(id, admin string) []statement {
 	return append([]statement{
 		{"UPDATE pgtenancy.servers SET tenants = tenants + 1 WHERE name = 'bench'", nil},
@@ -132,7 +133,8 @@ func (f *floor) signUp(ctx context.Context, transaction func([]statement) error)
 	if err := transaction(intent(id, admin)); err != nil {
 		return err
 	}
-	_, err := f.tenant.Exec(ctx, insertAdmin, admin, fmt.Sprintf("%s@example.com", admin), "Ann", "Example", "PRIMARY", passwordHash)
+	_, err := f.tenant.Exec(ctx, insertAdmin, admin, fmt.Sprintf("%s@example.com", admin), "Ann", "Example", "PRIMARY",
+		passwordHash)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	passwordHash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g" //nolint:gosec // of nobody's
+	passwordHash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g" //nolint:gosec // of no account
 
 	insertAdmin = `INSERT INTO admins (id, email, first_name, last_name, role, password_hash)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING`
@@ -62,7 +62,8 @@ func (tables) Upgrade(context.Context, provision.UpgradeInput) (*provision.Repor
 
 // seed writes the first admin.
 func seed(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
-	_, err := tx.Exec(ctx, insertAdmin, s.Admin.ID, s.Admin.Email.Reveal(), "Ann", "Example", s.Admin.Role, s.Admin.PasswordHash)
+	_, err := tx.Exec(ctx, insertAdmin, s.Admin.ID, s.Admin.Email.Reveal(), "Ann", "Example", s.Admin.Role,
+		s.Admin.PasswordHash)
 	return err
 }
 

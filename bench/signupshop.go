@@ -74,7 +74,7 @@ func (sh *shop) open(ctx context.Context, stock, conns int) (err error) {
 	if err != nil {
 		return err
 	}
-	// The one that is measured makes none itself before the last is taken. It runs as it does in a service.
+	// The measured shop makes none itself before the last is taken. It runs as it does in a service.
 	cfg.Warm, cfg.WarmConns, cfg.Interval, cfg.WarmInterval = min(1, stock), conns, 0, 0
 	if sh.Provisioner, err = provision.New(cfg); err != nil {
 		return err

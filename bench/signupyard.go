@@ -67,7 +67,7 @@ func (y *yard) fill(ctx context.Context, n int) error {
 	})
 }
 
-// close stops the server, or drops what was made on one that was found.
+// close stops the server, or drops its databases and roles on a server that it found.
 func (y *yard) close() error {
 	if y == nil {
 		return nil

@@ -101,6 +101,6 @@ func insert(page, table string) error {
 	if !ok1 || !ok2 {
 		return fmt.Errorf("%s: the marks of the table are missing", page)
 	}
-	//nolint:gosec // the page is the one that whoever runs this names
+	//nolint:gosec // the caller of this program names the page
 	return os.WriteFile(page, []byte(before+beginMark+table+endMark+after), 0o600)
 }

@@ -33,7 +33,7 @@ func token(ctx context.Context, s *suite) error {
 	})
 }
 
-// tokens has a token for each tenant and those who verify them.
+// tokens has a token for each tenant, and their verifiers.
 type tokens struct {
 	raw      []string
 	verifier *authn.Verifier

@@ -75,8 +75,8 @@ type transport struct {
 	serve func(t *testing.T, r *tenancy.Resolver) (ask func(id tenancy.ID) (database string, err error))
 }
 
-// FastHTTP and what is built on it overwrite a request's strings with the next request's. No tenant may be served from
-// another's database for that, nor a pool be opened that nobody finds again.
+// FastHTTP and frameworks on top of it overwrite a request's strings with the next request's. No tenant may be served
+// from another's database for that, nor may the resolver open a pool that it never finds again.
 func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 	t.Parallel()
 	requests := pgtest.Size(1_500, 40_000)
@@ -130,9 +130,10 @@ func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 // handler is the library's middleware before a handler that answers with the name of the database it was given.
 func handler(t *testing.T, r *tenancy.Resolver) http.Handler {
 	t.Helper()
-	m, err := middleware.New(middleware.Config{Resolver: r, Public: true, Identify: func(r *http.Request) (tenancy.ID, error) {
-		return tenancy.ParseID(r.URL.Path[1:])
-	}})
+	m, err := middleware.New(middleware.Config{Resolver: r, Public: true,
+		Identify: func(r *http.Request) (tenancy.ID, error) {
+			return tenancy.ParseID(r.URL.Path[1:])
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,8 @@ func TestQuickstartServesTwoTenants(t *testing.T) {
 func startQuickstart(t *testing.T, admin *pgx.ConnConfig) (address string) {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "quickstart")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./quickstart").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin,
+		"./quickstart").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")

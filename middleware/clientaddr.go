@@ -12,14 +12,14 @@ import (
 // X-Forwarded-For does. Each proxy appends the address of its own client. So the list is read from its end, and the
 // first address that is not a proxy's is the client's. Anything before it was written by the client, and is ignored.
 //
-// For a request that does not come from a proxy it returns the connection's address, whatever the headers say. It
+// For a request that does not come from a proxy it returns the connection's address, and ignores the headers. It
 // returns the zero Addr if the connection has no address (a Unix socket), if every address is a proxy's, if there is no
 // header, and if a proxy wrote something that is not an address. An address has no zone, and an IPv4 address is never
 // mapped to IPv6.
 //
 // It is safe if and only if every host in proxies appends to that header, or overwrites it, and no middleware in front
 // of this one changes RemoteAddr. A proxy that writes one of the two headers passes the other one on unchanged: name
-// the one that yours writes.
+// the header that yours writes.
 func ClientAddr(header string, proxies ...netip.Prefix) func(*http.Request) netip.Addr {
 	header = strings.Clone(header)
 	proxies = slices.Clone(proxies)

@@ -69,7 +69,7 @@ func TestClientsAddressIsTheLastThatIsNoProxys(t *testing.T) {
 	}
 }
 
-// FuzzClientAddr: whatever a client sends before it, the address that the proxy added is the client's.
+// FuzzClientAddr: the address that the proxy added is the client's, no matter what the client sends before it.
 func FuzzClientAddr(f *testing.F) {
 	for _, s := range []string{
 		"", "1.1.1.1", `for="`, `"`, ",", `for="a,b";by=c`, "10.1.2.3", "\\\"", "unknown, ",

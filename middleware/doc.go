@@ -39,7 +39,7 @@
 // Fiber's adaptor.HTTPMiddleware and fasthttp's fasthttpadaptor run a Middleware, but a handler of fiber finds the
 // lease in c.Context() and not in c.UserContext(). It is simpler to call [tenancy.ParseID] and
 // [tenancy.Resolver.Acquire] in a handler of your own. Strings of such a request are valid until the handler returns:
-// this module copies those that it keeps, and your handler must do the same. With gin, look for the lease in
+// this module copies the strings that it keeps, and your handler must do the same. With gin, look for the lease in
 // c.Request.Context(), or set Engine.ContextWithFallback.
 //
 // # The lease ends with the handler

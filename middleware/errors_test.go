@@ -27,7 +27,7 @@ type answered struct {
 	status int
 }
 
-// answers are all exported errors of the library. 500 is for those that speak of the service and not of a request: an
+// answers are all exported errors of the library. 500 is for errors of the service and not of a request: an
 // operator, and no client, can do something about them.
 func answers() map[string]answered {
 	return map[string]answered{

@@ -65,7 +65,7 @@ func same(a, b *httptest.ResponseRecorder) bool {
 	return true
 }
 
-func TestHandlerCopiesTheRequestOnce(t *testing.T) { //nolint:paralleltest // it counts what is allocated
+func TestHandlerCopiesTheRequestOnce(t *testing.T) { //nolint:paralleltest // it counts allocations
 	m := newMiddleware(t, middleware.Config{})
 	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	r, w := request(t, "acme.example.com", "acme"), httptest.NewRecorder()

@@ -29,7 +29,7 @@ func (d directory) Lookup(_ context.Context, id tenancy.ID) (tenancy.Tenant, err
 	return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: tenancy.Endpoint{Database: database}}, nil
 }
 
-// undialled is for pools that nobody queries.
+// undialled is for pools without queries.
 func undialled(t testing.TB) *pgxpool.Config {
 	t.Helper()
 	base, err := pgxpool.ParseConfig("host=127.0.0.1 port=1 user=nobody dbname=none sslmode=disable")

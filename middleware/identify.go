@@ -76,7 +76,7 @@ func Addressed(ctx context.Context) (tenancy.ID, bool) {
 }
 
 // Identify determines which tenant a request addresses, for Addressed and for the steps that follow. It refuses
-// requests that address a tenant improperly and passes on those that address none. Authenticate and Tenant call the
+// requests that address a tenant improperly and passes on requests that address none. Authenticate and Tenant call the
 // Identifier themselves if Identify is not used.
 func (m *Middleware) Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

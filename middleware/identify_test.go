@@ -107,7 +107,7 @@ func TestFirstOfStopsAtAnAnswerOrARefusal(t *testing.T) {
 	}
 }
 
-// Around the router, not the route: every request would be 404, or go without the comparison, and nobody would know
+// Around the router, not the route: every request would be 404, or go without the comparison, and no one would notice
 // why.
 func TestPathValueThatNoPatternHasIsToldOnce(t *testing.T) {
 	t.Parallel()

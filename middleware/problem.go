@@ -19,7 +19,7 @@ type Problem struct {
 	Title  string            `json:"title"`
 	Status int               `json:"status"`
 	Detail string            `json:"detail,omitempty"` // for people; never the text of an error
-	Fields map[string]string `json:"fields,omitempty"` // what is wrong with each field of the input
+	Fields map[string]string `json:"fields,omitempty"` // the fault of each field of the input
 }
 
 // Write writes p as application/problem+json with p's status, not to be cached.

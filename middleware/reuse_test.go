@@ -34,7 +34,7 @@ func (k *keeper) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// reusedSeen is what was kept of one request, and what it was about.
+// reusedSeen holds the kept values of one request, and the expected ones.
 type reusedSeen struct {
 	id        tenancy.ID
 	addressed tenancy.ID

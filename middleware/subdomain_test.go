@@ -81,7 +81,7 @@ func hostileHosts() []string {
 		"acme.example.com,globex.example.com", "acme.example.com, globex.example.com",
 		"acme.example.com globex.example.com",
 		"acme.example.com;globex", "acme,globex.example.com", "acme.example.com,",
-		// what is not a host's character
+		// characters that no host has
 		" acme.example.com", "acme.example.com ", "acme .example.com", "\tacme.example.com",
 		"acme.example.com\n", "acme\r\n.example.com",
 		"acme.example.com\r\nX-Tenant-ID: globex", "acme\x00.example.com", "acme.example.com\x00",

@@ -15,7 +15,7 @@ func isUnsigned(err error) bool {
 }
 
 // Who may write to the registry but has no key changes a server's address, copies another server's row or signature, or
-// moves a tenant to a server that it adds. Nobody gets the address, and no password with it.
+// moves a tenant to a server that it adds. No caller gets the address, nor a password with it.
 func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -91,7 +91,7 @@ func TestAttackerWhoWritesAnAddressToTheRegistryGetsNoNewTenant(t *testing.T) {
 	}
 }
 
-// The address of a claim of any kind is checked: whoever works under one connects as the administrator.
+// The address of every kind of claim is checked: a worker under a claim connects as the administrator.
 func TestAttackerWhoWritesAnAddressToTheRegistryIsSeenInEachClaim(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -133,7 +133,7 @@ func TestAddressesAreSignedAnewWithTheIndexKey(t *testing.T) {
 	}
 	result, err := both.Rekey(t.Context(), registry.RekeyConfig{})
 	must(t, err)
-	if result.Left != 1 || result.Broken != 1 { // the address that nobody has signed, once
+	if result.Left != 1 || result.Broken != 1 { // the unsigned address, once
 		t.Errorf("%+v", result)
 	}
 	only := f.ringed(t, []int16{2}, []int16{100})

@@ -40,7 +40,7 @@ type Membership struct {
 
 const adminColumns = `a.id, a.email, a.password_hash, a.role`
 
-// TenantsByEmail returns the tenants that an e-mail signs in to, in whatever state they are; none if it is unknown. An
+// TenantsByEmail returns the tenants that an e-mail signs in to, in any state; none if it is unknown. An
 // e-mail belongs to one tenant at most unless the operator has dropped that rule. ctx governs the query.
 func (r *Registry) TenantsByEmail(ctx context.Context, e Email) ([]Membership, error) {
 	if e.IsZero() {
@@ -75,7 +75,7 @@ func (r *Registry) Admin(ctx context.Context, adminID string) (Admin, error) {
 	return a, nil
 }
 
-// CheckKeys reports whether the keys are those that this registry was written with, by one admin's row: the e-mail must
+// CheckKeys reports whether this registry was written with the keys, by one admin's row: the e-mail must
 // open, and be in the blind index as the key of that id puts it there. Otherwise it returns [ErrWrongKeys], or the
 // error of a Sealer. A registry without admins fits all keys. ctx governs the queries.
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// Who has the registry's dump and a list of addresses that holds everybody's learns nobody's, as long as the key is not
+// A thief with the registry's dump and a list of everybody's addresses learns no admin's, as long as the key is not
 // in it. A plain hash gives all of them away, and so does the key: the attack works.
 func TestDictionaryFindsNobodyInTheDump(t *testing.T) {
 	t.Parallel()

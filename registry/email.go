@@ -24,7 +24,7 @@ type Email struct {
 // ParseEmail returns s as an Email, or [ErrInvalidEmail] without the address.
 //
 // It refuses what it would otherwise have to guess at: display names, comments, quoted or non-ASCII local parts,
-// address literals, and spellings of a domain that IDNA would map to another one. What is left is compared by its
+// address literals, and spellings of a domain that IDNA would map to another one. The rest is compared by its
 // lower-cased local part and its domain in ASCII (A-label) form; dots and "+tags" in the local part count.
 func ParseEmail(s string) (Email, error) {
 	address := strings.TrimSpace(s)

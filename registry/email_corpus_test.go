@@ -12,7 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// Nobody gets at another's account with an address that some mapping of Unicode makes the same: not with those that
+// No admin gets at another's account with an address that some mapping of Unicode makes the same: not with those which
 // hold any rune that compatibility, width or case folding turns into ASCII, and, in the long form, not with any rune.
 func TestAcceptedAddressesAreOneOnlyIfTheyMeanTheSame(t *testing.T) {
 	t.Parallel()

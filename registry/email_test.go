@@ -103,7 +103,7 @@ func FuzzParseEmail(f *testing.F) {
 				t.Fatalf("ParseEmail(%+q) = %+q", typed, n)
 			}
 		}
-		// What is typed in ASCII differs from what it means in case alone.
+		// ASCII input differs from its normalized form in case alone.
 		if trimmed := strings.TrimSpace(typed); !strings.EqualFold(trimmed, n) && isASCII(trimmed) {
 			t.Fatalf("ParseEmail(%q) = %q", typed, n)
 		}

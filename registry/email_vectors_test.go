@@ -2,7 +2,7 @@ package registry_test
 
 import "strings"
 
-// emailVectors maps what is typed to its normalized form; to nothing if it must be refused. 64 and 63 bytes are the
+// emailVectors maps input to its normalized form; to nothing if it must be refused. 64 and 63 bytes are the
 // longest local part and label of RFC 5321 and RFC 1035.
 var emailVectors = []struct{ typed, normalized string }{
 	// Plain addresses, and what case means.

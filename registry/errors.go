@@ -40,7 +40,7 @@ var (
 	// ErrAdminNotFound is returned when there is no such admin.
 	ErrAdminNotFound error = status.New(status.Unauthorized, "registry: admin not found", endedSession)
 
-	// ErrWrongKeys is returned by CheckKeys when the keyring is not the one that the registry was written with.
+	// ErrWrongKeys is returned by CheckKeys when the registry was written with another keyring.
 	ErrWrongKeys = errors.New("registry: keys are not those of this registry")
 
 	// ErrServerNotFound is returned when there is no such server.
@@ -70,7 +70,7 @@ func (emailBusyError) RetryAfter() time.Duration { return 2 * time.Second }
 // unready is the error of a probe.
 type unready string
 
-// Error says what is not ready.
+// Error names the part that is not ready.
 func (e unready) Error() string { return "registry: " + string(e) }
 
 // HTTPStatus is 503.

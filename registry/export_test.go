@@ -15,7 +15,7 @@ func (e Email) Normalized() string { return e.identity() }
 func (s *Share) Beat(ctx context.Context) error { return s.beat(ctx) }
 func (s *Share) Leave(ctx context.Context)      { s.leave(ctx) }
 
-// Grow takes what is free, and Shrink gives it back.
+// Grow takes the free part, and Shrink gives it back.
 func (s *Share) Grow(ctx context.Context, server string, total, part int) error {
 	return s.grow(ctx, server, total, part)
 }
@@ -44,7 +44,7 @@ func SealedColumns() (names []string) {
 	return names
 }
 
-// CheckFollow is the part of Check that asks nobody, as of now.
+// CheckFollow is the part of Check that makes no queries, as of now.
 func (r *Registry) CheckFollow(now time.Time) error {
 	return r.following.check(now, max(3*r.poll, maxReadAge))
 }

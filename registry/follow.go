@@ -161,7 +161,7 @@ type change struct {
 	at      int64  // Unix time, in µs
 }
 
-// apply passes c on to whom it concerns.
+// apply passes c on to the receivers that it concerns.
 func (c change) apply(inv Invalidator) {
 	if c.session != "" {
 		if r, ok := inv.(Revoker); ok {

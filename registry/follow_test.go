@@ -171,7 +171,7 @@ func TestAFollowerThatWasAwayLongerThanChangesAreKeptHearsOfEveryTenant(t *testi
 	rec.wait(t, "acme", 51)
 }
 
-// cache is a resolver that is told of changes, beside a recorder of them.
+// cache is a resolver beside a recorder; both receive changes.
 type cache struct {
 	*recorder
 	resolver *tenancy.Resolver
@@ -321,7 +321,7 @@ func TestFollowPurgesBatchAfterBatch(t *testing.T) {
 	}
 }
 
-// revoker is a recorder that is told of closed sessions too.
+// revoker is a recorder that receives closed sessions too.
 type revoker struct {
 	*recorder
 	closed chan string

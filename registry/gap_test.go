@@ -53,8 +53,8 @@ func TestChangeRightAfterTheFirstReadIsNotMissed(t *testing.T) {
 	rec.wait(t, id, 3)
 }
 
-// Versions commit in the order of their numbers and without gaps, because who has taken one makes the next writer wait
-// until it is committed. Otherwise a follower that has read the second would never look for the first.
+// Versions commit in the order of their numbers and without gaps, because a writer that has taken one makes the next
+// writer wait until it is committed. Otherwise a follower that has read the second would never look for the first.
 func TestWriterWaitsForTheVersionBeforeItsOwn(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(_ *pgxpool.Config, cfg *registry.Config) { cfg.PollInterval = 10 * time.Millisecond })

@@ -43,7 +43,7 @@ func (c *deafConn) Read(b []byte) (int, error) {
 }
 
 // deafened returns a registry on f's database that is deaf when d says so. It prepares nothing, which would be an
-// answer before the one that counts.
+// answer before the decisive one.
 func (f *fixture) deafened(t *testing.T, d *deaf) *fixture {
 	t.Helper()
 	cfg := f.pool.Config()

@@ -46,7 +46,7 @@ func TestWhatOldKeysWroteIsStillReadAndUnknownKeysAreAnError(t *testing.T) {
 	if _, err := foreign.Lookup(t.Context(), "acme"); !errors.As(err, &unsigned) || unsigned.Server != "s1" {
 		t.Errorf("without the old index key: %v", err)
 	}
-	// The new index key finds whom it signed up, and whoever has both finds them once.
+	// The new index key finds the admins it signed up. A ring with both keys finds them once.
 	res := reservation(t, "new")
 	_, err = catalog.Of(rotated).Reserve(t.Context(), res)
 	must(t, err)

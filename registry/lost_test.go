@@ -68,7 +68,7 @@ func TestNobodyWaitsForTheSealerOfAnother(t *testing.T) {
 	}
 }
 
-// TestATenantIsUnmadeWithoutItsPassword: nobody is asked for it.
+// TestATenantIsUnmadeWithoutItsPassword: unmaking never asks for it.
 func TestATenantIsUnmadeWithoutItsPassword(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -108,8 +108,8 @@ func TestATenantIsUnmadeWithoutItsPassword(t *testing.T) {
 	must(t, catalog.Of(r).Forget(t.Context(), claims[0]))
 }
 
-// TestATenantWhoseKeyIsLostCanBeUnmade, and so can one without an admin; but what a key service cannot open now,
-// whoever undoes steps may yet be told later.
+// TestATenantWhoseKeyIsLostCanBeUnmade, and so can one without an admin; but what a key service cannot open now, a
+// later call may still report it to the code that undoes steps.
 func TestATenantWhoseKeyIsLostCanBeUnmade(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -25,7 +25,7 @@ type node struct {
 	name string // the application_name of its connections to the registry
 }
 
-// node makes one whose connections to the registry's database are made with cc: f's own, or what leads there.
+// node makes a node that connects to the registry's database with cc: f's own, or a route there.
 func (f *fixture) node(t *testing.T, name string, cc *pgx.ConnConfig, poll time.Duration, cfg tenancy.Config) *node {
 	t.Helper()
 	pool := f.pool.Config()
@@ -135,7 +135,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	pgtest.Eventually(t, what, ok)
 }
 
-// pause waits for d, which is part of what is tested.
+// pause waits for d, which is part of the test.
 func pause(t testing.TB, d time.Duration) {
 	t.Helper()
 	timer := time.NewTimer(d)
@@ -143,7 +143,7 @@ func pause(t testing.TB, d time.Duration) {
 	<-timer.C
 }
 
-// link stands between a node and the registry. It can be cut, so that connections are refused and those that are there
+// link stands between a node and the registry. It can be cut, so that new connections are refused and existing ones
 // end, or become a black hole, which takes connections and answers nothing.
 type link struct {
 	listener net.Listener

@@ -8,7 +8,7 @@ import (
 )
 
 // fullQueue has the registry's database believe that the server's queue of notifications is full, which takes 8 GiB. A
-// function of PostgreSQL's own runs whatever its row says, so it goes by another name.
+// function of PostgreSQL's own ignores changes to its row, so it goes by another name.
 const fullQueue = `
 	SET allow_system_table_mods = on;
 	ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_before;

@@ -11,7 +11,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// A router that cannot reach the registry goes on with the tenants that it knows, refuses those that it does not know
+// A router that cannot reach the registry goes on with the tenants that it knows, refuses the others
 // in good time, asks for each tenant once when the registry is back, and hears of what it missed.
 func TestRouterWithoutItsRegistryServesWhomItKnows(t *testing.T) {
 	t.Parallel()

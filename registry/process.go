@@ -57,7 +57,7 @@ func parseProcess(s string) process {
 // sees reports whether p can tell that other has ended.
 func (p process) sees(other process) bool { return p.space != "" && p.space == other.space }
 
-// ended reports that other, which p sees, has ended for certain. One that is stopped has not.
+// ended reports that other, which p sees, has ended for certain. A stopped process has not.
 func (p process) ended(other process) bool {
 	if !p.sees(other) {
 		return false

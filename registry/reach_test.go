@@ -12,8 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// A tenant that was asked for in vain, everywhere and often, is found everywhere once it is there: at once by who is
-// notified, after a poll by who is not. What the negative cache remembers would last for an hour.
+// A tenant that was asked for in vain, everywhere and often, is found everywhere once it is there: at once by a
+// notified router, after a poll by the others. The negative cache's entries would last for an hour.
 func TestTenantThatIsCreatedIsFoundEverywhere(t *testing.T) {
 	t.Parallel()
 	const poll = 500 * time.Millisecond
@@ -69,7 +69,8 @@ func TestTenantThatIsCreatedIsFoundEverywhere(t *testing.T) {
 type closing struct{ suspended, moved time.Duration }
 
 // A suspension and a move reach a router that is at work: with notifications, while its listener is killed all the
-// time, and with the poll alone. Once the old database is fenced, it answers nobody, whoever has heard of it.
+// time, and with the poll alone. Once the old database is fenced, it answers no router, whether that has heard of the
+// fence or not.
 func TestSuspensionAndMoveReachARouterAtWork(t *testing.T) {
 	t.Parallel()
 	const poll = 500 * time.Millisecond

@@ -32,7 +32,7 @@ type RekeyProgress struct {
 	Rewritten int64 // of these
 }
 
-// RekeyResult counts the rows that [Registry.Rekey] wrote, and those that are left.
+// RekeyResult counts the rows that [Registry.Rekey] wrote, and the remaining ones.
 type RekeyResult struct {
 	Indexed  int64 // rows written to the blind index
 	Resealed int64 // values sealed, and addresses of servers signed, again
@@ -56,9 +56,9 @@ type RekeyResult struct {
 const maxPasses = 5
 
 // Rekey brings every row to the keys of this Registry's ring: it writes the rows of the blind index that are missing,
-// seals and signs again what is sealed or signed under another key than the current one, and deletes the index rows of
+// seals and signs again every value under another key than the current one, and deletes the index rows of
 // keys that are retired. Sign-ups and sign-ins may go on meanwhile, in processes whose rings share an index key, and it
-// may be stopped and called again. ctx governs all of it. Beside an error it returns what was done so far.
+// may be stopped and called again. ctx governs all of it. Beside an error it returns the counts so far.
 //
 // docs/security.md has the order of steps that replaces a key.
 func (r *Registry) Rekey(ctx context.Context, cfg RekeyConfig) (*RekeyResult, error) {

@@ -34,7 +34,7 @@ func (f *fixture) ringed(t testing.TB, index, sealing []int16) *registry.Registr
 	return newRegistry(t, registry.Config{Pool: f.pool, Keyring: ring})
 }
 
-// traffic signs in by e-mail, opens sessions and refreshes them through whatever registry the moment has, until stop.
+// traffic signs in by e-mail, opens sessions and refreshes them through the registry of the moment, until stop.
 type traffic struct {
 	f        *fixture
 	now      atomic.Pointer[registry.Registry]
@@ -258,7 +258,7 @@ func TestRekeyReportsWhatItCannotMend(t *testing.T) {
 			t.Errorf("%+v is accepted", cfg)
 		}
 	}
-	// Whoever cannot be found by a key of the ring keeps the rows of retired ones.
+	// An admin that no key of the ring finds keeps the rows of retired keys.
 	f.exec(t, `UPDATE pgtenancy.admins SET email = ''`)
 	only := f.ringed(t, []int16{3}, []int16{100})
 	result, err = only.Rekey(t.Context(), registry.RekeyConfig{Retire: []int16{1, 2}})

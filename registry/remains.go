@@ -10,7 +10,7 @@ import (
 
 // Counter counts what ended processes left on a server; *provision.Provisioner implements it.
 type Counter interface {
-	// TenantSessions names the sessions that a server has in tenants' databases, of whatever process. A session has the
+	// TenantSessions names the sessions that a server has in tenants' databases, from any process. A session has the
 	// same name each time. ctx governs the query.
 	TenantSessions(ctx context.Context, server string) ([]string, error)
 }
@@ -18,8 +18,8 @@ type Counter interface {
 // countTimeout bounds the query to one server, so that a server that does not answer does not delay a beat for long.
 const countTimeout = time.Second
 
-// remains is what was left of a process when it was first seen to have ended. It can open nothing any more, so that
-// what it still has is among the sessions that there were then.
+// remains are the connections left of a process when it was first seen to have ended. The process can open nothing any
+// more, so that its live sessions are among the sessions of that moment.
 type remains struct {
 	sessions map[string]map[string]bool // by server
 	alone    bool                       // no other process lived then: all sessions are of ended processes

@@ -43,13 +43,13 @@ func TestChangeOfASchemaIsToldAsARenewal(t *testing.T) {
 	eventually(t, "told of the stamp", func() bool { return full.renewals(id) == 1 })
 	must(t, f.RenewConnections(t.Context(), id))
 	eventually(t, "told again", func() bool { return full.renewals(id) == 2 })
-	plain.wait(t, id, 0) // who knows no renewal takes it for a change
+	plain.wait(t, id, 0) // a follower that knows no renewal takes it for a change
 	if full.has(id, 0) || full.renewals(other) != 0 {
 		t.Error("a renewal was told as a change, or of another tenant")
 	}
 }
 
-// Renewals that were purged before they were read are told with the changes.
+// A follower reports renewals that were purged before it read them with the changes.
 func TestRenewalThatWasPurgedIsToldOfEveryTenant(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(_ *pgxpool.Config, cfg *registry.Config) { cfg.PollInterval = 10 * time.Millisecond })

@@ -19,7 +19,7 @@ type sealedColumn struct {
 func (c sealedColumn) boundTo() string { return cmp.Or(c.home, c.table) }
 
 // sealedColumns are all there are. Values move from warm databases to tenants and on to retired ids, and so does the
-// order: one that moves on unseen is met again.
+// order: a row that moves on unseen is met again.
 func sealedColumns() []sealedColumn {
 	return []sealedColumn{
 		{table: "warm_databases", column: "password", key: []string{"id"}, home: "tenants"},

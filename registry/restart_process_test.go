@@ -15,7 +15,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// counting is a resolver that counts what is left of dead processes.
+// counting is a resolver that counts the remains of dead processes.
 type counting struct {
 	*tenancy.Resolver
 	admin     *pgx.ConnConfig

@@ -92,8 +92,8 @@ func (f *follower) read(ctx context.Context, conn *pgx.Conn) (more bool, err err
 	return f.last < newest, nil
 }
 
-// query returns the feed's newest version and a batch of changes: the last one that was told of, if it is still there,
-// and those that follow.
+// query returns the feed's newest version and a batch of changes: the last reported one, if it is still there, and its
+// successors.
 func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, changes []change, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
@@ -113,9 +113,9 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	return newest, changes, err
 }
 
-// restart is for a registry that has lost what was told of: after a restore, or a failover to a server that had not
-// received everything. What the Invalidator knows may never have been, and have a greater epoch than what is. The
-// changes that took the place of the lost ones were not told of, so that all are told again.
+// restart is for a registry that has lost reported changes: after a restore, or a failover to a server that had not
+// received everything. The Invalidator may hold a record that never took effect, with a greater epoch than the
+// registry's. The changes that took the place of the lost ones were not reported, so that all are reported again.
 func (f *follower) restart(ctx context.Context, conn *pgx.Conn) error {
 	f.noteLost(ctx, "the registry has lost changes, after a restore or a failover: every tenant is invalidated")
 	if err := f.invalidateAll(ctx, conn, true); err != nil {
@@ -132,7 +132,7 @@ func (f *follower) noteLost(ctx context.Context, what string) {
 }
 
 // invalidateAll tells the Invalidator of every tenant there is or was, in place of changes that are not there, with its
-// epoch or as out of date whatever its epoch is. It may take longer than statementTimeout, as a million tenants are a
+// epoch or as out of date at any epoch. It may take longer than statementTimeout, as a million tenants are a
 // second or two; but none of them may.
 func (f *follower) invalidateAll(ctx context.Context, conn *pgx.Conn, whatever bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)

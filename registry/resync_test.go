@@ -14,7 +14,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// revoking is a cache that is told of closed sessions too.
+// revoking is a cache that receives closed sessions too.
 type revoking struct {
 	cache
 	closed chan string
@@ -22,8 +22,9 @@ type revoking struct {
 
 func (r revoking) Revoke(session string) { r.closed <- session }
 
-// Guards: a registry that had lost changes was told with the epochs that it went back to, which evict nothing, and one
-// that had as many others in their place was not noticed at all. A resolver served what was lost until it failed.
+// Guards: after a registry lost changes, the follower reported the epochs that it went back to, which evict nothing. It
+// did not notice at all a registry with as many other changes in their place. A resolver served lost records until they
+// failed.
 func TestARegistryThatLostChangesIsServedAsItIs(t *testing.T) {
 	t.Parallel()
 	const lost = 3

@@ -10,7 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// FuzzRow makes pools of whatever a row of the registry says of a tenant's database. A pool goes where the row says,
+// FuzzRow makes pools of arbitrary contents of a tenant's row in the registry. A pool goes where the row says,
 // as whom it says, and takes nothing else from it; a row that cannot be followed so is refused.
 func FuzzRow(f *testing.F) {
 	f.Add("db.internal", uint16(5432), "t_acme", "r_acme", "secret")

@@ -135,7 +135,7 @@ func TestASealerReadsWhatTheKeyringHadSealed(t *testing.T) {
 	}
 }
 
-// S15: who writes to the registry cannot give one tenant what belongs to another.
+// S15: a writer to the registry cannot give one tenant what belongs to another.
 func TestSealedValuesDoNotOpenInAnotherRow(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
-// ServerState says whether a server takes new tenants. Those that it has are served in every state.
+// ServerState says whether a server takes new tenants. It serves its present tenants in every state.
 type ServerState string
 
 // The states of a server.
@@ -48,7 +48,7 @@ func (s *Server) fields() []any {
 	}
 }
 
-// PutServer adds a server, or replaces what is known of the one with its name. Zero Weight is 1, zero State open. If
+// PutServer adds a server, or replaces the record with its name. Zero Weight is 1, zero State open. If
 // the address changes, the epoch of every tenant on it is raised, so that routers reconnect. ctx governs the
 // transaction. Its error names every field that is wrong.
 //
@@ -114,7 +114,7 @@ func (r *Registry) Server(ctx context.Context, name string) (Server, error) {
 	return s, err
 }
 
-// Servers returns all servers, ordered by name, those that are Unsigned too. ctx governs the query.
+// Servers returns all servers, ordered by name, including Unsigned ones. ctx governs the query.
 func (r *Registry) Servers(ctx context.Context) ([]Server, error) {
 	rows, _ := r.db.Pool.Query(ctx,
 		`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s ORDER BY s.name`)

@@ -53,7 +53,7 @@ type Share struct {
 	process   process
 	granted   map[string]int      // by server, as the registry last said
 	seen      map[string]sighting // the other processes
-	remains   map[string]remains  // of those that have ended
+	remains   map[string]remains  // of processes that have ended
 	turn      int                 // grows every turnBeats
 	outage    outage
 	uncounted outage
@@ -66,12 +66,12 @@ type sighting struct {
 	still int
 }
 
-// JoinBudget makes this process one of those that share the servers' budgets, and limits b to what is free now: that
+// JoinBudget makes this process share the servers' budgets, and limits b to the free part: that
 // may be nothing until the others have made room, a beat or two later. Servers without MaxConns are left alone. ctx
 // governs the call. The caller must Run the Share. After an error there is none, and b may open nothing on the servers
 // that it was told of already.
 //
-// If b is a [Counter] too, the process that takes the place of one that was killed on its machine (on Linux, in its PID
+// If b is a [Counter] too, the process that takes the place of a killed one on its machine (on Linux, in its PID
 // namespace) gets at once what no session at the server has any more. A struct that embeds a *tenancy.Resolver and a
 // *provision.Provisioner is both. Its Counter must count the sessions of every tenant.
 func (r *Registry) JoinBudget(ctx context.Context, b Budgeted) (*Share, error) {
@@ -242,8 +242,8 @@ func (s *Share) budgets(ctx context.Context) (map[string]budget, error) {
 	return budgets, err
 }
 
-// part is this process's even part of total; what is left over goes to the first ones. If there is not one for each,
-// who has none changes with the turn.
+// part is this process's even part of total; the remainder goes to the first ones. With fewer connections than
+// processes, the turn decides which have none.
 func (s *Share) part(total int, living []string) int {
 	n := max(len(living), 1)
 	i := slices.Index(living, s.id)
@@ -260,7 +260,8 @@ func (s *Share) part(total int, living []string) int {
 }
 
 // move brings what this process may open to a server towards its part of total. Less is done first and written down
-// second, more is written down first and done second: at each moment the registry's number is at least what is open.
+// second, more is written down first and done second: at each moment the registry's number is at least the number of
+// open connections.
 //
 // It goes by what the registry has, not by what this process has heard: the answer to the last change may have been
 // lost.
@@ -278,7 +279,7 @@ func (s *Share) move(ctx context.Context, server string, b budget, part int) err
 	return s.shrink(ctx, server, max(part, open))
 }
 
-// shrink writes down that this process has let go of what is above n.
+// shrink writes down that this process has let go of connections above n.
 func (s *Share) shrink(ctx context.Context, server string, n int) error {
 	if n >= s.granted[server] {
 		return nil
@@ -291,8 +292,8 @@ func (s *Share) shrink(ctx context.Context, server string, n int) error {
 	return err
 }
 
-// grow takes what is free of total, up to part. The row of turns is locked first, so that two processes never take the
-// same connections.
+// grow takes free connections of total, up to part. The row of turns is locked first, so that two processes never take
+// the same connections.
 func (s *Share) grow(ctx context.Context, server string, total, part int) error {
 	n := s.granted[server]
 	err := s.r.db.InTx(ctx, fmt.Sprintf("take connections to %q", server), func(tx pgx.Tx) error {

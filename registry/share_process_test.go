@@ -21,7 +21,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// router is what a process that shares a budget is told, through its environment.
+// router configures, through the environment, a process that shares a budget.
 type router struct {
 	Host      string
 	Port      uint16
@@ -134,7 +134,7 @@ func pgtestConfig(base *pgxpool.Config) *pgx.ConnConfig {
 	return cfg
 }
 
-// router returns one that shares the budget of f's server among eight tenants.
+// router returns a router that shares the budget of f's server among eight tenants.
 func (f *fixture) router(t *testing.T) router {
 	t.Helper()
 	admin := pgtest.Admin(t)

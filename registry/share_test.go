@@ -12,7 +12,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// user is a Budgeted whose connections are in use until it is told that they are not: a limit below what is open
+// user is a Budgeted whose connections stay in use until the test frees them: a limit below what is open
 // closes nothing by itself.
 type user struct {
 	share *registry.Share

@@ -140,7 +140,7 @@ func (f *fixture) goOn(t *testing.T) {
 	}
 }
 
-// TestClaimAbandonedLeavesWhatIsLocked: one row that somebody sits on keeps nobody from the others.
+// TestClaimAbandonedLeavesWhatIsLocked: a locked row does not keep other workers from the rest.
 func TestClaimAbandonedLeavesWhatIsLocked(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -162,7 +162,7 @@ func TestClaimAbandonedLeavesWhatIsLocked(t *testing.T) {
 	}
 }
 
-// TestReserveLetsOthersReferToItsServers: it changes no server's name, so that nobody's foreign key waits for it.
+// TestReserveLetsOthersReferToItsServers: it changes no server's name, so that no foreign key check waits for it.
 func TestReserveLetsOthersReferToItsServers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -35,7 +35,7 @@ type Tenant struct {
 const lookup = `SELECT ` + regdb.RouteColumns + `
 	FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
 
-// Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in whatever state it is, or
+// Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in any state, or
 // [tenancy.ErrNotFound]; or an [*UnsignedServerError]. ctx governs the query.
 func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
 	if !id.Valid() {
@@ -115,7 +115,7 @@ func (r *Registry) Tenant(ctx context.Context, id tenancy.ID) (*Tenant, error) {
 	return &t, nil
 }
 
-// Tenants lists tenants in whatever state, in order of id, after the given one (empty: from the first), at most limit.
+// Tenants lists tenants in every state, in order of id, after the given one (empty: from the first), at most limit.
 // A limit of zero is 100. ctx governs the query.
 //
 // A tenant with a sealed value that does not open is listed without it, and its error is in the one returned, beside

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestProcessesThatGrowAtOnceNeverTakeTheSame has each of them believe that it is the only one that lives.
+// TestProcessesThatGrowAtOnceNeverTakeTheSame has each of them believe that it is the only live process.
 func TestProcessesThatGrowAtOnceNeverTakeTheSame(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

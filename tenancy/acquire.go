@@ -12,7 +12,7 @@ import (
 // for other callers when ctx ends.
 //
 // It returns [ErrInvalidID], [ErrNotFound], a [*StateError], [ErrAtCapacity], [ErrClosed], the error of ctx, the error
-// of the directory, a [*PanicError] if the directory panicked, or an error that says what is wrong with the tenant's
+// of the directory, a [*PanicError] if the directory panicked, or an error that names the fault of the tenant's
 // Endpoint. The caller must Release the lease.
 //
 // Where the resolver keeps id, it keeps a copy: the caller may reuse the memory of the string when Acquire has

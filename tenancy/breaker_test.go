@@ -183,7 +183,7 @@ func TestHangingServerHoldsUpNobody(t *testing.T) {
 		if _, refused, _ := attempts(t, r, "w", 20); refused != 20 || time.Since(start) != 0 {
 			t.Errorf("another server: %d of 20 got an answer, after %v", refused, time.Since(start))
 		}
-		// The first 8 end at the connect time-out, which opens the breaker for those who wait for a dial. Up to 4 of
+		// The first 8 end at the connect time-out, which opens the breaker for callers that wait for a dial. Up to 4 of
 		// them may have begun to dial before the fifth failure was counted.
 		<-done
 		if took := time.Since(start); took > 10*time.Second || n.dialled(sick) > 12 {

@@ -87,7 +87,7 @@ func TestQueryWithoutConnectionMatchesErrAtCapacity(t *testing.T) {
 	}
 }
 
-// Cancelled queries send cancel requests, which dial while every permit is held by those that they cancel. What is not
+// Cancelled queries send cancel requests, which dial while the queries that they cancel hold every permit. What is not
 // cancelled has its own answer, and nothing is left over.
 func TestCancelledQueriesLoseNoPermit(t *testing.T) {
 	t.Parallel()

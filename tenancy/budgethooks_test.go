@@ -29,7 +29,7 @@ func TestTenantThatCameBackKeepsItsConnection(t *testing.T) {
 	}
 }
 
-// spy counts what a tracer of the caller's is told.
+// spy counts the calls of the caller's tracer.
 type spy struct{ queries, acquires, connects atomic.Int64 }
 
 func (s *spy) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {

@@ -66,7 +66,7 @@ func TestAtCapacityAfterCapacityWait(t *testing.T) {
 			start := time.Now()
 			_, err := r.Acquire(t.Context(), "b")
 			wantErr(t, err, tenancy.ErrAtCapacity)
-			synctest.Wait() // the observer is told after the caller
+			synctest.Wait() // the resolver calls the observer after the caller
 			if took := time.Since(start); took != c.want {
 				t.Errorf("CapacityWait %v: took %v, want %v", c.config, took, c.want)
 			}
@@ -179,7 +179,7 @@ func TestOpeningThatNobodyWaitsForEvictsNobody(t *testing.T) {
 		held.Release()
 		touch(t, r, "a")
 		if n := r.Stat().OpenCount(); n != 1 {
-			t.Errorf("%d opened: a was evicted for nobody", n)
+			t.Errorf("%d opened: a was evicted without need", n)
 		}
 		touch(t, r, "b")
 	})

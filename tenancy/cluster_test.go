@@ -71,8 +71,8 @@ type outcome struct {
 	err          error
 }
 
-// traffic sends the given number of queries a second, whatever becomes of them, for each tenant in turn, until stop is
-// called.
+// traffic sends the given number of queries a second, regardless of their outcome, for each tenant in turn, until stop
+// is called.
 func traffic(t *testing.T, perSecond, tenantCount int, ask func(tenancy.ID) error) (stop func() []outcome) {
 	t.Helper()
 	done, ended := make(chan struct{}), make(chan []outcome, 1)

@@ -93,7 +93,7 @@ type Config struct {
 	// MaxConns. Default: an eighth of MaxConns, at least 4. Negative: no limit.
 	MaxDialsPerServer int
 
-	// BreakerThreshold is how many attempts in a row to connect to one server must fail, of whatever tenants, before
+	// BreakerThreshold is how many attempts in a row to connect to one server must fail, of any tenants, before
 	// queries that need a new connection to it get [ErrServerDown] at once. One attempt is let through after each pause
 	// of 0.5 s to 2 s. A connection that the server refuses to one tenant alone is no failure. Default: 5. Negative:
 	// never.

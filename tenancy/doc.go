@@ -23,9 +23,9 @@
 //
 // # Guarantees
 //
-//   - A leased pool stays open until the lease is released, whatever is evicted, invalidated or shut down meanwhile.
+//   - A leased pool stays open until the lease is released, even if it is evicted, invalidated or shut down meanwhile.
 //     The only limits are DrainTimeout and the context given to Close: when they end, the sockets are closed.
-//   - No more than MaxPools pools exist at any time, counting those that still drain.
+//   - No more than MaxPools pools exist at any time, counting pools that still drain.
 //   - No more than MaxConns connections to one server are open at any time, however many tenants and pools there are.
 //     When all are in use, new ones wait in FIFO order, and a tenant that has more than its fair share loses a
 //     connection when it releases one. docs/connections.md has the arithmetic.

@@ -16,7 +16,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// crowdOfGhosts is a Directory that knows the tenants k0, k1, … and counts who asks for the ghosts g0, g1, ….
+// crowdOfGhosts is a Directory that knows the tenants k0, k1, … and counts look-ups of the ghosts g0, g1, ….
 type crowdOfGhosts struct {
 	known *tenants
 	asked []atomic.Int32 // by ghost
@@ -35,7 +35,7 @@ func (c *crowdOfGhosts) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tena
 	return tenancy.Tenant{}, tenancy.ErrNotFound
 }
 
-// Hosts that nobody has are asked for at the greatest rate, each several times. They cost one look-up each, a memory
+// Clients ask for unknown hosts at the greatest rate, for each several times. They cost one look-up each, a memory
 // that does not grow, and no tenant its pool.
 func TestFloodOfUnknownTenantsIsBounded(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const known, clients, burst = 50, 4, 500

@@ -84,7 +84,7 @@ func TestServerFullOfOutsidersRecovers(t *testing.T) {
 		kept, refused, len(outcomes), pgStat(t, r).DialCount()-before, recovered.Round(time.Millisecond))
 }
 
-// occupy makes up to n connections, and returns those that it got with the error that kept it from the next.
+// occupy makes up to n connections, and returns the ones that it got, with the error that kept it from the next.
 func occupy(t *testing.T, cc *pgx.ConnConfig, n int) (conns []*pgx.Conn, err error) {
 	t.Helper()
 	for range n {

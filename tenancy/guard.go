@@ -177,7 +177,7 @@ func isWritable(conn *pgconn.PgConn) bool {
 
 // keepaliveSettings make PostgreSQL notice within a minute that a client's host no longer answers, and within two
 // seconds that the client closed its socket while a query runs. By default it takes two hours, or until the query ends.
-// For that time the old backend counts at the server beside those that a restarted process opens in its place.
+// For that time the old backend counts at the server beside the new connections of a restarted process.
 func keepaliveSettings() map[string]string {
 	return map[string]string{
 		"tcp_keepalives_idle":              "30",

@@ -13,7 +13,7 @@ import (
 
 // The way that nearly every request takes. Beside it, for scale, what the bare pool does next: give out an idle
 // connection and take it back.
-func TestHitAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts what is allocated
+func TestHitAllocatesNothing(t *testing.T) { //nolint:paralleltest // it counts allocations
 	dir, base := databases(t, 1)
 	r := resolver(t, tenancy.Config{Directory: dir, Base: base, TTL: -1})
 	defer closeNow(t, r)

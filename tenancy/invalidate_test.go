@@ -64,7 +64,7 @@ func TestInvalidateForgetsThatATenantIsUnknown(t *testing.T) {
 	})
 }
 
-// A look-up that began before the change must not bring the old record back, whatever it found.
+// A look-up that began before the change must not bring the old record back, with any result.
 func TestInvalidateWinsOverALookUpInFlight(t *testing.T) {
 	for name, epoch := range map[string]int64{"by epoch": 2, "by epoch 0": 0} {
 		for was, before := range map[string]*tenancy.Tenant{

@@ -13,8 +13,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// version is a tenant's record from one change to the next. Epochs count versions, from 1 on, whatever became of the
-// tenant meanwhile.
+// version is a tenant's record from one change to the next. Epochs count versions, from 1 on, regardless of the
+// tenant's changes of state.
 type version struct {
 	tenancy.Tenant
 	gone  bool // there is no such tenant
@@ -187,12 +187,12 @@ func (m *model) acquireWhile(id tenancy.ID, f func()) {
 	select {
 	case <-asked:
 		f()
-		if time.Since(start) < patience { // or the lease may have been given before, from what was known
+		if time.Since(start) < patience { // or the lease may have been given before, from the cache
 			told = m.told[id]
 		}
 		close(answer)
 		r = <-got
-	case r = <-got: // from what is known
+	case r = <-got: // from the cache
 	}
 	m.dir.hook(nil)
 	m.judge(id, r.l, r.err, told, start)
@@ -264,7 +264,7 @@ func (m *model) release(i int) {
 	m.note("release %s@%d", h.id, h.Tenant().Epoch)
 	h.Release()
 	if m.rnd.IntN(4) == 0 {
-		h.Release() // it takes nobody else's
+		h.Release() // it takes no other holder's
 	}
 	m.held = append(m.held[:i], m.held[i+1:]...)
 }
@@ -313,7 +313,7 @@ func (m *model) check() {
 	}
 }
 
-// end releases what is held, closes the resolver and looks for what is left over.
+// end releases all leases, closes the resolver and looks for leftovers.
 func (m *model) end() {
 	for len(m.held) > 0 {
 		m.release(0)

@@ -49,7 +49,8 @@ func TestRandomHistoriesAreExplained(t *testing.T) {
 	pgtest.Figure(t, "R16", "%d random histories of %d steps on pools that are not dialled: 0 violations", runs, steps)
 }
 
-// The same on PostgreSQL, with the databases' own tags: a fenced database serves no query, whatever the resolver knows.
+// The same on PostgreSQL, with the databases' own tags: a fenced database serves no query, even if the resolver still
+// knows it.
 func TestRandomHistoriesOnPostgreSQLAreExplained(t *testing.T) {
 	t.Parallel()
 	runs, steps := pgtest.Size(4, 200), 30

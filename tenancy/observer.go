@@ -5,7 +5,7 @@ import (
 )
 
 // Observer has functions that are called when something happens to a pool or a server. Any of them may be nil. They are
-// called by the resolver's goroutines and by those that make connections, several at once, and never under the
+// called by the resolver's goroutines and by goroutines that make connections, several at once, and never under the
 // resolver's lock. A slow function delays the opening or closing of that one pool. Do not put tenant IDs into metric
 // labels: their number has no bound.
 type Observer struct {

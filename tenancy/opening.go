@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxLookups bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory
-	// (a replica, perhaps) is behind what was announced.
+	// maxLookups bounds how often a look-up is repeated because the tenant changed meanwhile, or because the directory (a
+	// replica, perhaps) is behind the announced epoch.
 	maxLookups = 4
 
 	// lookupPause is the wait before the first repetition; each further one waits twice as long.
@@ -43,7 +43,7 @@ type opening struct {
 	// What Invalidate announced: minEpoch for good, the other two since the last look-up began.
 	minEpoch int64
 	changed  bool // there was an announcement
-	all      bool // every earlier record is out of date, whatever its epoch
+	all      bool // every earlier record is out of date, at any epoch
 
 	finished bool
 	done     chan struct{} // closed when finished

@@ -45,7 +45,7 @@ func setPassword(t testing.TB, admin *pgx.Conn, role, password string) {
 	}
 }
 
-// rotate puts the password "new" into the directory. No resolver is told.
+// rotate puts the password "new" into the directory. No resolver hears of it.
 func (d *tenants) rotate() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -166,7 +166,7 @@ func comment(t testing.TB, admin *pgx.Conn, database string, m tenancy.OwnerTag)
 	}
 }
 
-// backends counts the server's connections to a tenant's database, but for those that watch.
+// backends counts the server's connections to a tenant's database, without the test's own.
 func backends(t testing.TB, admin *pgx.Conn, database string) (n int) {
 	t.Helper()
 	err := admin.QueryRow(context.WithoutCancel(t.Context()),
@@ -337,7 +337,7 @@ func TestThousandFirstRequestsAskOnce(t *testing.T) {
 // rush is what a thousand first requests cost.
 type rush struct{ lookups, failed, pools, dials int64 }
 
-// stampede sends a thousand requests for a tenant that nobody has asked for, and ends the context of the first while it
+// stampede sends a thousand requests for a tenant without a pool, and ends the context of the first while it
 // waits.
 func stampede(t *testing.T, dir *tenants, base *pgxpool.Config) rush {
 	t.Helper()

@@ -137,7 +137,7 @@ func (r *Resolver) Renew(id ID) {
 	}
 }
 
-// poolsOf returns the open pools of tenant id, including those that drain.
+// poolsOf returns the open pools of tenant id, including draining ones.
 func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -156,7 +156,7 @@ func (u *reusing) forEach(first int) {
 	}
 }
 
-// end looks at what was kept, and closes the resolver.
+// end checks the kept values, and closes the resolver.
 func (u *reusing) end() {
 	for i := range reusedIDs {
 		u.step(0, byte(i))

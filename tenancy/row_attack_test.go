@@ -21,7 +21,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// hostile are values that mean something else than themselves to whoever makes connection strings of them.
+// hostile are values that change the meaning of a connection string made of them.
 func hostile() []string {
 	return []string{
 		"t1' host='evil.example", "t1 host=evil.example", "t1\\' host=evil.example", "t1 hostaddr=203.0.113.66 port=6666",
@@ -41,7 +41,7 @@ func hostile() []string {
 	}
 }
 
-// Whatever a column of a tenant's row holds, it is that column's value and nothing else: nothing is dialled but the
+// Any text in a column of a tenant's row is that column's value and nothing else: nothing is dialled but the
 // address in the row, nothing is asked of the server but the row's user and database, and no password comes from
 // elsewhere.
 func TestHostileRowReachesNoOtherAddressAndSetsNothing(t *testing.T) {
@@ -143,7 +143,7 @@ func trapEnvironment(t *testing.T) trap {
 	}}
 }
 
-// wiretap is a network with one server, which asks for a password in the clear, notes what it is told and refuses.
+// wiretap is a network with one server, which asks for a password in the clear, notes what clients send and refuses.
 type wiretap struct {
 	allowed string // the address of db.internal
 

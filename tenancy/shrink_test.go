@@ -15,7 +15,7 @@ import (
 )
 
 // silent is the client's end of a connection to a server that lets everybody in and then swallows what it gets. It can
-// be half closed, as TCP's can, so that who closes it waits for the server.
+// be half closed, as TCP's can, so that the closer waits for the server.
 type silent struct{ net.Conn }
 
 func (silent) CloseWrite() error { return nil }

@@ -117,7 +117,7 @@ func TestCallersOfASleepingTenantShareOnePool(t *testing.T) {
 	})
 }
 
-// Who is evicted while it wakes must not be left with a pool that nobody closes: the bubble would not end.
+// A tenant that is evicted while it wakes must not leave an unclosed pool: the bubble would not end.
 func TestEvictionOfOneThatWakesLeavesNoPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := resolver(t, tenancy.Config{Directory: newTenants("acme"), DrainTimeout: -1})
@@ -135,7 +135,7 @@ func TestEvictionOfOneThatWakesLeavesNoPool(t *testing.T) {
 	})
 }
 
-// A record that changes while its pool sleeps must not be served with what was known.
+// A record that changes while its pool sleeps must not be served from the old record.
 func TestChangedTenantIsNotWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := newTenants("acme")
@@ -181,7 +181,7 @@ func TestServerThatIsDownIsRememberedWhileItsTenantsSleepAndAfterTheyAreEvicted(
 	})
 }
 
-// Pools fall asleep under those who wake, lease, evict and invalidate them: no leased pool is closed, no lease lost.
+// Pools fall asleep under callers that wake, lease, evict and invalidate them: no leased pool is closed, no lease lost.
 func TestSleepBreaksNoLease(t *testing.T) {
 	t.Parallel()
 	const tenants, workers, rounds = 20, 8, 2000

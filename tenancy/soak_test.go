@@ -39,7 +39,7 @@ func TestPoolsThatComeAndGoLeaveNothingBehind(t *testing.T) { //nolint:parallelt
 		}
 		eventually(t, "closed", func() bool { return r.Stat().OpenPools()+r.Stat().DrainingPools() == 0 })
 	}
-	cycle(workers * 4) // what is made once
+	cycle(workers * 4) // what the process makes once
 	goroutines, before := settled(), heap()
 	cycle(cycles)
 	wantGoroutines(t, goroutines)

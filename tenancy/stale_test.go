@@ -147,7 +147,7 @@ func TestDirectoryThatHangsDelaysKnownTenantsBriefly(t *testing.T) {
 		if first != 250*time.Millisecond || time.Since(start) != first {
 			t.Errorf("the first waited %v, all %v", first, time.Since(start))
 		}
-		r.Invalidate("acme", 2) // what is announced is never bridged
+		r.Invalidate("acme", 2) // the resolver never bridges an announced change
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := r.Acquire(ctx, "acme")

@@ -15,7 +15,7 @@ import (
 )
 
 // TestStorm leases, evicts and invalidates at random, on pools that are never dialled, and checks what must always
-// hold: no more than MaxPools at any time, no leased pool closed, nothing left over, nobody stuck.
+// hold: no more than MaxPools at any time, no leased pool closed, nothing left over, no caller stuck.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	const tenantCount, maxPools, workers, rounds = 40, 6, 12, 1500

@@ -41,10 +41,10 @@ type Config struct {
 	Grace time.Duration
 
 	// MinRefusal is how long a refused sign-in takes at least. A known e-mail costs a query in the tenant's database,
-	// which may have to be connected to first; without the floor, the time would tell who has an account. The query has
-	// half of it; a database that takes longer keeps nobody waiting but who knows the password. Make it longer than a hash
-	// that is stored takes to verify: bcrypt of cost 12 takes 250 ms. Default: 150 ms. Negative: none, and no bound of the
-	// query.
+	// which may have to be connected to first; without the floor, the time would tell which e-mails have an account. The
+	// query has half of it; a database that takes longer delays only callers with the right password. Make it longer
+	// than a hash that is stored takes to verify: bcrypt of cost 12 takes 250 ms. Default: 150 ms. Negative: none, and no
+	// bound of the query.
 	MinRefusal time.Duration
 
 	// Throttle is how fast passwords may be tried and accounts be made.

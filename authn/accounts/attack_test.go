@@ -194,19 +194,22 @@ func TestAttackerIsOutAlsoWhenTheRegistryFailsInTheMiddleOfTheChange(t *testing.
 	s := h.signUp(t, "ada@example.org")
 	stolen := must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: password}))(t)
 	fail := func() {
-		if _, err := h.Catalog.Exec(t.Context(), `ALTER TABLE pgtenancy.admins ADD CONSTRAINT closed CHECK (false) NOT VALID`); err != nil {
+		if _, err := h.Catalog.Exec(t.Context(),
+			`ALTER TABLE pgtenancy.admins ADD CONSTRAINT closed CHECK (false) NOT VALID`); err != nil {
 			t.Error(err)
 		}
 	}
 	h.configure(t, func(c *accounts.Config) { c.Profiles = broken{gone: fail} })
-	if err := h.ChangePassword(t.Context(), h.identity(t, s), password, "a new password"); !errors.Is(err, accounts.ErrSessionsOpen) {
+	if err := h.ChangePassword(t.Context(), h.identity(t, s), password,
+		"a new password"); !errors.Is(err, accounts.ErrSessionsOpen) {
 		t.Errorf("%v, want ErrSessionsOpen", err)
 	}
 	if _, err := h.Refresh(t.Context(), stolen.RefreshToken.Reveal()); !errors.Is(err, accounts.ErrInvalidSession) {
 		t.Errorf("the thief's session: %v, want ErrInvalidSession", err)
 	}
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
-	if _, err := h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: password}); !errors.Is(err, accounts.ErrBadCredentials) {
+	if _, err := h.SignIn(t.Context(),
+		accounts.SignIn{Email: "ada@example.org", Password: password}); !errors.Is(err, accounts.ErrBadCredentials) {
 		t.Errorf("the password before: %v", err)
 	}
 }

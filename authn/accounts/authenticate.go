@@ -14,7 +14,8 @@ import (
 
 // prove is how every password is checked that a session is opened for: the row in the tenant's database decides. It
 // returns that row, or ErrBadCredentials.
-func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string, adm *catalog.Admission) (Profile, error) {
+func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string,
+	adm *catalog.Admission) (Profile, error) {
 	profile, match, err := a.authenticate(ctx, m, password, adm)
 	if err != nil {
 		return Profile{}, err
@@ -32,8 +33,8 @@ func (a *Accounts) prove(ctx context.Context, m registry.Membership, password st
 
 // authenticate looks the admin up and checks the password, which a hash in the tenant's database decides. While that
 // does not answer soon, a wrong password is refused by the registry's copy of the hash, so that a refusal takes no
-// longer for an e-mail that somebody has: only who knows the password waits for the database, or is told why it cannot
-// be asked.
+// longer for an e-mail that somebody has: only a caller with the password waits for the database, or learns why it
+// cannot be asked.
 func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, password string, adm *catalog.Admission) (
 	Profile, authn.Match, error,
 ) {
@@ -61,7 +62,7 @@ func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, pass
 }
 
 // matchCopy checks the password against the registry's copy of the hash, because the tenant's database could not be
-// asked, for the reason why. Whom either of the two does not have is nobody.
+// asked, for the reason why. An admin missing from either of the two does not exist.
 func (a *Accounts) matchCopy(ctx context.Context, m registry.Membership, password string, why error) (
 	string, authn.Match, error,
 ) {
@@ -121,7 +122,7 @@ func (a *Accounts) findSoon(ctx context.Context, m registry.Membership) (p Profi
 	return p, err != nil && soon.Err() != nil && ctx.Err() == nil, err
 }
 
-// match verifies a password with one key derivation. No password is right for an admin who has none that can be
+// match verifies a password with one key derivation. No password is right for an admin without a hash that can be
 // verified: an error of its own would tell that there is such an admin.
 func (a *Accounts) match(ctx context.Context, m registry.Membership, password, hash string) (authn.Match, error) {
 	match, err := a.cfg.Hasher.Verify(ctx, password, hash)

@@ -29,8 +29,9 @@ func (h held) Find(ctx context.Context, db *pgxpool.Pool, adminID string) (accou
 	return p, err
 }
 
-// TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile guards who changes a password because somebody else
-// knows it: a sign-in that had read the old hash opened its session after the change had ended all that were there.
+// TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile guards an admin who changes a password because
+// somebody else knows it: a sign-in that had read the old hash opened its session after the change had ended all that
+// were there.
 func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T) {
 	h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })
 	s := h.signUp(t, "ada@example.org")
@@ -53,8 +54,8 @@ func TestSignInWithThePasswordBeforeIsOverWhenItWasChangedMeanwhile(t *testing.T
 	_ = must(h.SignIn(t.Context(), accounts.SignIn{Email: "ada@example.org", Password: "a new password"}))(t)
 }
 
-// TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword guards against telling who has an account: an e-mail that
-// nobody has was refused at once, and a known one after its tenant's database had answered.
+// TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword guards against telling which e-mails have an account: an
+// unknown e-mail was refused at once, and a known one after its tenant's database had answered.
 func TestSlowDatabaseKeepsNobodyWaitingButWhoKnowsThePassword(t *testing.T) {
 	h := newHouse(t)
 	s := h.signUp(t, "ada@example.org")
@@ -110,7 +111,8 @@ func TestRefreshWithoutTheTenantsDatabaseGivesNoRole(t *testing.T) {
 	s := h.signUp(t, "ada@example.org")
 	h.configure(t, func(c *accounts.Config) { c.Profiles = silent{} })
 	next := must(h.Refresh(t.Context(), s.RefreshToken.Reveal()))(t)
-	if id := h.identity(t, next); id.Role != "" || tenancy.ID(id.Tenant) != s.Tenant.ID || next.Profile.Email != "ada@example.org" {
+	if id := h.identity(t, next); id.Role != "" || tenancy.ID(id.Tenant) != s.Tenant.ID ||
+		next.Profile.Email != "ada@example.org" {
 		t.Errorf("%+v, %+v: want no role", id, next.Profile)
 	}
 }

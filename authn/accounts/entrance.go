@@ -2,8 +2,8 @@ package accounts
 
 import "github.com/pgtenancy/pgtenancy/authn"
 
-// entrance bounds how many requests of one kind that anybody can make are at the registry at once, so that a flood of them
-// does not fill its pool, which every other request may need: one element for each.
+// entrance bounds how many requests of one kind that anybody can make are at the registry at once, so that a flood of
+// them does not fill its pool, which every other request may need: one element for each.
 type entrance chan struct{}
 
 // entranceSize is about as many as may wait for a hash.

@@ -28,7 +28,8 @@ type flight struct {
 var errFlight = errors.New("accounts: sign-up was not finished")
 
 // do calls f, or waits for a call that another does of the same. f's context ends when that of every caller has.
-func (g *flights) do(ctx context.Context, key flightKey, f func(context.Context) (*signedUp, error)) (*signedUp, error) {
+func (g *flights) do(ctx context.Context, key flightKey,
+	f func(context.Context) (*signedUp, error)) (*signedUp, error) {
 	g.mu.Lock()
 	fl, follows := g.underWay[key]
 	work := ctx
@@ -61,7 +62,7 @@ func (g *flights) do(ctx context.Context, key flightKey, f func(context.Context)
 	return fl.made, fl.err
 }
 
-// leave is for a caller whose context has ended. With the last one the work ends, and who comes then begins anew.
+// leave is for a caller whose context has ended. With the last one the work ends, and the next caller begins anew.
 func (g *flights) leave(key flightKey, fl *flight) {
 	g.mu.Lock()
 	fl.waiting--

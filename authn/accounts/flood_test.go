@@ -62,8 +62,10 @@ func TestFloodOfSignInsIsShedAndOthersAreServed(t *testing.T) {
 	busy := h.serve(t, query, over)
 	grown := float64(busy.peak) - float64(before)
 	grown /= 1 << 20
-	defer pgtest.Figure(t, "S5", "%d sign-ins at once: %d looked at, %d shed, %d else; the heap grew by %.0f MiB at most; of %d "+
-		"queries meanwhile %d failed, p50 %v (%v before), p99 %v (%v)", flood, looked.Load(), shed.Load(), other.Load(), grown, busy.queries,
+	defer pgtest.Figure(t, "S5",
+		"%d sign-ins at once: %d looked at, %d shed, %d else; the heap grew by %.0f MiB at most; of %d "+
+			"queries meanwhile %d failed, p50 %v (%v before), p99 %v (%v)", flood, looked.Load(), shed.Load(), other.Load(),
+		grown, busy.queries,
 		busy.failed, quantile(busy.took, 0.5).Round(time.Microsecond), quantile(quiet.took, 0.5).Round(time.Microsecond),
 		quantile(busy.took, 0.99).Round(time.Microsecond), quantile(quiet.took, 0.99).Round(time.Microsecond))
 	if grown > 100 {
@@ -114,8 +116,8 @@ func (*house) heap() uint64 {
 	return m.HeapInuse
 }
 
-// TestFloodStaysOffTheRegistry guards the registry's pool, which other requests need too: of five hundred sign-ins
-// at once each took a connection of it, and those that were shed took it twice.
+// TestFloodStaysOffTheRegistry guards the registry's pool, which other requests need too: of five hundred sign-ins at
+// once each took a connection of it, and the shed ones took it twice.
 func TestFloodStaysOffTheRegistry(t *testing.T) {
 	t.Run("while as many are at it as may wait", func(t *testing.T) {
 		h := newHouse(t, func(c *accounts.Config) { c.MinRefusal = -1 })
@@ -151,7 +153,8 @@ func TestFloodStaysOffTheRegistry(t *testing.T) {
 		_, signUp := h.SignUp(t.Context(), up)
 		took := h.Catalog.Stat().AcquireCount() - before
 		if !errors.Is(signIn, authn.ErrBusy) || !errors.Is(signUp, authn.ErrBusy) || took != 0 {
-			t.Errorf("sign-in %v, sign-up %v, after %d connections of the registry, want ErrBusy after none", signIn, signUp, took)
+			t.Errorf("sign-in %v, sign-up %v, after %d connections of the registry, want ErrBusy after none", signIn, signUp,
+				took)
 		}
 		pgtest.Receive(t, "a password is hashed", hashed)
 	})

@@ -76,7 +76,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPa
 	return nil
 }
 
-// verify checks the password of an admin who is signed in.
+// verify checks the password of a signed-in admin.
 func (a *Accounts) verify(ctx context.Context, id *authn.Identity, password string) (Profile, error) {
 	m := member(id)
 	if err := a.catalog.CheckSession(ctx, m.AdminID, id.Session); err != nil {

@@ -25,8 +25,9 @@ func TestRehashNeverBringsAnOldPasswordBack(t *testing.T) {
 	rounds, signIns := pgtest.Size(4, 1000), pgtest.Size(16, 64)
 	var back, rehashed, refused atomic.Int64
 	defer func() {
-		pgtest.Figure(t, "S6", "%d changes of a password, each against %d sign-ins with the old one that rehash it: it came back %d times "+
-			"(%d sign-ins before the change, %d after it)", rounds, signIns, back.Load(), rehashed.Load(), refused.Load())
+		pgtest.Figure(t, "S6",
+			"%d changes of a password, each against %d sign-ins with the old one that rehash it: it came back %d times "+
+				"(%d sign-ins before the change, %d after it)", rounds, signIns, back.Load(), rehashed.Load(), refused.Load())
 	}()
 	for round := range rounds {
 		old, changed := fmt.Sprintf("old password %d", round), fmt.Sprintf("new password %d", round)
@@ -51,7 +52,8 @@ func TestRehashNeverBringsAnOldPasswordBack(t *testing.T) {
 		}
 		pgtest.Wait(t, "every sign-in ends", all.Wait)
 		admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
-		for where, hash := range map[string]string{"the tenant's row": h.tenantHash(t, s), "the registry's copy": admin.PasswordHash} {
+		for where, hash := range map[string]string{"the tenant's row": h.tenantHash(t, s),
+			"the registry's copy": admin.PasswordHash} {
 			if must(h.Hasher.Verify(t.Context(), old, hash))(t).OK {
 				back.Add(1)
 				t.Errorf("round %d: the old password is back in %s", round, where)
@@ -129,7 +131,8 @@ func (h *house) plant(t *testing.T, s *accounts.Session, password string) {
 		return err
 	})
 	admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
-	if err := catalog.Of(h.Registry).SetAdminPassword(t.Context(), admin.ID, admin.PasswordHash, string(hash)); err != nil {
+	if err := catalog.Of(h.Registry).SetAdminPassword(t.Context(), admin.ID, admin.PasswordHash,
+		string(hash)); err != nil {
 		t.Fatal(err)
 	}
 }

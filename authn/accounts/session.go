@@ -22,7 +22,7 @@ type Session struct {
 	Organization registry.Organization
 }
 
-// open begins a session for an admin whose row is the one that prove returned.
+// open begins a session for an admin whose row prove returned.
 func (a *Accounts) open(
 	ctx context.Context, m registry.Membership, p Profile, password string, c catalog.Client,
 ) (*Session, error) {
@@ -35,7 +35,7 @@ func (a *Accounts) open(
 		return nil, err
 	}
 	if err := a.confirm(ctx, m, p.PasswordHash, password); err != nil {
-		return nil, err // nobody was told the tokens: the session is worth nothing
+		return nil, err // no client got the tokens: the session is worth nothing
 	}
 	return session, nil
 }
@@ -45,7 +45,8 @@ func (a *Accounts) begin(
 	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile, c catalog.Client,
 ) (*Session, error) {
 	session, refresh, err := a.catalog.OpenSession(ctx, catalog.SessionRequest{
-		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash, Client: c,
+		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash,
+		Client: c,
 	})
 	if err != nil {
 		return nil, err
@@ -75,11 +76,11 @@ func (a *Accounts) issue(
 
 // Refresh exchanges a refresh token for a new pair. ctx governs the whole of it. It returns an error that matches
 // ErrInvalidSession for a token that opens no session, for an admin whom the tenant's database no longer has,
-// and after the password there was replaced in whatever way; the person has to sign in again. authn.ErrBusy means that
+// and after the password there was replaced in any way; the person has to sign in again. authn.ErrBusy means that
 // too many tokens are being exchanged; this one is good still.
 //
 // While the tenant's database does not answer, the Profile has only the id and e-mail that the registry knows, and the
-// token no role: that database decides who may do what.
+// token no role: that database decides on roles.
 func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) {
 	session, next, err := a.rotate(ctx, token)
 	if err != nil {
@@ -95,7 +96,8 @@ func (a *Accounts) Refresh(ctx context.Context, token string) (*Session, error) 
 	case errors.Is(err, ErrProfileNotFound), err == nil && !session.OpenedWith(profile.PasswordHash):
 		// Removed from the tenant's database, which decides who an admin is, or signed in with a password that is none any
 		// more.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout) // a client that has gone keeps no session
+		// a client that has gone keeps no session
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
 		if err := a.catalog.CloseSession(ctx, session.ID); err != nil {
 			return nil, err

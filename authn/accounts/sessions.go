@@ -22,7 +22,7 @@ type ActiveSession struct {
 	Idle       time.Duration // how long it lives without use
 	Addr       netip.Addr    `json:"-"` // from which it was opened; the zero Addr: unknown
 	UserAgent  string        `json:"-"` // that it was opened with, of which the first 256 bytes are kept
-	Current    bool          // the one that asks
+	Current    bool          // the session that asks
 }
 
 // Format implements [fmt.Formatter]: a client's address is personal data.
@@ -36,7 +36,7 @@ func (s ActiveSession) LogValue() slog.Value {
 		slog.String("admin", s.AdminID))
 }
 
-// Sessions returns the sessions of id's admin, the one that was used last first, each with the address and the user
+// Sessions returns the sessions of id's admin, most recently used first, each with the address and the user
 // agent that were given when it began. It returns ErrInvalidSession if id's own session has ended, as do the
 // methods below. ctx governs the queries.
 func (a *Accounts) Sessions(ctx context.Context, id *authn.Identity) ([]ActiveSession, error) {
@@ -58,9 +58,9 @@ func (a *Accounts) Sessions(ctx context.Context, id *authn.Identity) ([]ActiveSe
 	return sessions, nil
 }
 
-// SignOutSession ends a session of id's admin, as [Accounts.SignOut] does id's own. One that is not there, or another
-// admin's, is no error. Ask for the password before, with [Accounts.CheckPassword]: who has stolen a session should not
-// end its owner's (OWASP ASVS 5.0, 7.5.2). ctx governs the whole of it.
+// SignOutSession ends a session of id's admin, as [Accounts.SignOut] does id's own. A session that does not exist, or
+// is another admin's, is no error. Ask for the password before, with [Accounts.CheckPassword]: a thief of a session
+// should not end its owner's (OWASP ASVS 5.0, 7.5.2). ctx governs the whole of it.
 func (a *Accounts) SignOutSession(ctx context.Context, id *authn.Identity, sessionID string) error {
 	if err := a.catalog.CheckSession(ctx, id.Subject, id.Session); err != nil {
 		return err

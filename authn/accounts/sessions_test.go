@@ -67,7 +67,7 @@ func TestSessionsAreListedAndEndedOneByOneAndAllAtOnce(t *testing.T) {
 	ended(fourth, true)
 	ended(first, true)
 	ended(stranger, false)
-	fifth := in() // what has a token of a session that ended does nothing to those that live
+	fifth := in() // a token of an ended session does nothing to live ones
 	for what, do := range map[string]func() error{
 		"everywhere": func() error { return h.SignOutEverywhere(t.Context(), id) },
 		"elsewhere":  func() error { return h.SignOutElsewhere(t.Context(), id) },
@@ -85,7 +85,8 @@ func TestSessionThatIsNotRefreshedEndsAfterTwoWeeks(t *testing.T) {
 	h := newHouse(t)
 	for days, want := range map[int]error{13: nil, 15: accounts.ErrInvalidSession} {
 		s := must(h.SignUp(t.Context(), form(map[int]string{13: "ada@example.org", 15: "bob@example.org"}[days])))(t)
-		if _, err := h.Catalog.Exec(t.Context(), `UPDATE pgtenancy.sessions SET rotated_at = now() - $2::interval WHERE id = $1`,
+		if _, err := h.Catalog.Exec(t.Context(),
+			`UPDATE pgtenancy.sessions SET rotated_at = now() - $2::interval WHERE id = $1`,
 			h.identity(t, s).Session, time.Duration(days)*24*time.Hour); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +101,7 @@ func TestHonestBurstOfOneSignUpIsNotThrottled(t *testing.T) {
 	h := newHouse(t)
 	f := form("ada@example.org")
 	f.IdempotencyKey, f.Addr = "key", netip.MustParseAddr("192.0.2.1")
-	for round := range 2 { // the second repeats what is there
+	for round := range 2 { // the second repeats the first's keys
 		before := h.Hasher.Runs()
 		var all sync.WaitGroup
 		for range 25 {

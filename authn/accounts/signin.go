@@ -23,7 +23,7 @@ type SignIn struct {
 	Tenant tenancy.ID
 
 	// Addr is the client's address, by which attempts are counted too. Behind a proxy it is what that says of the client,
-	// and only if the proxy is trusted: who chooses an address is not counted by it. The zero Addr: unknown.
+	// and only if the proxy is trusted: a client that chooses its address escapes the count. The zero Addr: unknown.
 	Addr netip.Addr
 
 	// UserAgent is what the client calls itself. It is kept for Sessions, as Addr is. Empty: unknown.
@@ -40,7 +40,7 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 //
 // It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after one key derivation
 // and no sooner than Config.MinRefusal. After too many of them it returns [ErrThrottled], at once and for a known
-// e-mail as for an unknown one: see [Throttle]. Only who knows the password learns more: an error that matches
+// e-mail as for an unknown one: see [Throttle]. Only a caller with the password learns more: an error that matches
 // tenancy.ErrNotActive when the tenant is suspended or otherwise closed, or the reason why its database cannot be
 // reached. authn.ErrBusy means that too many passwords are being checked.
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
@@ -57,7 +57,7 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 		case <-floor.C:
 		case <-ctx.Done():
 		}
-		// For an e-mail that leads nowhere too: who sprays passwords has to be seen.
+		// For an e-mail that leads nowhere too: operators have to see a password spray.
 		a.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "wrong e-mail or password", slog.String("from", network(s.Addr)))
 	case errors.Is(err, authn.ErrBusy):
 		a.withdrawn(ctx, admission)
@@ -72,7 +72,7 @@ func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, 
 		return nil, nil, err
 	}
 	defer leave()
-	email, _ := registry.ParseEmail(s.Email) // one that is malformed leads nowhere
+	email, _ := registry.ParseEmail(s.Email) // a malformed one leads nowhere
 	admission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))
 	if err != nil {
 		return nil, nil, err
@@ -102,9 +102,10 @@ func (a *Accounts) signIn(
 	return session, nil
 }
 
-// membership returns nil for an e-mail that leads nowhere. One that leads to several tenants leads nowhere either
+// membership returns nil for an e-mail that leads nowhere. An e-mail of several tenants leads nowhere either
 // until the caller says which: to list them before the password is right would tell a stranger where somebody works.
-func (a *Accounts) membership(ctx context.Context, email registry.Email, tenant tenancy.ID) (*registry.Membership, error) {
+func (a *Accounts) membership(ctx context.Context, email registry.Email,
+	tenant tenancy.ID) (*registry.Membership, error) {
 	if email.IsZero() {
 		return nil, nil
 	}

@@ -36,7 +36,7 @@ type SignUp struct {
 	Addr      netip.Addr
 	UserAgent string
 
-	// Progress is told when each step begins. It must not block. It may be nil.
+	// Progress is called when each step begins. It must not block. It may be nil.
 	Progress func(step string)
 }
 
@@ -47,7 +47,7 @@ func (SignUp) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a sign-up")) 
 func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 
 // SignUp makes an organization with a database of its own and its first admin, and signs that admin in. ctx governs the
-// whole sign-up; when it ends early, what was begun is undone in the background.
+// whole sign-up; when it ends early, the started steps are undone in the background.
 //
 // It returns *[InputError] for fields that are wrong, registry.ErrEmailTaken, registry.ErrEmailBusy,
 // registry.ErrKeyReused when the idempotency key was used with other fields or with a password that the tenant's
@@ -64,7 +64,8 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 	if s.IdempotencyKey == "" {
 		made, err = a.make(ctx, s, email)
 	} else {
-		made, err = a.flights.do(ctx, s.flightKey(email), func(ctx context.Context) (*signedUp, error) { return a.make(ctx, s, email) })
+		made, err = a.flights.do(ctx, s.flightKey(email),
+			func(ctx context.Context) (*signedUp, error) { return a.make(ctx, s, email) })
 	}
 	if err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func (s *signedUp) member() registry.Membership {
 	return registry.Membership{TenantID: s.Tenant.ID, AdminID: s.profile.ID}
 }
 
-// make makes the tenant, or has who asks again prove that it is theirs.
+// make makes the tenant, or has a repeated request prove that the tenant is its own.
 func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*signedUp, error) {
 	admission, err := a.admitSignUp(ctx, s)
 	if err != nil {
@@ -126,9 +127,10 @@ func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*s
 	return made, nil
 }
 
-// proveReplay is a sign-in, and counts as one: who knows an idempotency key and an e-mail is not yet who signed up, and
-// who did may be no admin any more, or have another role or password.
-func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp, email registry.Email) (Profile, error) {
+// proveReplay is a sign-in, and counts as one: a caller with an idempotency key and an e-mail has not proved to be the
+// person that signed up, and that person may be no admin any more, or have another role or password.
+func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp,
+	email registry.Email) (Profile, error) {
 	if m.AdminID == "" {
 		return Profile{}, registry.ErrKeyReused
 	}
@@ -173,7 +175,7 @@ func (a *Accounts) request(s SignUp, email registry.Email, hash string) provisio
 	return req
 }
 
-// hash covers what was asked for except the password, because a fast hash of a password must not be stored. The
+// hash covers the request except the password, because a fast hash of a password must not be stored. The
 // registry keys it again, so that it does not give the e-mail away either.
 func (s SignUp) hash(email registry.Email) []byte {
 	h := sha256.New()

@@ -162,7 +162,8 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 			*s, s, s.Profile, &s.Profile, form("ada@example.org"), accounts.SignIn{Email: "ada@example.org", Password: password},
 		} {
 			text := fmt.Sprintf(verb, v)
-			if strings.Contains(text, "ada@") || strings.Contains(text, password) || strings.Contains(text, s.AccessToken.Reveal()) {
+			if strings.Contains(text, "ada@") || strings.Contains(text, password) ||
+				strings.Contains(text, s.AccessToken.Reveal()) {
 				t.Errorf("%s of %T prints a secret", verb, v)
 			}
 		}

@@ -69,7 +69,7 @@ func (t Table) SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHa
 
 func (t Table) name() string { return pgx.Identifier{cmp.Or(t.Name, "admins")}.Sanitize() }
 
-// databaseError says what was tried, and what may be known of the driver's error.
+// databaseError names the operation, and the safe part of the driver's error.
 func databaseError(what string, err error) error {
 	if err == nil {
 		return nil

@@ -19,16 +19,16 @@ import (
 // with fields that are zero: each has the default that is named here.
 //
 // Attempts are counted in the registry, by all processes together and over their restarts, and before the password is
-// looked at, so that many at once are no more than one after the other. One that is refused, with [ErrThrottled], costs
+// looked at, so that many at once are no more than one after the other. A refused one, with [ErrThrottled], costs
 // no key derivation and counts nowhere. All that is kept of an e-mail or an address is a keyed hash.
 //
-// Nobody is locked out. Whoever keeps trying an account from wherever they like makes its owner wait, for MaxDelay at
-// most, and may come first when that is over; but not where the owner has signed in within thirty days, from the same
-// address: there only attempts from that same address count. So what malice costs an owner is to be kept from signing
-// in at a new place, for as long as it goes on. Those at one address can find out in this way that an account was used
-// there.
+// The throttle locks no one out. An attacker who keeps trying an account from anywhere makes its owner wait, for
+// MaxDelay at most, and may come first when that is over; but not where the owner has signed in within thirty days,
+// from the same address: there only attempts from that same address count. So what malice costs an owner is to be kept
+// from signing in at a new place, for as long as it goes on. Those at one address can find out in this way that an
+// account was used there.
 type Throttle struct {
-	// Off turns all of this off, for those who do it in front of this program.
+	// Off turns all of this off, for services with a throttle in front of this program.
 	Off bool
 
 	// Account is for one e-mail, whether anybody has it or not, and begins anew when its password was right; an admin who
@@ -42,16 +42,16 @@ type Throttle struct {
 	Address Pace
 
 	// Tenant is for sign-ins that name a tenant, and counts as Address does. An e-mail's own tenant is not counted, as
-	// that would tell whose it is. Default: 200, 1 s, 5 s: it slows down who tries one password with every e-mail.
+	// that would tell whose it is. Default: 200, 1 s, 5 s: it slows down attempts of one password with every e-mail.
 	Tenant Pace
 
 	// SignUp is for sign-ups from one address, also those that fail: each makes a database, or tells that an e-mail has an
 	// account. Default: 20, 1 min, 1 h.
 	SignUp Pace
 
-	// SignUps is for all sign-ups together, from known addresses or not: whoever has many addresses is bounded by nothing
-	// else, and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; no sign-in.
-	// Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
+	// SignUps is for all sign-ups together, from known addresses or not: nothing else bounds a client with many addresses,
+	// and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; it delays no
+	// sign-in. Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
 	SignUps Pace
 }
 
@@ -94,7 +94,7 @@ func (t *Throttle) check() error {
 	return errors.Join(errs...)
 }
 
-// forSignIn are the counts of a sign-in. They are the same for an e-mail that nobody has.
+// forSignIn are the counts of a sign-in. They are the same for an unknown e-mail.
 func (t *Throttle) forSignIn(s SignIn, email registry.Email) catalog.Attempt {
 	var a catalog.Attempt
 	address := network(s.Addr)
@@ -119,7 +119,7 @@ func (t *Throttle) forSignIn(s SignIn, email registry.Email) catalog.Attempt {
 	return a
 }
 
-// forPassword is the count of a session whose admin is asked for the password: who has stolen another of the same
+// forPassword is the count of a session that asks its admin for the password: a thief of another session of the same
 // admin's holds this one up by nothing.
 func (t *Throttle) forPassword(id *authn.Identity) catalog.Attempt {
 	c := count("password of", id.Subject+" in "+id.Session, t.Account)
@@ -185,7 +185,7 @@ func scopes(attempt catalog.Attempt) []string {
 	return names
 }
 
-// settleTimeout bounds what is done about an attempt's count after it, which goes on when its context ends.
+// settleTimeout bounds the update of an attempt's count after it, which goes on when its context ends.
 const settleTimeout = 5 * time.Second
 
 // succeeded and withdrawn are best effort: at worst, an attempt counts that should not.
@@ -197,7 +197,8 @@ func (a *Accounts) withdrawn(ctx context.Context, adm *catalog.Admission) {
 	a.settle(ctx, adm, a.catalog.WithdrawAttempt)
 }
 
-func (a *Accounts) settle(ctx context.Context, adm *catalog.Admission, how func(context.Context, *catalog.Admission) error) {
+func (a *Accounts) settle(ctx context.Context, adm *catalog.Admission,
+	how func(context.Context, *catalog.Admission) error) {
 	if adm == nil {
 		return
 	}

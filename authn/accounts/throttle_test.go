@@ -86,7 +86,8 @@ func TestThrottleTellsNothingOfWhoHasAnAccount(t *testing.T) {
 			if !ok || !errors.Is(err, accounts.ErrThrottled) || err.Error() != "accounts: too many attempts" {
 				t.Fatalf("%s: %v, want a ThrottledError", email, err)
 			}
-			if after := throttled.RetryAfter(); after > time.Hour || after < 50*time.Minute || middleware.StatusCode(err) != 429 {
+			if after := throttled.RetryAfter(); after > time.Hour || after < 50*time.Minute ||
+				middleware.StatusCode(err) != 429 {
 				t.Errorf("%s: %d, again after %v", email, middleware.StatusCode(err), after)
 			}
 			if runs := h.Hasher.Runs() - before; runs != 0 {
@@ -296,7 +297,8 @@ func TestThrottleCanBeTurnedOff(t *testing.T) {
 		t.Errorf("%d attempts", n)
 	}
 	var rows int
-	if err := h.Catalog.QueryRow(t.Context(), `SELECT count(*) FROM pgtenancy.throttles`).Scan(&rows); err != nil || rows != 0 {
+	if err := h.Catalog.QueryRow(t.Context(),
+		`SELECT count(*) FROM pgtenancy.throttles`).Scan(&rows); err != nil || rows != 0 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// TestRefusalTakesOneKeyDerivationAndTheSameTime makes attempts on five paths that end in a refusal, one at a time and in
-// a random order within each round, and asks whether the time that SignIn takes tells of which path one was. The attacker
-// is in the process, and so sees the time without the network's noise. Against each path with an account stands the one
-// without: the area under the ROC curve (AUC) of the best threshold is 0.5 where the times tell nothing.
+// TestRefusalTakesOneKeyDerivationAndTheSameTime makes attempts on five paths that end in a refusal, one at a time and
+// in a random order within each round, and asks whether the time that SignIn takes tells of which path one was. The
+// attacker is in the process, and so sees the time without the network's noise. Against each path with an account
+// stands the one without: the area under the ROC curve (AUC) of the best threshold is 0.5 where the times tell nothing.
 //
 // The key derivation is cheaper than in production, and MinRefusal is shorter by as much: four times what nine of ten
 // refusals take without it. Without it the same classifier is to see the difference, or it could not see anything.
@@ -40,10 +40,12 @@ func TestRefusalTakesOneKeyDerivationAndTheSameTime(t *testing.T) {
 		without, with := auc(bare[0], bare[i+1]), auc(even[0], even[i+1])
 		unknown, known := quantile(even[0], 0.5), quantile(even[i+1], 0.5)
 		apart := math.Abs(float64(known-unknown)) / float64(unknown)
-		text += fmt.Sprintf("; %s: AUC %.3f, medians %.2f %% apart (AUC %.3f without MinRefusal)", p.name, with, 100*apart, without)
+		text += fmt.Sprintf("; %s: AUC %.3f, medians %.2f %% apart (AUC %.3f without MinRefusal)", p.name, with, 100*apart,
+			without)
 		farthest, worst, seen = max(farthest, apart), farther(worst, with), farther(seen, without)
 	}
-	defer pgtest.Figure(t, "S4", "%d attempts on each of 5 paths, one key derivation each, MinRefusal %v, against an unknown e-mail%s",
+	defer pgtest.Figure(t, "S4",
+		"%d attempts on each of 5 paths, one key derivation each, MinRefusal %v, against an unknown e-mail%s",
 		rounds, floor, text)
 	if !pgtest.Full() {
 		return
@@ -75,7 +77,8 @@ func (h *house) refusals(t *testing.T) []refusal {
 		return err
 	})
 	down := h.signUp(t, "down@example.org")
-	err := h.Registry.PutServer(t.Context(), registry.Server{Name: "down", Host: "127.0.0.1", Port: 1, State: registry.ServerFull})
+	err := h.Registry.PutServer(t.Context(),
+		registry.Server{Name: "down", Host: "127.0.0.1", Port: 1, State: registry.ServerFull})
 	if err != nil {
 		t.Fatal(err)
 	}

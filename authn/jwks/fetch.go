@@ -61,9 +61,9 @@ func fetch(ctx context.Context, address string, client *http.Client) (map[string
 	return usable(body.Keys)
 }
 
-// usable returns the keys that tokens may be signed with. Others are ignored, also those that no library can read: of
-// another kind, for another use or algorithm, without an id as ours are, or with the private half beside the public one. A
-// set without one usable key is none, so that an empty answer does not take good keys away.
+// usable returns the keys that tokens may be signed with. It ignores others, also keys that no library can read: of
+// another kind, for another use or algorithm, without an id as ours are, or with the private half beside the public
+// one. A set without one usable key is none, so that an empty answer does not take good keys away.
 func usable(all []json.RawMessage) (map[string]authn.Key, error) {
 	keys := make(map[string]authn.Key, len(all))
 	for _, raw := range all {

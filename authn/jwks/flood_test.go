@@ -18,7 +18,7 @@ import (
 )
 
 // naming returns a function that returns tokens whose header names a key. They are refused before their signature is
-// looked at, if nobody has that.
+// looked at, if the set does not hold that.
 func naming() func(id string) string {
 	parts := strings.Split(sign(key("a")), ".")
 	return func(id string) string {

@@ -19,7 +19,7 @@ import (
 
 // HandlerConfig configures a [Handler]. Keys is required.
 type HandlerConfig struct {
-	// Keys are the keys whose public halves are published: the one that signs, the one before and the next one. Each is
+	// Keys are the keys whose public halves are published: the signing one, the one before and the next one. Each is
 	// an Ed25519 key with an id of its own.
 	Keys []authn.Key
 
@@ -41,7 +41,7 @@ type document struct {
 	etag string
 }
 
-// NewHandler returns a handler, or every violation of cfg at once. An HMAC key is one: whoever knows it can sign.
+// NewHandler returns a handler, or every violation of cfg at once. An HMAC key is a violation: anyone with it can sign.
 func NewHandler(cfg HandlerConfig) (*Handler, error) {
 	h := &Handler{}
 	err := h.SetKeys(cfg.Keys...)

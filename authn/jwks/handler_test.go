@@ -89,7 +89,8 @@ func TestHandlerRefusesSecretsAndReportsEveryViolation(t *testing.T) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
 	}
-	if _, err := jwks.NewHandler(jwks.HandlerConfig{}); err == nil || !strings.Contains(err.Error(), "HandlerConfig.Keys:") {
+	if _, err := jwks.NewHandler(jwks.HandlerConfig{}); err == nil ||
+		!strings.Contains(err.Error(), "HandlerConfig.Keys:") {
 		t.Errorf("without keys: %v", err)
 	}
 	h := must(jwks.NewHandler(jwks.HandlerConfig{Keys: []authn.Key{key("a")}}))

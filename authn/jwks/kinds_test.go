@@ -68,17 +68,21 @@ func TestOnlyEd25519KeysForSignaturesAreTaken(t *testing.T) {
 		jwk   jwk
 		token string
 	}{
-		"oct":                        {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "HS256"}, hs(secret)},
-		"oct that says EdDSA":        {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"}, hs(secret)},
-		"oct that says EdDSA, EdDSA": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"}, text + "." + encode(mac.Sum(nil))},
-		"HS256 with the public key":  {ed("k", nil), hs(private("k")[32:])},
-		"HS256 with the JWK":         {ed("k", nil), hs([]byte(encode(private("k")[32:])))},
+		"oct": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "HS256"},
+			hs(secret)},
+		"oct that says EdDSA": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"},
+			hs(secret)},
+		"oct that says EdDSA, EdDSA": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"},
+			text + "." + encode(mac.Sum(nil))},
+		"HS256 with the public key": {ed("k", nil), hs(private("k")[32:])},
+		"HS256 with the JWK":        {ed("k", nil), hs([]byte(encode(private("k")[32:])))},
 		"RSA": {
 			jwk{"kty": "RSA", "n": encode(rsaKey.N.Bytes()), "e": "AQAB", "kid": "k", "use": "sig", "alg": "RS256"},
 			resign(jwt.SigningMethodRS256, "k", rsaKey),
 		},
 		"EC": {
-			jwk{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:]), "kid": "k", "use": "sig", "alg": "ES256"},
+			jwk{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:]), "kid": "k", "use": "sig",
+				"alg": "ES256"},
 			resign(jwt.SigningMethodES256, "k", ecKey),
 		},
 		"X25519":        {ed("k", jwk{"crv": "X25519", "x": encode(dh.PublicKey().Bytes())}), good},
@@ -111,8 +115,8 @@ func TestOnlyEd25519KeysForSignaturesAreTaken(t *testing.T) {
 	}
 }
 
-// TestKeyThatCannotBeReadTakesNoOtherWithIt guards against a neighbour in the set: with one that the library refused, the
-// whole set was refused, and then new keys were not known and withdrawn ones not gone.
+// TestKeyThatCannotBeReadTakesNoOtherWithIt guards against a neighbour in the set: because of a key that the library
+// refused, the whole set was refused, and then new keys were not known and withdrawn ones not gone.
 func TestKeyThatCannotBeReadTakesNoOtherWithIt(t *testing.T) {
 	t.Parallel()
 	good := string(must(json.Marshal(ed("good", nil))))

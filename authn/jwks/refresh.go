@@ -43,7 +43,7 @@ func (s *set) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
-	case <-s.kick: // this fetch is the one that was asked for
+	case <-s.kick: // this fetch answers the request
 	default:
 	}
 	if s.flight == nil {
@@ -52,7 +52,7 @@ func (s *set) begin() {
 	s.tried = time.Now()
 }
 
-// end publishes what was fetched. After a failure the keys stay as they are.
+// end publishes the fetched keys. After a failure the keys stay as they are.
 func (s *set) end(keys map[string]authn.Key, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *set) end(keys map[string]authn.Key, err error) {
 	s.flight = nil
 }
 
-// close lets nobody wait for a fetch any more.
+// close ends all waiting for a fetch.
 func (s *set) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 // RemoteConfig configures a [Remote]. URL, Issuer and Audience are required; any other field left zero has the default
 // that its comment names.
 type RemoteConfig struct {
-	// URL is where the JWK set is. It must begin with https, or with http if its host is this machine or PlainHTTP is
-	// set: whoever can change the answer can sign tokens.
+	// URL is where the JWK set is. It must begin with https, or with http if its host is this machine or PlainHTTP is set:
+	// anyone who can change the answer can sign tokens.
 	URL string
 
 	// PlainHTTP allows http to other machines, where the network encrypts.
@@ -35,19 +35,19 @@ type RemoteConfig struct {
 	// Interval is how often the set is fetched, or up to a tenth sooner. Default: 5 min.
 	Interval time.Duration
 
-	// Cooldown is the least time between a fetch and another one that a token with an unknown key asks for, 10 s or
-	// more. Whoever sends forged tokens causes no more than one fetch in that time. Default: 30 s.
+	// Cooldown is the least time between a fetch and the next for a token with an unknown key, 10 s or more. Forged tokens
+	// cause no more than one fetch in that time. Default: 30 s.
 	Cooldown time.Duration
 
 	// MaxStale is how long the last set is used while no other can be fetched. Then nothing is accepted any more: keys
 	// that were taken back in the meantime would be, too. Default: 24 h.
 	MaxStale time.Duration
 
-	// Client fetches the set. Its redirects are not followed unless it has a CheckRedirect. Default: one that takes its
-	// proxy from the environment. A fetch takes 10 s and 64 KiB at most, whoever's the client is.
+	// Client fetches the set. Its redirects are not followed unless it has a CheckRedirect. Default: a client that takes
+	// its proxy from the environment. A fetch takes 10 s and 64 KiB at most, with any client.
 	Client *http.Client
 
-	// Logger is told of the first in a row of fetches that fail, at level Warn, and of the end of the row. Default: none.
+	// Logger receives the first in a row of failed fetches, at level Warn, and the end of the row. Default: none.
 	Logger *slog.Logger
 }
 
@@ -61,7 +61,7 @@ type Remote struct {
 
 // NewRemote returns a verifier, or every violation of cfg at once. It does not wait for the first set: a service whose
 // issuer is down comes up nevertheless, refuses tokens as not verifiable for now, and accepts them as soon as the
-// issuer is back. Whoever would rather fail at the start calls Ready. The caller must call Close.
+// issuer is back. Call Ready to fail at the start instead. The caller must call Close.
 func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -117,9 +117,9 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// Verify returns who raw speaks for. It accepts and refuses what an [authn.Verifier] with the keys of the set does, and
-// with the same errors. If the key of raw is unknown and the set is about to be fetched, it waits for that, 10 s at most
-// and until ctx ends. Any other error means that the set could not be fetched, and raw may be good.
+// Verify returns the identity that raw speaks for. It accepts and refuses what an [authn.Verifier] with the keys of the
+// set does, and with the same errors. If the key of raw is unknown and the set is about to be fetched, it waits for
+// that, 10 s at most and until ctx ends. Any other error means that the set could not be fetched, and raw may be good.
 func (r *Remote) Verify(ctx context.Context, raw string) (*authn.Identity, error) {
 	return r.verifier.Verify(ctx, raw)
 }

@@ -40,7 +40,7 @@ func TestRemoteVerifiesWithPublishedKeys(t *testing.T) {
 		t.Errorf("a key that is not published: %v", err)
 	}
 	if !r.HasKey("a") || r.HasKey("c") {
-		t.Error("HasKey does not say what is published")
+		t.Error("HasKey does not report the published keys")
 	}
 }
 
@@ -103,13 +103,14 @@ func unusable() map[string]func(e *endpoint) {
 		"no keys":        answer(http.StatusOK, `{"keys":[]}`),
 		"half an answer": answer(http.StatusOK, twice[:len(twice)/2]),
 		"two of one id":  answer(http.StatusOK, strings.Replace(twice, "[{", "["+twice[9:len(twice)-2]+",{", 1)),
-		"broken key":     answer(http.StatusOK, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","kid":"a","use":"sig","alg":"EdDSA"}]}`),
-		"too long":       answer(http.StatusOK, strings.Repeat(" ", 100<<10)+twice),
-		"no answer":      (*endpoint).hang,
+		"broken key": answer(http.StatusOK,
+			`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","kid":"a","use":"sig","alg":"EdDSA"}]}`),
+		"too long":  answer(http.StatusOK, strings.Repeat(" ", 100<<10)+twice),
+		"no answer": (*endpoint).hang,
 	}
 }
 
-// redirect makes e send who asks to another host, where there is a set.
+// redirect makes e send clients to another host, where there is a set.
 func redirect(e *endpoint) {
 	evil := must(jwks.NewHandler(jwks.HandlerConfig{Keys: []authn.Key{key("a"), key("b")}}))
 	e.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +146,8 @@ func TestGoodKeysOutliveFailedFetches(t *testing.T) {
 				t.Errorf("%s: a key that may be new: %v, want that nobody knows", name, err)
 			}
 			time.Sleep(2 * time.Minute)
-			if _, err := r.Verify(t.Context(), sign(key("a"))); err == nil || errors.Is(err, authn.ErrTokenInvalid) || r.HasKey("a") {
+			if _, err := r.Verify(t.Context(), sign(key("a"))); err == nil || errors.Is(err, authn.ErrTokenInvalid) ||
+				r.HasKey("a") {
 				t.Errorf("%s: a set that is too old: %v, want that nobody knows", name, err)
 			}
 			e.publish(key("a"))
@@ -231,12 +233,14 @@ func TestNewRemoteReportsEveryViolation(t *testing.T) {
 	} {
 		_, err := jwks.NewRemote(jwks.RemoteConfig{URL: address, Interval: 1, Cooldown: 2, MaxStale: -1})
 		for _, field := range []string{"URL", "Issuer", "Audience", "Interval", "Cooldown", "MaxStale"} {
-			if err == nil || !strings.Contains(err.Error(), "jwks: RemoteConfig."+field+": ") || strings.Contains(err.Error(), "secret") {
+			if err == nil || !strings.Contains(err.Error(), "jwks: RemoteConfig."+field+": ") ||
+				strings.Contains(err.Error(), "secret") {
 				t.Errorf("%q: %s is not reported: %v", address, field, err)
 			}
 		}
 	}
-	for _, address := range []string{"http://localhost:1/", "http://127.1.2.3:1/", "http://[::1]:1/", "http://10.0.0.1:1/"} {
+	for _, address := range []string{"http://localhost:1/", "http://127.1.2.3:1/", "http://[::1]:1/",
+		"http://10.0.0.1:1/"} {
 		e := &endpoint{}
 		e.publish(key("a"))
 		r := newRemote(t, e, func(cfg *jwks.RemoteConfig) {

@@ -58,7 +58,7 @@ func (f *fleet) have(t *testing.T, keys ...authn.Key) {
 	}
 }
 
-// verify asks everyone who verifies, and returns the errors.
+// verify asks every verifier, and returns the errors.
 func (f *fleet) verify(ctx context.Context, token string) (errs []error) {
 	_, err := f.verifier.Verify(ctx, token)
 	errs = append(errs, err)
@@ -117,8 +117,9 @@ func TestKeysRotateUnderLoadWithoutARefusal(t *testing.T) {
 		defer stop()
 		gone := 0
 		defer func() {
-			pgtest.Figure(t, "S9", "%d rotations of the token key through next, current, previous and gone: %d verifications, %d refused; "+
-				"%d tokens of keys that are gone, remembered by caches: all refused", rotations, f.requests.Load(), f.refused.Load(), gone)
+			pgtest.Figure(t, "S9",
+				"%d rotations of the token key through next, current, previous and gone: %d verifications, %d refused; "+
+					"%d tokens of keys that are gone, remembered by caches: all refused", rotations, f.requests.Load(), f.refused.Load(), gone)
 		}()
 		for i := range rotations {
 			current, next := key(fmt.Sprint(i)), key(fmt.Sprint(i+1))

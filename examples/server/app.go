@@ -119,7 +119,7 @@ func (a *app) openTenants(ctx context.Context, o options, admin *pgx.ConnConfig,
 	return nil
 }
 
-// budgeted opens connections within a budget, and counts those that a process that was killed has left.
+// budgeted opens connections within a budget, and counts connections that a killed process has left.
 type budgeted struct {
 	*tenancy.Resolver
 	*provision.Provisioner

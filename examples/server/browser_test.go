@@ -57,7 +57,8 @@ func walkChurch(t *testing.T, r *running, name string, first ...action) {
 
 	page.do("sign out", click(`nav form button`), visible(`.hero`))
 	page.do("sign in with a wrong password", click(`nav a[href="/signin"]`), visible(`#password`),
-		fill(`#email`, name+"@example.org"), fill(`#password`, "wrong password"), click(`main form button`), visible(`.banner.error`))
+		fill(`#email`, name+"@example.org"), fill(`#password`,
+			"wrong password"), click(`main form button`), visible(`.banner.error`))
 	page.do("sign in", fill(`#password`, password), click(`main form button`), visible(`#members table`))
 	page.see(`#members table`, "Grace Hopper")
 	page.see(`#messages li`, "Summer fair")
@@ -87,7 +88,8 @@ func newTab(t *testing.T) context.Context {
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.WSURLReadTimeout(time.Minute), // until it has started, on a busy machine
 	}
-	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"} {
+	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update",
+		"disable-sync"} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)

@@ -21,7 +21,7 @@ import (
 
 const chaosClients = 8
 
-// fate is what is in store for one sign-up.
+// fate is the planned end of one sign-up.
 type fate struct {
 	kind   string        // done, panic, error, lost, cancel, late
 	step   string        // where, for panic, cancel and late
@@ -91,7 +91,7 @@ func TestHalfOfTheSignUpsFailAndNothingIsLeft(t *testing.T) {
 	fallen := map[string]int{}
 	for i, a := range answers {
 		kind, answered := fates[i].kind, a.status == http.StatusCreated
-		if answered != (kind == "done") && kind != "late" { // who goes late may have had the answer
+		if answered != (kind == "done") && kind != "late" { // a late client may have had the answer
 			t.Errorf("sign-up %d (%s at %s): status %d", i, kind, fates[i].step, a.status)
 		}
 		if !answered {

@@ -10,7 +10,7 @@ import (
 )
 
 // credentialsAreGoodAtTheirOwnHostOnly takes each credential to the host of another church, where it must fare no
-// better than one that is made up, and must stay good at home.
+// better than a made-up one, and must stay good at home.
 func (m *matrix) credentialsAreGoodAtTheirOwnHostOnly(t *testing.T) {
 	a, b := m.parishes[0], m.parishes[1]
 	login := func(name string) string { return `{"email":"` + name + `@example.org","password":"` + password + `"}` }
@@ -25,10 +25,11 @@ func (m *matrix) credentialsAreGoodAtTheirOwnHostOnly(t *testing.T) {
 	} {
 		want := m.sent(t, ask{method: "POST", path: test.path, host: b.host, body: test.madeUp})
 		if !strings.HasPrefix(status(want), "401") {
-			t.Errorf("%s with what is made up: %s", test.path, want)
+			t.Errorf("%s with made-up tokens: %s", test.path, want)
 		}
 		want = strings.ReplaceAll(want, `"nobody@`, `"`+a.name+`@`) // the form shows what was typed
-		want = strings.ReplaceAll(want, fmt.Sprint("Content-Length: ", length(want)-len(a.name)+len("nobody")), fmt.Sprint("Content-Length: ", length(want)))
+		want = strings.ReplaceAll(want, fmt.Sprint("Content-Length: ", length(want)-len(a.name)+len("nobody")),
+			fmt.Sprint("Content-Length: ", length(want)))
 		got := m.sent(t, ask{method: "POST", path: test.path, host: b.host, body: test.good})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-made up +good elsewhere):\n%s", test.path, diff)
@@ -41,7 +42,7 @@ func (m *matrix) credentialsAreGoodAtTheirOwnHostOnly(t *testing.T) {
 		}
 	}
 
-	// A browser at another host: it is told to forget, and the session lives on.
+	// A browser at another host: the answer makes it forget, and the session lives on.
 	for _, cookies := range []map[string]string{a.cookies, {"__Host-refresh": m.cookies(t, a)["__Host-refresh"]}} {
 		for _, path := range []string{"/signout", "/church/members"} {
 			got := m.sent(t, ask{method: "POST", path: path, host: b.host, cookies: cookies, body: "firstName=A&lastName=B"})

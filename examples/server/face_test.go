@@ -34,11 +34,14 @@ func TestBadRequestsAreProblems(t *testing.T) {
 		{"NUL in an id", "GET", "/api/members/%00", ``, 404, ""},
 		{"NUL in a field", "POST", "/api/branches", `{"name":"\u0000"}`, 422, "name"},
 		{"unknown branch", "POST", "/api/members", `{"firstName":"A","lastName":"B","branchId":"x"}`, 422, "branchId"},
-		{"wrong password", "POST", "/api/me/password", `{"currentPassword":"guess it","newPassword":"a long enough one"}`, 422, "currentPassword"},
-		{"short password", "POST", "/api/me/password", `{"currentPassword":"` + password + `","newPassword":"short"}`, 422, "newPassword"},
+		{"wrong password", "POST", "/api/me/password", `{"currentPassword":"guess it","newPassword":"a long enough one"}`,
+			422, "currentPassword"},
+		{"short password", "POST", "/api/me/password", `{"currentPassword":"` + password + `","newPassword":"short"}`, 422,
+			"newPassword"},
 	} {
 		status, contentType, got := r.raw(t, test.method, test.path, test.body, s.AccessToken)
-		if status != test.status || got.Status != test.status || got.Title == "" || contentType != "application/problem+json" {
+		if status != test.status || got.Status != test.status || got.Title == "" ||
+			contentType != "application/problem+json" {
 			t.Errorf("%s: status %d, %s, %+v", test.name, status, contentType, got)
 		}
 		if test.field != "" && got.Fields[test.field] == "" {
@@ -71,7 +74,7 @@ func (r *running) raw(t *testing.T, method, path, body, token string) (status in
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = json.Unmarshal(answer, &p) // what is no problem is left empty
+	_ = json.Unmarshal(answer, &p) // an answer that is no problem leaves it empty
 	return res.StatusCode, res.Header.Get("Content-Type"), p
 }
 

@@ -45,7 +45,8 @@ func (b *browser) visit(t *testing.T, path string, form url.Values) (status int,
 		t.Fatal(err)
 	}
 	for _, c := range res.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode ||
+			c.Path != "/" || c.Domain != "" {
 			t.Errorf("cookie %s is not kept safe", c.Name)
 		}
 		b.cookies[c.Name] = c
@@ -86,8 +87,10 @@ func (o *original) signUpForm(t *testing.T) {
 	if status, _, page = b.visit(t, "/church", nil); status != 200 || !strings.Contains(page, "&lt;b&gt;Form&lt;/b&gt;") {
 		t.Errorf("status %d:\n%s", status, page)
 	}
-	taken := url.Values{"email": {"FORM@example.org"}, "churchName": {"X"}, "firstName": {"X"}, "lastName": {"X"}, "password": {password}}
-	if status, _, page := o.browser().visit(t, "/signup", taken); status != 409 || !strings.Contains(page, "has an account already") {
+	taken := url.Values{"email": {"FORM@example.org"}, "churchName": {"X"}, "firstName": {"X"}, "lastName": {"X"},
+		"password": {password}}
+	if status, _, page := o.browser().visit(t, "/signup",
+		taken); status != 409 || !strings.Contains(page, "has an account already") {
 		t.Errorf("taken e-mail: status %d", status)
 	}
 	// The access token has expired: the refresh token lets in.
@@ -95,7 +98,8 @@ func (o *original) signUpForm(t *testing.T) {
 	if status, _, _ := b.visit(t, "/church", nil); status != 200 || b.cookies["__Host-access"] == nil {
 		t.Errorf("with the refresh token alone: status %d", status)
 	}
-	if status, location, _ := b.visit(t, "/signout", url.Values{}); status != 303 || location != "/" || len(b.cookies) != 0 {
+	if status, location, _ := b.visit(t, "/signout",
+		url.Values{}); status != 303 || location != "/" || len(b.cookies) != 0 {
 		t.Errorf("sign-out: status %d to %q, cookies %v", status, location, b.cookies)
 	}
 	if status, location, _ := b.visit(t, "/church", nil); status != 303 || location != "/signin" {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAttackerWithAnAccountGetsNowhere is what somebody tries who has a church of their own, and knows how the program
-// works.
+// TestAttackerWithAnAccountGetsNowhere makes the attempts of an attacker with a church of their own and knowledge of
+// the program.
 func TestAttackerWithAnAccountGetsNowhere(t *testing.T) {
 	t.Parallel()
 	m := newMatrix(t, "attack_", 2)
@@ -31,7 +31,8 @@ var inline = regexp.MustCompile(`(?i)<script|<style|\son[a-z]+=|\sstyle=|javascr
 func (m *matrix) pagesTellBrowsersToTakeCare(t *testing.T) {
 	p := m.parishes[0]
 	for _, rt := range m.routes {
-		if !rt.page() || rt.door() || rt.path == "/healthz" || rt.path == "/readyz" || strings.HasPrefix(rt.path, "/.well-known/") {
+		if !rt.page() || rt.door() || rt.path == "/healthz" || rt.path == "/readyz" ||
+			strings.HasPrefix(rt.path, "/.well-known/") {
 			continue
 		}
 		home := p.host
@@ -63,7 +64,8 @@ func (m *matrix) pagesTellBrowsersToTakeCare(t *testing.T) {
 		t.Errorf("the files are listed:\n%s", got)
 	}
 	got := m.sent(t, ask{method: "GET", path: "/api/members", host: p.host, token: p.AccessToken})
-	for _, want := range []string{"Content-Type: application/json", "Cache-Control: no-store", "X-Content-Type-Options: nosniff"} {
+	for _, want := range []string{"Content-Type: application/json", "Cache-Control: no-store",
+		"X-Content-Type-Options: nosniff"} {
 		if !strings.Contains(got, "\r\n"+want+"\r\n") {
 			t.Errorf("the API does not say %q:\n%s", want, got)
 		}
@@ -88,7 +90,8 @@ func (m *matrix) otherSitesCanDoNothing(t *testing.T) {
 			{"Origin": {"http://" + p.host + ".evil.example"}},
 		} {
 			got := m.sent(t, ask{
-				method: rt.method, path: rt.fill(t, p.ids), host: p.host, cookies: p.cookies, body: body, header: header, token: p.AccessToken,
+				method: rt.method, path: rt.fill(t,
+					p.ids), host: p.host, cookies: p.cookies, body: body, header: header, token: p.AccessToken,
 			})
 			tried++
 			if status(got) != "403 Forbidden" || strings.Contains(got, "Set-Cookie") {
@@ -99,7 +102,8 @@ func (m *matrix) otherSitesCanDoNothing(t *testing.T) {
 			continue
 		}
 		for name, header := range map[string]http.Header{
-			"a cookie": nil, "a token in the query": nil, "a token of another scheme": {"Authorization": {"Basic " + p.AccessToken}},
+			"a cookie": nil, "a token in the query": nil, "a token of another scheme": {"Authorization": {"Basic " +
+				p.AccessToken}},
 			"two tokens": {"Authorization": {"Bearer " + p.AccessToken, "Bearer x"}},
 		} {
 			got := m.sent(t, ask{
@@ -124,20 +128,26 @@ func (m *matrix) oddPathsLeadNowhereElse(t *testing.T) {
 	own := "/api/members/" + a.ids["/api/members"]
 	foreign := b.ids["/api/members"]
 	for _, target := range []string{
-		"//evil.example", "//evil.example/%2e%2e", "///evil.example/", "/\\evil.example", "/%5cevil.example", "/%2f%2fevil.example",
+		"//evil.example", "//evil.example/%2e%2e", "///evil.example/", "/\\evil.example", "/%5cevil.example",
+		"/%2f%2fevil.example",
 		"/./", "/%2e%2e/", "/api/../../evil.example", "/..//evil.example", "/signin/..//evil.example/",
-		"/static/", "/static/..%2fweb.go", "/static/../web.go", "/static/%2e%2e%2fweb.go", "/static//style.css", "/static/style.css/",
+		"/static/", "/static/..%2fweb.go", "/static/../web.go", "/static/%2e%2e%2fweb.go", "/static//style.css",
+		"/static/style.css/",
 		"/static/index.html", "/static/.%00", "/static/..%5cweb.go",
-		"//api//members", "/api//members", "/api/./members", "/api/x/../members", "/API/members", "/api/members/", "/api/members;a=b",
+		"//api//members", "/api//members", "/api/./members", "/api/x/../members", "/API/members", "/api/members/",
+		"/api/members;a=b",
 		"/api%2fmembers", "/api/members%2f" + foreign, "/api/members%20", "/api/members/..%2fme", "/api/members/%2e%2e/me",
 		"/api/members/" + foreign, "/api/members/" + foreign + "%00", "/api/members/" + strings.ToUpper(foreign),
 		"/api/members/%ff", "/api/members/" + url.PathEscape("😀"), "/api/members/" + url.PathEscape("’ OR 1=1 --"),
-		"/api/members/%27%20OR%20%271%27=%271", "/api/members/" + strings.Repeat("a", 5000), own + "/", own + "%2f", own + "%00",
-		"/church/../church", "/church/", "/church%00", "/CHURCH", "/church;x", "http://evil.example/church", "*", "/?a;b", "/%zz",
+		"/api/members/%27%20OR%20%271%27=%271", "/api/members/" + strings.Repeat("a", 5000), own + "/", own + "%2f", own +
+			"%00",
+		"/church/../church", "/church/", "/church%00", "/CHURCH", "/church;x", "http://evil.example/church", "*", "/?a;b",
+		"/%zz",
 		"/church?next=//evil.example", "/signin?next=https://evil.example", "/church?added=%0d%0aSet-Cookie:a=b",
 	} {
-		res := wire(t, address, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer "+a.AccessToken+
-			"\r\nCookie: __Host-access="+a.cookies["__Host-access"]+"\r\n\r\n")
+		res := wire(t, address,
+			"GET "+target+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer "+a.AccessToken+
+				"\r\nCookie: __Host-access="+a.cookies["__Host-access"]+"\r\n\r\n")
 		if res.status == 0 {
 			t.Errorf("%s: no answer", target)
 		}
@@ -145,7 +155,8 @@ func (m *matrix) oddPathsLeadNowhereElse(t *testing.T) {
 			t.Errorf("%s leads to %q", target, to)
 		}
 		if res.header["Set-Cookie"] != nil && res.status == 200 || res.status >= 500 ||
-			strings.Contains(res.body, b.name) || strings.Contains(res.body, "package web") || strings.Contains(res.body, "<pre>") {
+			strings.Contains(res.body, b.name) || strings.Contains(res.body, "package web") ||
+			strings.Contains(res.body, "<pre>") {
 			t.Errorf("%s: status %d, cookies %v:\n%.300s", target, res.status, res.header["Set-Cookie"], res.body)
 		}
 		api := strings.Contains(strings.ToLower(target), "api")
@@ -155,7 +166,7 @@ func (m *matrix) oddPathsLeadNowhereElse(t *testing.T) {
 	}
 }
 
-// signingInEndsTheSessionThatTheBrowserHad: who put their cookies into a browser shall not stay in it.
+// signingInEndsTheSessionThatTheBrowserHad: an attacker's cookies must not stay in the browser.
 func (m *matrix) signingInEndsTheSessionThatTheBrowserHad(t *testing.T) {
 	attacker, victim := m.parishes[0], m.parishes[1]
 	form := url.Values{"email": {victim.name + "@example.org"}, "password": {password}}.Encode()
@@ -168,7 +179,8 @@ func (m *matrix) signingInEndsTheSessionThatTheBrowserHad(t *testing.T) {
 			t.Errorf("%s was kept", name)
 		}
 	}
-	status, _, err := m.as("").send(t.Context(), "POST", "/api/auth/refresh", map[string]string{"refreshToken": attacker.cookies["__Host-refresh"]})
+	status, _, err := m.as("").send(t.Context(), "POST", "/api/auth/refresh",
+		map[string]string{"refreshToken": attacker.cookies["__Host-refresh"]})
 	if err != nil || status != http.StatusUnauthorized {
 		t.Errorf("the session before: status %d, %v", status, err)
 	}
@@ -187,16 +199,19 @@ func (m *matrix) foreignReferencesAreUnknown(t *testing.T) {
 		{"/api/conversations", "/api/members", `{"subject":"A","memberId":"%s"}`},
 		{"/api/recurring", "/api/templates", `{"name":"A","templateId":"%s","nextRunAt":"2027-01-01T08:00:00Z"}`},
 	} {
-		foreign, madeUp := send(test.path, fmt.Sprintf(test.body, a.ids[test.noun])), send(test.path, fmt.Sprintf(test.body, "made-up"))
+		foreign, madeUp := send(test.path, fmt.Sprintf(test.body, a.ids[test.noun])), send(test.path,
+			fmt.Sprintf(test.body, "made-up"))
 		if foreign != madeUp || status(foreign) != "422 Unprocessable Entity" {
-			t.Errorf("%s with a foreign %s:\n%s\nwith one that is made up:\n%s", test.path, test.noun, foreign, madeUp)
+			t.Errorf("%s with a foreign %s:\n%s\nwith a made-up one:\n%s", test.path, test.noun, foreign, madeUp)
 		}
 	}
 	// A place in another church's list is a place in one's own.
-	second := do[struct{ ID string }](t, m.as(a.AccessToken), "POST", "/api/members", map[string]string{"firstName": "Second", "lastName": a.name}, 201)
+	second := do[struct{ ID string }](t, m.as(a.AccessToken), "POST", "/api/members",
+		map[string]string{"firstName": "Second", "lastName": a.name}, 201)
 	page := do[struct{ Next string }](t, m.as(a.AccessToken), "GET", "/api/members?limit=1", nil, 200)
 	do[none](t, m.as(a.AccessToken), "DELETE", "/api/members/"+second.ID, nil, http.StatusNoContent)
-	got := do[struct{ Items []struct{ LastName string } }](t, m.as(b.AccessToken), "GET", "/api/members?cursor="+page.Next, nil, 200)
+	got := do[struct{ Items []struct{ LastName string } }](t, m.as(b.AccessToken), "GET", "/api/members?cursor="+page.Next,
+		nil, 200)
 	for _, item := range got.Items {
 		if item.LastName != b.name {
 			t.Errorf("%s sees %+v", b.name, item)
@@ -204,7 +219,7 @@ func (m *matrix) foreignReferencesAreUnknown(t *testing.T) {
 	}
 }
 
-// bodiesThatHurtParsersAreRefused sends what is costly or read in two ways.
+// bodiesThatHurtParsersAreRefused sends bodies that are costly, or that parsers read in two ways.
 func (m *matrix) bodiesThatHurtParsersAreRefused(t *testing.T) {
 	p := m.parishes[0]
 	for _, test := range []struct {
@@ -213,7 +228,8 @@ func (m *matrix) bodiesThatHurtParsersAreRefused(t *testing.T) {
 	}{
 		{"deep arrays", "/api/members", strings.Repeat("[", 500_000), 400},
 		{"deep objects", "/api/members", strings.Repeat(`{"firstName":`, 50_000), 400},
-		{"a deep value", "/api/members", `{"firstName":` + strings.Repeat("[", 300_000) + strings.Repeat("]", 300_000) + `}`, 400},
+		{"a deep value", "/api/members", `{"firstName":` + strings.Repeat("[", 300_000) + strings.Repeat("]", 300_000) + `}`,
+			400},
 		{"a second value", "/api/members", `{"firstName":"A","lastName":"B"}null`, 400},
 		{"a comment", "/api/members", `{"firstName":"A","lastName":"B"} // admin`, 400},
 		{"a byte order mark", "/api/members", "\ufeff{}", 400},
@@ -224,9 +240,11 @@ func (m *matrix) bodiesThatHurtParsersAreRefused(t *testing.T) {
 		{"null", "/api/members", `null`, 422},
 		{"a huge number", "/api/members", `{"firstName":1e999999999}`, 422},
 		{"somebody else's id", "/api/members", `{"id":"x","firstName":"A","lastName":"B"}`, 422},
-		{"a role", "/api/auth/register", `{"email":"x@example.org","password":"` + password + `","firstName":"A","lastName":"B","churchName":"C","role":"PRIMARY"}`, 422},
+		{"a role", "/api/auth/register", `{"email":"x@example.org","password":"` + password +
+			`","firstName":"A","lastName":"B","churchName":"C","role":"PRIMARY"}`, 422},
 		{"a tenant", "/api/auth/login", `{"email":"x@example.org","password":"x","tenant":"` + p.Church.ID + `"}`, 422},
-		{"a header in a name", "/api/auth/register", `{"email":"x@example.org","password":"` + password + `","firstName":"A\r\nBcc: b","lastName":"B","churchName":"C"}`, 422},
+		{"a header in a name", "/api/auth/register", `{"email":"x@example.org","password":"` + password +
+			`","firstName":"A\r\nBcc: b","lastName":"B","churchName":"C"}`, 422},
 		{"a header in an e-mail", "/api/members", `{"firstName":"A","lastName":"B","email":"a@b.org\r\nBcc: c@d.org"}`, 422},
 	} {
 		status, contentType, got := m.raw(t, "POST", test.path, test.body, p.AccessToken)

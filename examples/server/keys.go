@@ -19,13 +19,13 @@ import (
 // keyFile is the form of the file with the keys; index and seal are as keyring.Parse takes them.
 //
 // It is read at the start. To rotate the token key, restart every process after each of three changes: put a new one
-// into tokens; a quarter of an hour later, when whoever reads the JWK set knows it, swap it with token; another quarter
-// of an hour and 30 s later, when what the old one signed has expired, take that away.
+// into tokens; a quarter of an hour later, when every reader of the JWK set knows it, swap it with token; another
+// quarter of an hour and 30 s later, when what the old one signed has expired, take that away.
 type keyFile struct {
 	Index  []storedKey `json:"index"`            // of the blind index over e-mails
-	Seal   []storedKey `json:"seal"`             // of what is sealed in the registry
+	Seal   []storedKey `json:"seal"`             // of sealed values in the registry
 	Token  tokenKey    `json:"token"`            // signs access tokens
-	Tokens []tokenKey  `json:"tokens,omitempty"` // the one that signed before, or will next: they only verify
+	Tokens []tokenKey  `json:"tokens,omitempty"` // the former or the next signing key: they only verify
 }
 
 type storedKey struct {
@@ -46,7 +46,7 @@ type keys struct {
 	public http.Handler // serves the public halves of tokens
 }
 
-// loadKeys reads the file at path. If there is none, it makes one that only its owner can read.
+// loadKeys reads the file at path. If there is none, it makes a file that only its owner can read.
 func loadKeys(path string) (keys, error) {
 	raw, err := keyring.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

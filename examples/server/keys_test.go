@@ -59,7 +59,8 @@ func TestAnotherServiceAcceptsTokensByThePublishedKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if id, err := other.Verify(t.Context(), s.AccessToken); err != nil || id.Tenant != s.Church.ID || id.Subject != s.Admin.ID {
+	if id, err := other.Verify(t.Context(), s.AccessToken); err != nil || id.Tenant != s.Church.ID ||
+		id.Subject != s.Admin.ID {
 		t.Errorf("%+v, %v", id, err)
 	}
 	status, body, err := r.as("").send(t.Context(), http.MethodGet, "/.well-known/jwks.json", nil)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// logged writes a line for each request: the route rather than the path, because a path, like a query, may hold anything.
+// logged writes a line for each request: the route rather than the path, because a path, like a query, may hold
+// anything.
 func logged(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began, sw := time.Now(), &statusWriter{ResponseWriter: w}

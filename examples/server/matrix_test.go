@@ -29,7 +29,7 @@ type matrix struct {
 	*running
 	routes   []route
 	parishes []parish
-	nobody   parish // a token of ours for a church that there is not
+	nobody   parish // a token of ours for a church that does not exist
 }
 
 func newMatrix(t *testing.T, prefix string, n int) *matrix {
@@ -52,7 +52,8 @@ func newMatrix(t *testing.T, prefix string, n int) *matrix {
 	}
 	m.nobody = m.parishes[0]
 	m.nobody.host = "nobody.localhost"
-	m.nobody.AccessToken, _, err = issuer.Issue(authn.Identity{Subject: "x", Tenant: "nobody", Session: "x", Role: "PRIMARY"})
+	m.nobody.AccessToken, _, err = issuer.Issue(authn.Identity{Subject: "x", Tenant: "nobody", Session: "x",
+		Role: "PRIMARY"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +73,10 @@ func (m *matrix) parish(t *testing.T, name string) parish {
 		"DELETE /api/church":                    `{"password":"` + password + `"}`,
 		"DELETE /api/me/sessions/{id}":          `{"password":"` + password + `"}`,
 		"POST /account/sessions":                "which=all&password=" + url.QueryEscape(password),
-		"POST /api/me/password":                 `{"currentPassword":"` + password + `","newPassword":"another battery staple"}`,
-		"POST /church/members":                  "firstName=A&lastName=B",
-		"POST /church/messages":                 "subject=A&body=B",
+		"POST /api/me/password": `{"currentPassword":"` + password +
+			`","newPassword":"another battery staple"}`,
+		"POST /church/members":  "firstName=A&lastName=B",
+		"POST /church/messages": "subject=A&body=B",
 	}
 	list := do[sessionList](t, m.as(p.AccessToken), "GET", "/api/me/sessions", nil, http.StatusOK)
 	p.ids["/api/me/sessions"] = list.Sessions[0].ID
@@ -130,8 +132,8 @@ func (m *matrix) knock(t *testing.T, rt route, who parish, host string, ids map[
 	return m.sent(t, a)
 }
 
-// refusal is what everyone gets who is not at home: on all routes of the API one answer, and of the pages one for each
-// method, because net/http gives the answer to a GET a body.
+// refusal is the answer to everyone that is not at home: on all routes of the API one answer, and of the pages one for
+// each method, because net/http gives the answer to a GET a body.
 func (m *matrix) refusal(t *testing.T, rt route) string {
 	t.Helper()
 	want := route{"GET /api/members", http.MethodGet, "/api/members"}
@@ -212,13 +214,14 @@ func (m *matrix) untouched(t *testing.T) {
 	}
 }
 
-// silent sees that the log has nothing of what was sent.
+// silent checks that the log has nothing of the requests.
 func (m *matrix) silent(t *testing.T) {
 	t.Helper()
 	log := strings.ToLower(m.logs.String())
 	secrets := []string{"canary", "@example.org", "%40", strings.ToLower(password), "bearer", "argon2", "__host"}
 	for _, p := range m.parishes {
-		for _, secret := range []string{p.AccessToken, p.RefreshToken, p.cookies["__Host-access"], p.cookies["__Host-refresh"]} {
+		for _, secret := range []string{p.AccessToken, p.RefreshToken, p.cookies["__Host-access"],
+			p.cookies["__Host-refresh"]} {
 			secrets = append(secrets, strings.ToLower(secret))
 		}
 	}

@@ -58,9 +58,11 @@ func parseOptions(args []string, p process) (options, error) {
 	f.StringVar(&o.data, "data", "", "directory that keeps the data of a server started here (default: none is kept)")
 	f.IntVar(&o.maxPools, "max-pools", 256, "pools open at once")
 	f.IntVar(&o.maxConns, "max-conns", 60, "connections to churches' databases, of all processes together")
-	f.IntVar(&o.warm, "warm", 2, "databases kept ready for sign-ups, the same for all processes, and connections held to them")
+	f.IntVar(&o.warm, "warm", 2,
+		"databases kept ready for sign-ups, the same for all processes, and connections held to them")
 	f.IntVar(&o.signUps, "sign-ups", 100, "sign-ups at once before all are slowed down to one in 10 s (negative: never)")
-	f.IntVar(&o.signUpsFrom, "sign-ups-from", 20, "sign-ups at once from one address before it is slowed down to one an hour")
+	f.IntVar(&o.signUpsFrom, "sign-ups-from", 20,
+		"sign-ups at once from one address before it is slowed down to one an hour")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

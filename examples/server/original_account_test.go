@@ -26,13 +26,15 @@ func (r *running) where(t *testing.T, s session) place {
 
 func (o *original) row14(t *testing.T) {
 	header, claims := token(t, o.a.AccessToken)
-	if header["alg"] != "EdDSA" || claims["tid"] != o.a.Church.ID || claims["sub"] != o.a.Admin.ID || claims["role"] != "PRIMARY" {
+	if header["alg"] != "EdDSA" || claims["tid"] != o.a.Church.ID || claims["sub"] != o.a.Admin.ID ||
+		claims["role"] != "PRIMARY" {
 		t.Errorf("header %v, claims %v", header, claims)
 	}
 	if o.a.ExpiresIn < 890 || o.a.ExpiresIn > 900 {
 		t.Errorf("expires in %d s", o.a.ExpiresIn)
 	}
-	renewed := do[session](t, o.as(""), "POST", "/api/auth/refresh", map[string]string{"refreshToken": o.a.RefreshToken}, 200)
+	renewed := do[session](t, o.as(""), "POST", "/api/auth/refresh", map[string]string{"refreshToken": o.a.RefreshToken},
+		200)
 	if renewed.AccessToken == o.a.AccessToken || renewed.RefreshToken == o.a.RefreshToken || renewed.Admin != o.a.Admin {
 		t.Error("the tokens were not renewed")
 	}
@@ -115,7 +117,8 @@ func (o *original) row16(t *testing.T) {
 		}
 	}
 	for _, table := range []string{"admins", "admin_email_index", "sessions"} {
-		if n := one[int](t, o.registry, "SELECT count(*) FROM pgtenancy."+table+" WHERE tenant_id = $1", s.Church.ID); n != 0 {
+		if n := one[int](t, o.registry, "SELECT count(*) FROM pgtenancy."+table+" WHERE tenant_id = $1",
+			s.Church.ID); n != 0 {
 			t.Errorf("%d rows in %s", n, table)
 		}
 	}
@@ -127,7 +130,8 @@ func (o *original) row16(t *testing.T) {
 		return err == nil && status == http.StatusNotFound
 	})
 	again := o.register(t, "Dora")
-	do[none](t, o.as(again.AccessToken), "DELETE", "/api/church", map[string]string{"password": password}, http.StatusNoContent)
+	do[none](t, o.as(again.AccessToken), "DELETE", "/api/church", map[string]string{"password": password},
+		http.StatusNoContent)
 }
 
 func (o *original) row17(t *testing.T) {
@@ -149,7 +153,8 @@ func (o *original) row17(t *testing.T) {
 	// The index decides which church, and that church's own row decides the password.
 	o.exec(t, "UPDATE pgtenancy.admins SET password_hash = 'x' WHERE id = $1", o.a.Admin.ID)
 	do[session](t, o.as(""), "POST", "/api/auth/login", right, http.StatusOK)
-	row := one[[]byte](t, o.registry, "DELETE FROM pgtenancy.admin_email_index WHERE admin_id = $1 RETURNING bidx", o.a.Admin.ID)
+	row := one[[]byte](t, o.registry, "DELETE FROM pgtenancy.admin_email_index WHERE admin_id = $1 RETURNING bidx",
+		o.a.Admin.ID)
 	do[problem](t, o.as(""), "POST", "/api/auth/login", right, http.StatusUnauthorized)
 	o.exec(t, `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id) VALUES ($1, 1, $2, $3)`,
 		o.a.Admin.ID, row, o.a.Church.ID)

@@ -153,7 +153,8 @@ func (o *original) row23(t *testing.T) {
 	a, db := o.as(o.a.AccessToken), pool(t, o.admin, "tenant_"+o.a.Church.ID)
 	type object = map[string]any
 	id := func(v object) string { s, _ := v["id"].(string); return s }
-	member := do[object](t, a, "POST", "/api/members", object{"firstName": "M", "lastName": "M", "email": "m@example.net"}, 201)
+	member := do[object](t, a, "POST", "/api/members", object{"firstName": "M", "lastName": "M", "email": "m@example.net"},
+		201)
 	template := do[object](t, a, "POST", "/api/templates", object{"name": "Used", "body": "Hello"}, 201)
 	for _, noun := range []struct {
 		path, table string
@@ -164,7 +165,8 @@ func (o *original) row23(t *testing.T) {
 		{"messages", "messages", object{"subject": "Fair", "body": "On Sunday"}},
 		{"conversations", "conversations", object{"memberId": id(member), "subject": "Hi"}},
 		{"templates", "message_templates", object{"name": "Welcome", "body": "Hello"}},
-		{"recurring", "recurring_messages", object{"name": "News", "templateId": id(template), "nextRunAt": "2027-01-01T08:00:00Z"}},
+		{"recurring", "recurring_messages",
+			object{"name": "News", "templateId": id(template), "nextRunAt": "2027-01-01T08:00:00Z"}},
 		{"subscriptions", "subscriptions", object{"plan": "plus", "currentPeriodEnd": "2027-01-01T00:00:00Z"}},
 	} {
 		path := "/api/" + noun.path
@@ -193,7 +195,8 @@ func (o *original) sent(t *testing.T, a caller) {
 	}
 	message := do[object](t, a, "POST", "/api/messages", object{"subject": "Fair", "body": "On Sunday", "send": true}, 201)
 	path := "/api/messages/" + message["id"].(string)
-	if to := do[list](t, a, "GET", path+"/recipients", nil, 200); len(to.Items) != 1 || to.Items[0]["address"] != "m@example.net" {
+	if to := do[list](t, a, "GET", path+"/recipients", nil,
+		200); len(to.Items) != 1 || to.Items[0]["address"] != "m@example.net" {
 		t.Errorf("recipients %v", to)
 	}
 	do[problem](t, a, "PUT", path, object{"subject": "Other", "body": "Text"}, http.StatusConflict)

@@ -124,7 +124,8 @@ func (o *original) row07(t *testing.T) {
 	if left < 14*day-time.Hour || left > 14*day {
 		t.Errorf("the trial ends in %v", left)
 	}
-	stored := one[time.Time](t, o.registry, "SELECT trial_ends_at FROM pgtenancy.organizations WHERE id = $1", o.a.Church.ID)
+	stored := one[time.Time](t, o.registry, "SELECT trial_ends_at FROM pgtenancy.organizations WHERE id = $1",
+		o.a.Church.ID)
 	if !stored.Equal(o.a.Church.TrialEndsAt) {
 		t.Errorf("stored %v, told %v", stored, o.a.Church.TrialEndsAt)
 	}
@@ -162,7 +163,8 @@ func (o *original) row10(t *testing.T) {
 }
 
 func (o *original) row11(t *testing.T) {
-	row := one[string](t, o.registry, "SELECT concat_ws(' ', tenant_id, role) FROM pgtenancy.admins WHERE id = $1", o.a.Admin.ID)
+	row := one[string](t, o.registry, "SELECT concat_ws(' ', tenant_id, role) FROM pgtenancy.admins WHERE id = $1",
+		o.a.Admin.ID)
 	if want := o.a.Church.ID + " PRIMARY"; row != want {
 		t.Errorf("row %q, want %q", row, want)
 	}

@@ -73,7 +73,7 @@ func (r *running) tenants(t *testing.T) (databases, roles []string) {
 	return databases, roles
 }
 
-// settled waits until no sign-up or deletion is under way, so that what is there is there to stay.
+// settled waits until no sign-up or deletion is under way, so that the present tenants stay.
 func (r *running) settled(t *testing.T) {
 	t.Helper()
 	eventually(t, "every tenant is active or gone", func() bool {

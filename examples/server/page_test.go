@@ -39,7 +39,8 @@ func TestPagesSayWhatIsWrong(t *testing.T) {
 		{"/church/members", url.Values{"firstName": {"<i>"}, "phone": {"call me"}}, 422, "&lt;i&gt;"},
 		{"/signin", url.Values{"email": {"page@example.org"}, "password": {"wrong"}}, 401, "Wrong e-mail or password."},
 		{"/signin", url.Values{"email": {"no one"}, "password": {"wrong"}}, 401, "Wrong e-mail or password."},
-		{"/church/members", url.Values{"firstName": {strings.Repeat("a", 2<<20)}}, 413, "A form must not be larger than 1 MiB."},
+		{"/church/members", url.Values{"firstName": {strings.Repeat("a", 2<<20)}}, 413,
+			"A form must not be larger than 1 MiB."},
 		{"/", nil, 200, "Go to my church"},
 	} {
 		status, _, page := b.visit(t, test.path, test.form)
@@ -53,8 +54,10 @@ func TestListsOnThePageGoOn(t *testing.T) {
 	r := start(t, setup{prefix: "more_"})
 	b, s := r.signedIn(t, "More")
 	for i := range 12 {
-		do[none](t, r.as(s.AccessToken), "POST", "/api/members", map[string]string{"firstName": "M", "lastName": "no" + strconv.Itoa(i)}, 201)
-		do[none](t, r.as(s.AccessToken), "POST", "/api/messages", map[string]string{"subject": "S" + strconv.Itoa(i), "body": "B"}, 201)
+		do[none](t, r.as(s.AccessToken), "POST", "/api/members",
+			map[string]string{"firstName": "M", "lastName": "no" + strconv.Itoa(i)}, 201)
+		do[none](t, r.as(s.AccessToken), "POST", "/api/messages",
+			map[string]string{"subject": "S" + strconv.Itoa(i), "body": "B"}, 201)
 	}
 	for _, list := range []string{"members", "messages"} {
 		_, _, page := b.visit(t, "/church", nil)

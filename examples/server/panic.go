@@ -37,7 +37,7 @@ func recovered(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// describe says what was panicked with, without the values in it.
+// describe describes the panic's value, without the values in it.
 func describe(value any) string {
 	if err, ok := value.(runtime.Error); ok {
 		return err.Error()

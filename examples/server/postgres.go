@@ -12,7 +12,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// openRegistry makes the registry's database if it is missing, brings it to this version's schema and opens a pool on it.
+// openRegistry makes the registry's database if it is missing, brings it to this version's schema and opens a pool on
+// it.
 func openRegistry(ctx context.Context, admin *pgx.ConnConfig, name string) (*pgxpool.Pool, error) {
 	if err := createDatabase(ctx, admin, name); err != nil {
 		return nil, err

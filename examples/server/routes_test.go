@@ -12,7 +12,7 @@ import (
 // route is one of the program's routes, as it was mounted.
 type route struct{ pattern, method, path string }
 
-// routesOf reads patterns. One for every method stands for those that no other pattern of its path takes.
+// routesOf reads patterns. A pattern for every method stands for the methods that no other pattern of its path takes.
 func routesOf(t *testing.T, patterns []string) []route {
 	t.Helper()
 	if len(patterns) < 40 || !slices.Contains(patterns, "GET /api/members") || !slices.Contains(patterns, "GET /church") {
@@ -32,7 +32,7 @@ func routesOf(t *testing.T, patterns []string) []route {
 	return all
 }
 
-// everyone's are the routes that ask nobody who they are. A route that is not here must refuse who is not at home.
+// everyone's are the routes without authentication. A route that is not here must refuse clients that are not at home.
 func (rt route) everyones() bool {
 	return !strings.Contains(rt.pattern, " ") || slices.Contains([]string{
 		"GET /{$}", "GET /signup", "POST /signup", "GET /signin", "GET /static/{file}", "GET /healthz", "GET /readyz",

@@ -79,7 +79,7 @@ func (a *app) serve(ctx context.Context, o options, p process) error {
 	return errors.Join(err, group.Wait())
 }
 
-// follower is told of every change to a tenant and of every session that is closed.
+// follower receives every change to a tenant and every closed session.
 type follower struct {
 	*tenancy.Resolver
 	*authn.Cache

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// sessionList is the API's answer to who asks for their sessions.
+// sessionList is the API's answer to a request for one's sessions.
 type sessionList struct {
 	Sessions []struct {
 		ID        string
@@ -46,7 +46,8 @@ func TestSessionsAreSeenAndEndedByWhoKnowsThePassword(t *testing.T) {
 	thief = login()
 
 	b := r.browser()
-	if status, _, _ := b.visit(t, "/signin", url.Values{"email": {"sess@example.org"}, "password": {password}}); status != http.StatusSeeOther {
+	if status, _, _ := b.visit(t, "/signin",
+		url.Values{"email": {"sess@example.org"}, "password": {password}}); status != http.StatusSeeOther {
 		t.Fatalf("sign-in: status %d", status)
 	}
 	status, _, page := b.visit(t, "/account", nil)
@@ -55,7 +56,8 @@ func TestSessionsAreSeenAndEndedByWhoKnowsThePassword(t *testing.T) {
 		t.Fatalf("status %d:\n%s", status, page)
 	}
 	form := url.Values{"which": {buttons[0][1]}, "password": {"wrong password"}}
-	if status, _, page := b.visit(t, "/account/sessions", form); status != 422 || !strings.Contains(page, "not your password") {
+	if status, _, page := b.visit(t, "/account/sessions",
+		form); status != 422 || !strings.Contains(page, "not your password") {
 		t.Errorf("wrong password: status %d:\n%s", status, page)
 	}
 	form.Set("password", password)

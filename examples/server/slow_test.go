@@ -12,7 +12,7 @@ import (
 )
 
 // Eight of the attacker's churches send one body each, slowly, to a program that may open eight pools. Another church
-// is served all the while. What is refused at the door leaves a line with the request's id.
+// is served all the while. A request refused at the door leaves a line with its id.
 func TestAttackerWithSlowBodiesKeepsNobodyOut(t *testing.T) {
 	const pools = 8
 	r := start(t, setup{prefix: "slw_", maxPools: pools})

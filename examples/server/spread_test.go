@@ -14,7 +14,7 @@ import (
 )
 
 // Each client goes on to another church after a few requests, so that pools are opened and evicted all the time, and
-// with as many clients as pools there is no pool to spare: one that drains is waited for.
+// with as many clients as pools there is no pool to spare: a client waits for one to drain.
 const (
 	spreadTenants = 50
 	spreadPools   = 8

@@ -36,7 +36,7 @@ func newStripeDouble(t *testing.T) *stripeDouble {
 	mux.HandleFunc("POST /v1/customers", d.create)
 	mux.HandleFunc("DELETE /v1/customers/{id}", d.delete)
 	d.Server = httptest.NewServer(mux)
-	d.Config.SetKeepAlivesEnabled(false) // or net/http would repeat by itself what is lost on a used connection
+	d.Config.SetKeepAlivesEnabled(false) // or net/http would repeat by itself a request that a used connection lost
 	t.Cleanup(d.Close)
 	return d
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // TestBillingSpeaksStripe runs the step against Stripe's own mock, which checks every request against Stripe's OpenAPI
-// description. The mock keeps nothing, so what is kept is tested with the double.
+// description. The mock keeps nothing, so the double tests what Stripe keeps.
 func TestBillingSpeaksStripe(t *testing.T) {
 	base := startStripeMock(t)
 	var recorded string

@@ -2,7 +2,7 @@ package main
 
 import "net/http"
 
-// table is a mux that tells of what is mounted on it, which http.ServeMux does not list.
+// table is a mux that lists its routes, which http.ServeMux does not.
 type table struct {
 	*http.ServeMux
 	mounted func(pattern string)

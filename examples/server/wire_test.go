@@ -81,7 +81,8 @@ func wire(t *testing.T, address, bytes string) reply {
 func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	reached := make(chan string, 100)
-	address := serveOn(t, newServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.Host }), slog.New(slog.DiscardHandler)))
+	address := serveOn(t, newServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.Host }),
+		slog.New(slog.DiscardHandler)))
 	const line = "POST / HTTP/1.1\r\n"
 	for _, request := range []string{
 		line + "Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -109,10 +110,12 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	}
 	// net/http reads this as chunked and takes Content-Length away: then the connection must be closed.
 	both := line + "Host: both\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: d\r\n\r\n"
-	if res := wire(t, address, both); res.status < 400 && (!res.closed || pgtest.Receive(t, "the handler is reached", reached) != "both") {
+	if res := wire(t, address, both); res.status < 400 && (!res.closed ||
+		pgtest.Receive(t, "the handler is reached", reached) != "both") {
 		t.Errorf("with both lengths: %+v", res)
 	}
-	if res := wire(t, address, line+"Host: c\r\n\r\n"); res.status != 200 || pgtest.Receive(t, "the handler is reached", reached) != "c" {
+	if res := wire(t, address, line+"Host: c\r\n\r\n"); res.status != 200 || pgtest.Receive(t, "the handler is reached",
+		reached) != "c" {
 		t.Errorf("a good request: %+v", res)
 	}
 	if n := len(reached); n != 0 {
@@ -140,7 +143,8 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		read <- err
 	}), slog.New(slog.DiscardHandler))
 	for name, timeout := range map[string]time.Duration{
-		"ReadHeaderTimeout": s.ReadHeaderTimeout, "ReadTimeout": s.ReadTimeout, "WriteTimeout": s.WriteTimeout, "IdleTimeout": s.IdleTimeout,
+		"ReadHeaderTimeout": s.ReadHeaderTimeout, "ReadTimeout": s.ReadTimeout, "WriteTimeout": s.WriteTimeout,
+		"IdleTimeout": s.IdleTimeout,
 	} {
 		if timeout <= 0 || timeout > 2*time.Minute {
 			t.Errorf("%s: %v", name, timeout)
@@ -148,7 +152,8 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 	s.ReadHeaderTimeout, s.ReadTimeout = 50*time.Millisecond, 200*time.Millisecond
 	address := serveOn(t, s)
-	if res := wire(t, address, "GET / HTTP/1.1\r\nHost: a\r\nX-A: "); res.status != 0 && res.status != http.StatusRequestTimeout {
+	if res := wire(t, address,
+		"GET / HTTP/1.1\r\nHost: a\r\nX-A: "); res.status != 0 && res.status != http.StatusRequestTimeout {
 		t.Errorf("a header without an end: %+v", res)
 	}
 	res := wire(t, address, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nab")
@@ -172,9 +177,10 @@ func TestPanicTellsNothingAndGivesTheLeaseBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = resolver.Close(context.WithoutCancel(t.Context())) })
-	m, err := middleware.New(middleware.Config{Resolver: resolver, Public: true, Identify: func(*http.Request) (tenancy.ID, error) {
-		return "acme", nil
-	}})
+	m, err := middleware.New(middleware.Config{Resolver: resolver, Public: true,
+		Identify: func(*http.Request) (tenancy.ID, error) {
+			return "acme", nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +192,10 @@ func TestPanicTellsNothingAndGivesTheLeaseBack(t *testing.T) {
 		log   string
 	}{
 		{"a value", func(http.ResponseWriter) { panic(secret) }, `{"title":"Internal Server Error","status":500}`, "string"},
-		{"an error", func(http.ResponseWriter) { panic(fmt.Errorf("of %s", secret)) }, `{"title":"Internal Server Error","status":500}`, "errors"},
-		{"a mistake", func(http.ResponseWriter) { _ = secret[len(t.Name())+99] }, `{"title":"Internal Server Error","status":500}`, "out of range"},
+		{"an error", func(http.ResponseWriter) { panic(fmt.Errorf("of %s", secret)) },
+			`{"title":"Internal Server Error","status":500}`, "errors"},
+		{"a mistake", func(http.ResponseWriter) { _ = secret[len(t.Name())+99] },
+			`{"title":"Internal Server Error","status":500}`, "out of range"},
 		{"in the answer", func(w http.ResponseWriter) { _, _ = io.WriteString(w, "half"); panic(secret) }, "", "string"},
 		{"on purpose", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, "", ""},
 	} {
@@ -203,7 +211,8 @@ func TestPanicTellsNothingAndGivesTheLeaseBack(t *testing.T) {
 		if aborted != (test.want == "") || !aborted && (w.Code != 500 || w.Body.String() != test.want) {
 			t.Errorf("%s: aborted %v, %d %s", test.name, aborted, w.Code, w.Body)
 		}
-		if strings.Contains(logs.String(), secret) || !strings.Contains(logs.String(), test.log) || !strings.Contains(logs.String(), `"msg":"request"`) {
+		if strings.Contains(logs.String(), secret) || !strings.Contains(logs.String(), test.log) ||
+			!strings.Contains(logs.String(), `"msg":"request"`) {
 			t.Errorf("%s: log %s", test.name, logs)
 		}
 		if n := resolver.Stat().Leases(); n != 0 {

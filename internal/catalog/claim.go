@@ -93,8 +93,8 @@ func (cat *Catalog) Fail(ctx context.Context, c *Claim, reason string) error {
 	return cat.fail(ctx, c, reason, false)
 }
 
-// Abort is Fail for a sign-up that was broken off, or met what may be over at the next try. Its idempotency key is
-// free: who asks again under it starts anew.
+// Abort is Fail for a sign-up that was broken off, or met an error that may be over at the next try. Its idempotency
+// key is free: a request that repeats it starts anew.
 func (cat *Catalog) Abort(ctx context.Context, c *Claim, reason string) error {
 	return cat.fail(ctx, c, reason, true)
 }

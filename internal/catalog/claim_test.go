@@ -51,7 +51,7 @@ func TestEveryWriteUnderALostClaimIsRefused(t *testing.T) {
 	f := newFixture(t)
 	zombie := f.reserve(t, "acme")
 	f.expire(t, "acme")
-	must(t, f.Extend(t.Context(), zombie, "", time.Nanosecond)) // expired, but nobody has taken it
+	must(t, f.Extend(t.Context(), zombie, "", time.Nanosecond)) // expired, but not yet taken
 	claims, err := f.ClaimAbandoned(t.Context(), "owner", time.Minute, 10)
 	must(t, err)
 	if len(claims) != 1 || claims[0].Attempt != 2 || string(claims[0].Data) != "data of acme" {

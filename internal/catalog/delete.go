@@ -89,7 +89,7 @@ func (cat *Catalog) unclaim(ctx context.Context, row *claimed, owner string) err
 	return err
 }
 
-// What another process is just claiming, or has locked for whatever else, is left to the next call.
+// The next call handles rows that another process has locked, for a claim or otherwise.
 const claimAbandoned = `
 WITH abandoned AS MATERIALIZED (
 	SELECT id, claim_expires FROM pgtenancy.tenants

@@ -20,7 +20,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// refresh is what a process that is killed while it exchanges tokens is told, through its environment.
+// refresh configures, through the environment, a process that is killed while it exchanges tokens.
 type refresh struct {
 	Host     string
 	Port     uint16
@@ -28,7 +28,7 @@ type refresh struct {
 	Password string
 	Registry string // database
 	Tokens   []string
-	Die      bool // after the first exchange, before anybody is told
+	Die      bool // after the first exchange, before it reports the tokens
 }
 
 const refreshVar = "PGTENANCY_TEST_REFRESH"
@@ -121,8 +121,8 @@ func TestTokenWhoseSuccessorWasLostIsGoodAgain(t *testing.T) {
 	}
 }
 
-// TestTheDumpYieldsNoToken makes tokens of everything that the registry keeps of a session, as who has a dump of it
-// would.
+// TestTheDumpYieldsNoToken makes tokens of everything that the registry keeps of a session, as a thief with a dump of
+// it would.
 func TestTheDumpYieldsNoToken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -108,7 +108,7 @@ func TestAForgottenSignUpsKeyIsKnownForADay(t *testing.T) {
 	}
 }
 
-// A deletion is no failure: the key is free, and a new tenant is what is wanted.
+// A deletion is no failure: the key is free, and the request makes a new tenant.
 func TestADeletedTenantsKeyIsFree(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

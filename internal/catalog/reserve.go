@@ -69,7 +69,7 @@ func (*ReplayError) HTTPStatus() int { return status.Conflict }
 // WarmChoice has Reserve take a warm database of the reservation's schema, if the chosen server has one that no other
 // reservation has locked. Its id, names and password then replace the reservation's.
 type WarmChoice struct {
-	Prefer []tenancy.ID // these first; else the one that was made first
+	Prefer []tenancy.ID // these first; else the oldest
 	Step   string       // the first step of a sign-up that got one, recorded
 }
 
@@ -105,7 +105,7 @@ func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error
 }
 
 // taken says what a violated constraint means. The key comes first: another Reserve with the same key may have
-// committed after this one looked, and then this is a replay, whatever else they have in common.
+// committed after this one looked. This one is then a replay, even if they also share other values.
 func (cat *Catalog) taken(ctx context.Context, res *Reservation, constraint string, err error) error {
 	if again := cat.withIntent(ctx, res, func(*intent) error { return nil }); again != nil {
 		return again
@@ -155,9 +155,9 @@ func (in *intent) insertOrganization(ctx context.Context, b *pgx.Batch, id tenan
 	return nil
 }
 
-// insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Whatever keys another
-// process has, a key in both rings makes the two meet at the unique constraint, during a change of keys too; no
-// look-up before the insert could promise that.
+// insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Two processes with
+// different rings still meet at the unique constraint, by a key in both, during a change of keys too; no look-up before
+// the insert could promise that.
 func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch, id tenancy.ID, a registry.Admin) error {
 	email, err := in.db.Seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
 	if err != nil {

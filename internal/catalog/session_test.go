@@ -233,7 +233,7 @@ func TestOpenSessionIsForAdminsOfActiveTenants(t *testing.T) {
 	}
 }
 
-// TestSessionThatWasMadeAnothersIsInvalid guards against who can write to the registry: a session of their own, with
+// TestSessionThatWasMadeAnothersIsInvalid guards against a writer to the registry: a session of their own, with
 // another tenant's ids in its row, gave that tenant's tokens.
 func TestSessionThatWasMadeAnothersIsInvalid(t *testing.T) {
 	t.Parallel()

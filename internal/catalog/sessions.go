@@ -10,7 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 )
 
-// Sessions returns the sessions of an admin that have not ended, the one that was used last first. A Client that does
+// Sessions returns the sessions of an admin that have not ended, most recently used first. A Client that does
 // not open, because its key is lost, is empty. ctx governs the query.
 func (cat *Catalog) Sessions(ctx context.Context, adminID string) ([]Session, error) {
 	type row struct {
@@ -54,8 +54,8 @@ func (cat *Catalog) CheckSession(ctx context.Context, adminID, sessionID string)
 	return err
 }
 
-// CountWrongPassword counts a wrong password that was given in a session, and revokes the session with the one that
-// makes it most. It returns [ErrInvalidSession] then, and for a session that is not there. ctx governs the transaction.
+// CountWrongPassword counts a wrong password that was given in a session, and revokes the session when the count
+// reaches most. It returns [ErrInvalidSession] then, and for a session that is not there. ctx governs the transaction.
 func (cat *Catalog) CountWrongPassword(ctx context.Context, sessionID string, most int) error {
 	ended := false
 	err := cat.db.InTx(ctx, "count wrong password", func(tx pgx.Tx) error {

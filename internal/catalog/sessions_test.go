@@ -40,7 +40,7 @@ func TestSessionsAreListedWithWhatTheCallerGaveUntilTheyEnd(t *testing.T) {
 	f.exec(t, `UPDATE pgtenancy.sessions SET rotated_at = now() - interval '61 seconds'`)
 	if sessions, err = f.Sessions(t.Context(), "admin-acme"); err != nil || len(sessions) != 1 ||
 		sessions[0].ID != second.ID {
-		t.Errorf("%v, %v: want the one that is not idle", sessions, err)
+		t.Errorf("%v, %v: want only the session that is not idle", sessions, err)
 	}
 }
 

@@ -46,7 +46,7 @@ func (cat *Catalog) SetPassword(ctx context.Context, id tenancy.ID, p tenancy.Se
 }
 
 // SetSchemaHash replaces the stamp from, which says what version of the schema the tenant's database has, by the stamp
-// to. The epoch stays; routers are told to renew the tenant's connections, in the same transaction, as by
+// to. The epoch stays; the same transaction tells routers to renew the tenant's connections, as by
 // [Registry.RenewConnections]. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has another stamp than
 // from by now. ctx governs the statement.
 func (cat *Catalog) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to string) error {

@@ -36,7 +36,7 @@ func serverFields(s *registry.Server) []any {
 	}
 }
 
-// withoutSecrets returns the tenant without what is sealed. Its Server says whether its address is signed.
+// withoutSecrets returns the tenant without its sealed values. Its Server says whether its address is signed.
 func (r *record) withoutSecrets(db *regdb.DB) registry.Tenant {
 	t := &r.Tenant
 	var signed bool
@@ -98,7 +98,7 @@ func (cat *Catalog) TenantWithoutSecrets(ctx context.Context, id tenancy.ID) (*r
 }
 
 // Abandoned lists the tenants that [Catalog.ClaimAbandoned] would claim, in the same order, at most limit, and claims
-// none. Of one with a sealed value that does not open, what is said of Registry.Tenants holds. ctx governs the query.
+// none. See Registry.Tenants for a tenant with a sealed value that does not open. ctx governs the query.
 func (cat *Catalog) Abandoned(ctx context.Context, limit int) ([]registry.Tenant, error) {
 	rows, _ := cat.db.Pool.Query(ctx, `SELECT `+regdb.TenantColumns+` FROM `+regdb.TenantTables+`
 		WHERE t.state IN ('provisioning', 'failing', 'deleting') AND t.claim_expires <= now()

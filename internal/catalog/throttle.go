@@ -36,7 +36,7 @@ func (p Pace) top() float64 {
 // Subject is what attempts are counted for. The registry keeps a keyed hash of it.
 type Subject struct {
 	Scope string // which kind of attempt and of subject: counts of different scopes are apart
-	Name  string // of what has no e-mail: an address, a tenant
+	Name  string // of a subject without e-mail: an address, a tenant
 	Email registry.Email
 }
 
@@ -48,7 +48,7 @@ type Count struct {
 	// Spares says that an attempt from home does not count here.
 	Spares bool
 
-	// Resets says that after a success all attempts are forgotten, and not only the one that succeeded.
+	// Resets makes a success forget all attempts, and not only the successful one.
 	Resets bool
 }
 
@@ -57,8 +57,8 @@ type Attempt struct {
 	Counts []Count
 
 	// Home is where the attempt comes from, as in "this account, from this address". It counts once an attempt from there
-	// has succeeded, for thirty days, and then in place of those that spare it: attempts from other places do not delay
-	// the account's owner there. The zero Count is nowhere.
+	// has succeeded, for thirty days, and then in place of the counts that spare it: attempts from other places do not
+	// delay the account's owner there. The zero Count is nowhere.
 	Home Count
 }
 
@@ -97,8 +97,8 @@ const (
 		least(excluded.most, excluded.delay * power(2, round(` + nextLevel + `) - excluded.free)) END`
 )
 
-// countAttempt counts an attempt by each key or, if one of them is held, by none. It looks first, so that what is
-// refused writes nothing and counts nowhere. Attempts that look at once meet in the update of the row, where one after
+// countAttempt counts an attempt by each key or, if one of them is held, by none. It looks first, so that a refused
+// attempt writes nothing and counts nowhere. Attempts that look at once meet in the update of the row, where one after
 // the other sees what the last has made of it.
 const countAttempt = `
 WITH asked AS (
@@ -125,13 +125,13 @@ WITH asked AS (
 )
 SELECT coalesce((SELECT wait FROM held), 0), (SELECT count(*) FROM wanted), ARRAY(SELECT key FROM counted)`
 
-// CountAttempt counts a, before it is known what will become of it, and says whether it may be made. One that is
-// refused counts nowhere. Of attempts at once, in whatever processes, no more are admitted than of those that follow
-// each other. Time is the database's. ctx governs the one statement that it is, as a rule.
+// CountAttempt counts a before its outcome is known, and says whether it may be made. A refused attempt counts nowhere.
+// It admits no more of simultaneous attempts, in any processes, than of consecutive ones. Time is the database's. ctx
+// governs the one statement that it is, as a rule.
 //
-// Rows that say nothing any more are deleted now and then, and those that would be forgotten first with them when there
-// are more than 100,000: a client that invents new names displaces its own rows. Homes are not deleted for that; there
-// are no more of them than sign-ins that succeeded.
+// It now and then deletes rows that say nothing any more, and with them the rows that would be forgotten first when
+// there are more than 100,000: a client that invents new names displaces its own rows. Homes are not deleted for that;
+// there are no more of them than sign-ins that succeeded.
 func (cat *Catalog) CountAttempt(ctx context.Context, a Attempt) (*Admission, error) {
 	counts := a.Counts
 	if a.Home != (Count{}) {
@@ -172,7 +172,7 @@ func (cat *Catalog) CountAttempt(ctx context.Context, a Attempt) (*Admission, er
 	return adm, cat.sweepThrottles(ctx)
 }
 
-// uncount takes one attempt back. A delay that is longer than those that are left would call for stays.
+// uncount takes one attempt back. A delay stays if it is longer than the remaining attempts call for.
 const uncount = `UPDATE pgtenancy.throttles SET level = greatest(0, level - 1),
 	held_until = CASE WHEN round(level - 1) >= free THEN held_until END
 	WHERE key = ANY($1::bytea[])`

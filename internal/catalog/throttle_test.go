@@ -21,7 +21,7 @@ func at(scope, name string) catalog.Count {
 	return catalog.Count{Subject: catalog.Subject{Scope: scope, Name: name}, Pace: slow()}
 }
 
-// account is a count as a sign-in has it: it spares who comes from home, and begins anew after a success.
+// account is a count as a sign-in has it: it spares attempts from home, and begins anew after a success.
 func account(t testing.TB, address string) catalog.Count {
 	c := catalog.Count{Subject: catalog.Subject{Scope: "account", Email: email(t, address)}, Pace: slow()}
 	c.Spares, c.Resets = true, true
@@ -69,7 +69,7 @@ func TestAttemptsAreFreeAndThenWaitEverLonger(t *testing.T) {
 		waited = min(2*waited, time.Hour)
 		f.wantWaits(t, a, 0, waited, waited)
 	}
-	// Whoever goes on for ever holds nobody up for longer, and leaves nothing that lasts.
+	// An attacker who never stops delays others no longer than that, and leaves nothing that lasts.
 	for range 30 {
 		f.pass(t, time.Hour)
 		f.wantWaits(t, a, 0, time.Hour)
@@ -140,7 +140,7 @@ func TestRefusedAttemptCountsNowhere(t *testing.T) {
 	if n := f.count(t, "pgtenancy.throttles"); n != 1 {
 		t.Errorf("%d rows, want that of the address alone", n)
 	}
-	// The longest wait of several is the one that is told.
+	// Of several waits the error reports the longest.
 	f.wantWaits(t, catalog.Attempt{Counts: []catalog.Count{at("account", "victim")}}, 0, 0, 0, time.Minute)
 	f.pass(t, 59*time.Second)
 	f.wantWaits(t, catalog.Attempt{Counts: []catalog.Count{at("account", "victim")}}, time.Second)
@@ -166,7 +166,7 @@ func TestSuccessResetsTheAccountAndIsTakenBackElsewhere(t *testing.T) {
 	f.wantWaits(t, catalog.Attempt{Counts: a.Counts[1:]}, 0, 0, time.Minute)
 }
 
-// Somebody who keeps trying makes everyone wait but for who comes from where the owner has signed in.
+// An attacker who keeps trying delays everyone, except from addresses where the owner has signed in.
 func TestWhoComesFromHomeIsHeldUpByNobodyElse(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -55,7 +55,7 @@ func (t refreshToken) signedBy(secret []byte, s Session) bool {
 	return hmac.Equal(t.mac, sessionMAC(secret, s, t.counter))
 }
 
-// sessionMAC covers whose session it is: who can write to the registry cannot make it another's.
+// sessionMAC covers the session's owner: a writer to the registry cannot make it another's.
 func sessionMAC(secret []byte, s Session, counter int64) []byte {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = fmt.Fprintf(mac, "v2|%s|%d|%s|%d:%s", s.ID, counter, s.TenantID, len(s.AdminID), s.AdminID)

@@ -29,8 +29,8 @@ type Warm struct {
 
 // PlanWarm writes the intent to make a warm database and claims it, in one statement, which ctx governs. It returns
 // [ErrNotWanted] when the server is not open, has Most of that schema or no room for more tenants; when one is being
-// made there already, by whatever process, or waits to be tried again; or when sign-ups are running there and can do
-// with those that are left.
+// made there already, by any process, or waits to be tried again; or when sign-ups are running there and the remaining
+// stock suffices for them.
 //
 // The caller owns the claim, which knows no organization and no admin. It must Extend it, and end it by WarmReady or
 // Yield.
@@ -95,18 +95,18 @@ func (cat *Catalog) WantWarm(ctx context.Context, server, schemaHash string) err
 type WarmWork struct {
 	Owner      string
 	TTL        time.Duration // of the claims
-	SchemaHash string        // of those that this process can finish
-	Attempts   int           // those that were tried so often are not finished
+	SchemaHash string        // of the databases that this process can finish
+	Attempts   int           // limit: databases tried so often are not finished
 	Idle       time.Duration // those of a schema that no keeper wanted for so long are retired
 	Limit      int
 }
 
-// ClaimWarm claims warm databases whose maker is gone and those that no process wants, oldest first; two processes
+// ClaimWarm claims warm databases whose maker is gone or that no process wants, oldest first; two processes
 // never get the same one. ctx governs the statement. Those whose Tenant.State is provisioning are to be finished; those
 // that are failing (they never were whole) or deleting are out of stock from then on, and are to be dropped and
 // forgotten.
 //
-// One whose password does not open is never finished: dropping it needs no password.
+// A database whose password does not open is never finished: dropping it needs no password.
 func (cat *Catalog) ClaimWarm(ctx context.Context, w WarmWork) ([]*Claim, error) {
 	if err := validateClaim(w.Owner, w.TTL); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (cat *Catalog) WarmStock(ctx context.Context, server, schemaHash string) ([
 	return ids, regdb.Redact(fmt.Sprintf("warm databases on server %q", server), err)
 }
 
-// IsWarm reports whether id is a warm database's, in whatever state. A sign-up may take it a moment later: to know that
+// IsWarm reports whether id is a warm database's, in any state. A sign-up may take it a moment later: to know that
 // an id is unused, call IsWarm first and Tenant second. ctx governs the query.
 func (cat *Catalog) IsWarm(ctx context.Context, id tenancy.ID) (warm bool, err error) {
 	err = cat.db.QueryRow(ctx, fmt.Sprintf("warm database %q", id),
@@ -188,7 +188,7 @@ func (w *warmClaim) fields() []any {
 	return append(fields, &w.Attempt, &w.Tenant.Step, &w.Owner, &w.Expires, &w.whole)
 }
 
-// claim returns the claim. One that is to be dropped is without its password, which is of no use any more.
+// claim returns the claim. The claim of a database to be dropped has no password: it is of no use any more.
 func (w *warmClaim) claim(ctx context.Context, db *regdb.DB) *Claim {
 	c := w.Claim
 	c.stock = true

@@ -14,7 +14,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-const wanted = time.Minute // how long stock may be wanted by nobody
+const wanted = time.Minute // how long stock may go unwanted
 
 func warm(name string) catalog.Warm {
 	return catalog.Warm{
@@ -57,7 +57,7 @@ func isolations() map[string]func(*pgxpool.Config, *registry.Config) {
 	}
 }
 
-// warmReservation is one that brings an id only for want of stock.
+// warmReservation is a reservation that uses its id only if no stock is left.
 func warmReservation(t testing.TB, name string) catalog.Reservation {
 	res := reservation(t, name)
 	res.Step, res.Warm = "database", &catalog.WarmChoice{Step: "seed"}
@@ -131,7 +131,7 @@ func TestReserveTakesNoWarmDatabaseThatIsNotItsOwn(t *testing.T) {
 	}
 }
 
-// TestWarmDatabaseThatIsNotReadyIsNotTaken has one that is being made, and one that is going.
+// TestWarmDatabaseThatIsNotReadyIsNotTaken has a database in the making, and another on its way out.
 func TestWarmDatabaseThatIsNotReadyIsNotTaken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -354,7 +354,7 @@ func TestWarmDatabaseWhosePasswordDoesNotOpenIsRetired(t *testing.T) {
 	}
 }
 
-// TestReserveDoesNotWaitForAWarmDatabaseThatIsBeingRetired: nobody's work on the stock holds a sign-up up.
+// TestReserveDoesNotWaitForAWarmDatabaseThatIsBeingRetired: work on the stock never delays a sign-up.
 func TestReserveDoesNotWaitForAWarmDatabaseThatIsBeingRetired(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -34,7 +34,7 @@ type Account struct {
 
 	uses       atomic.Int32 // releases since the sieve's hand passed, up to two: one is the use that it was dialled for
 	used       atomic.Int64 // Unix time, in ns, of the last release
-	ownWaiting atomic.Int32 // length of ownQueue, for those who only need to know whether it is empty
+	ownWaiting atomic.Int32 // length of ownQueue, to check without its lock whether it is empty
 	acquiring  atomic.Int32 // acquires in progress
 	lent       atomic.Int32 // idle connections that longestIdle looks at and puts back, which is no use of them
 
@@ -72,8 +72,8 @@ func (a *Account) touch(now time.Time) {
 // hasIdle reports whether one of a's connections is idle. Caller holds Budget.mu.
 func (a *Account) hasIdle() bool { return a.held > 0 && a.pool != nil && a.pool.Stat().IdleConns() > 0 }
 
-// wants reports whether a counts among those who divide the budget: it waits, or has used what it holds a moment ago.
-// Caller holds Budget.mu.
+// wants reports whether a counts among the accounts that divide the budget: it waits, or has used what it holds a
+// moment ago. Caller holds Budget.mu.
 func (a *Account) wants(now time.Time) bool {
 	return a.waiting > 0 || now.UnixNano()-a.used.Load() < int64(recentUse)
 }
@@ -84,8 +84,8 @@ type demand struct {
 	at     time.Time
 }
 
-// shareLocked returns a's fair share of the budget: in proportion to its weight among those that want connections, and
-// at least one. Caller holds b.mu.
+// shareLocked returns a's fair share of the budget: in proportion to its weight among the accounts that want
+// connections, and at least one. Caller holds b.mu.
 func (b *Budget) shareLocked(a *Account) int {
 	if b.limit == math.MaxInt {
 		return b.limit

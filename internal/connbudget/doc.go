@@ -11,9 +11,9 @@
 //     before: the server would count the next connection beside it. The permits held never exceed the limit, except
 //     after SetLimit lowered it; then no permit is given out until enough have come back.
 //   - One connect has one permit for all addresses that it tries, and one place among the connects in progress.
-//   - A tenant's fair share is the limit divided by weight among the tenants that want connections: those that wait, or
-//     used one in the last second. It is at least one. Waiters below their share come first, each group in FIFO order;
-//     a waiter is overdue after a quarter of its wait, and then counts as one below its share.
+//   - A tenant's fair share is the limit divided by weight among the tenants that want connections: tenants that wait,
+//     or used one in the last second. It is at least one. Waiters below their share come first, each group in FIFO
+//     order; a waiter is overdue after a quarter of its wait, and then counts as one below its share.
 //   - A tenant within its share loses a connection in use only after it had it for a turn of 25 ms, and an idle one
 //     only to a waiter that is below its own share or overdue.
 //   - An acquire on a full server waits for one of its tenant's own connections before it dials.

@@ -69,7 +69,7 @@ func TestTenantWithoutConnectionWaitsForFewGrants(t *testing.T) {
 		}
 		worst = most.Load()
 	})
-	// The nine others, and those of the busy one that are its first.
+	// The nine others, and the busy tenant's first ones.
 	if worst > 2*light {
 		t.Errorf("a tenant without a connection was overtaken by %d grants", worst)
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Tenants without connections keep coming, and each is served before one that has its share; but not for ever.
+// Tenants without connections keep coming, and each is served before a tenant that has its share; but not for ever.
 func TestTenantBeyondItsShareIsServedBeforeBudgetWaitIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := budget(2)

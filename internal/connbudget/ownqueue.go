@@ -13,7 +13,7 @@ import (
 //
 // A tenant's own next connection is nearly always free sooner than another could be dialled, and another tenant's is
 // kept. The wait is here and not in the dial, because once pgxpool has begun to dial, the caller waits for that dial,
-// whatever falls idle meanwhile.
+// even if a connection falls idle meanwhile.
 func (a *Account) waitForOwn(ctx context.Context, wait time.Duration) {
 	b := a.budget
 	if !b.full.Load() {

@@ -26,7 +26,7 @@ type Permit struct {
 	ended   bool // the connect has ended
 }
 
-// NewPermit returns the permit of a connect that begins, which is not given yet. ctx is the one that pgxpool dials
+// NewPermit returns the permit of a connect that begins, which is not given yet. ctx is the context that pgxpool dials
 // with: the time-outs of the acquire that it carries, if any, stop here, since Take has its own.
 func (a *Account) NewPermit(ctx context.Context) *Permit {
 	if o, ok := ctx.Value(acquirerKey{}).(*ownWait); ok {

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// account is who the server runs as. PostgreSQL refuses to run as root, so root lends it an account that can do
-// nothing else. A nil account is the caller's own.
+// account is the system account that the server runs as. PostgreSQL refuses to run as root, so root lends it an account
+// that can do nothing else. A nil account is the caller's own.
 type account struct {
 	name string
 	cred *syscall.Credential
@@ -45,7 +45,7 @@ func (a *account) credential() *syscall.Credential {
 	return a.cred
 }
 
-// own gives dir and everything in it to the account. It looks nowhere else, whatever links the account's programs leave.
+// own gives dir and everything in it to the account. It looks nowhere else, even if the account's programs leave links.
 func (a *account) own(dir string) error {
 	if a == nil {
 		return nil

@@ -31,7 +31,7 @@ func (p programs) initialize(ctx context.Context) error {
 	return nil
 }
 
-// initdb makes a cluster in data. One that will be thrown away is copied from an earlier one if possible: initdb
+// initdb makes a cluster in data. It copies a temporary cluster from an earlier one if possible: initdb
 // takes 750 ms, a copy 70 ms.
 func (p programs) initdb(ctx context.Context, data string) error {
 	args := []string{"--username=postgres", "--auth=scram-sha-256", "--no-locale", "--encoding=UTF8"}
@@ -56,7 +56,7 @@ func (p programs) initdb(ctx context.Context, data string) error {
 	return nil
 }
 
-// runInitdb gives the superuser a password that nobody keeps: setPassword sets the one that counts.
+// runInitdb gives the superuser a throw-away password: setPassword sets the real one.
 func (p programs) runInitdb(ctx context.Context, data string, args []string) error {
 	pwfile := data + ".pw"
 	if err := os.WriteFile(pwfile, []byte(rand.Text()), 0o600); err != nil {
@@ -81,7 +81,7 @@ func (p programs) setPassword(ctx context.Context, password string) error {
 	return err
 }
 
-// cachePath names the cached cluster of this initdb. The cache is the caller's own: nobody else can have put files
+// cachePath names the cached cluster of this initdb. The cache is the caller's own: no other user can have put files
 // there for us to run a server on.
 func (p programs) cachePath(ctx context.Context, args []string) (string, error) {
 	base, err := os.UserCacheDir()

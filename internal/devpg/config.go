@@ -14,7 +14,7 @@ type Config struct {
 	// variable DATABASE_URL; if that is empty too, Start starts a server. URL wins over every other field but Log.
 	URL string
 
-	// Own starts a server whatever DATABASE_URL names: a test may hurt it, and throws its data away. URL must be empty
+	// Own starts a server even if DATABASE_URL names one: a test may hurt it, and throws its data away. URL must be empty
 	// then.
 	Own bool
 
@@ -23,7 +23,7 @@ type Config struct {
 	// 8 GiB of memory to spare, else below /tmp.
 	Dir string
 
-	// Port is the TCP port on 127.0.0.1. Zero means one that is free.
+	// Port is the TCP port on 127.0.0.1. Zero means a free one.
 	Port int
 
 	// Settings are further server settings, for example max_connections.

@@ -103,7 +103,7 @@ func TestDatabaseURLIsUsed(t *testing.T) {
 func TestDatabaseURLThatDoesNotAnswerIsAnErrorWithoutItsPassword(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{
-		"postgres://admin:s3cret@127.0.0.1:1/postgres", // nobody listens
+		"postgres://admin:s3cret@127.0.0.1:1/postgres", // no server listens
 		"postgres://admin:s3cret@127.0.0.1:x/postgres",
 	} {
 		_, err := devpg.Start(t.Context(), devpg.Config{URL: bad})
@@ -165,7 +165,8 @@ func TestDirectoryWithOtherFilesIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(mine, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := devpg.Start(t.Context(), devpg.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
+	if _, err := devpg.Start(t.Context(),
+		devpg.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("Start: %v, want an error that names the file", err)
 	}
 }
@@ -195,7 +196,8 @@ func TestPortThatIsTakenIsReported(t *testing.T) {
 func TestConfigReportsEveryViolation(t *testing.T) {
 	t.Parallel()
 	_, err := devpg.Start(t.Context(), devpg.Config{Port: -1, Settings: map[string]string{"": "x"}})
-	if err == nil || !strings.Contains(err.Error(), "Config.Port: ") || !strings.Contains(err.Error(), "Config.Settings: ") {
+	if err == nil || !strings.Contains(err.Error(), "Config.Port: ") ||
+		!strings.Contains(err.Error(), "Config.Settings: ") {
 		t.Errorf("Start: %v, want both fields named", err)
 	}
 }

@@ -16,7 +16,7 @@ const tempPrefix = "pgtenancy-devpg-"
 // directory is where one server lives: its data, its socket, and a lock on the directory itself.
 //
 // The server inherits the lock's file, so the lock lasts as long as any process of the server does, however its parent
-// ended. Whoever holds the lock therefore knows that every pid file in the directory is a leftover.
+// ended. The holder of the lock therefore knows that every pid file in the directory is a leftover.
 type directory struct {
 	path      string
 	temporary bool
@@ -49,8 +49,8 @@ func openDirectory(ctx context.Context, path string, acct *account) (*directory,
 
 func (d *directory) data() string { return filepath.Join(d.path, "data") }
 
-// removeLeftovers removes what a server that died leaves behind. PostgreSQL trusts a pid file if any process of the same
-// user has that pid now, and would refuse to start.
+// removeLeftovers removes what a server that died leaves behind. PostgreSQL trusts a pid file if any process of the
+// same user has that pid now, and would refuse to start.
 func (d *directory) removeLeftovers() error {
 	leftovers, _ := filepath.Glob(filepath.Join(d.path, ".s.PGSQL.*")) // the pattern is well formed
 	var errs []error
@@ -113,8 +113,8 @@ func makeKept(path string, acct *account) (string, error) {
 	return path, acct.reaches(path)
 }
 
-// removeOrphans removes the temporary directories of processes that were killed. It is a courtesy: it skips what it
-// may not remove, and what is so young that its maker may not have locked it yet.
+// removeOrphans removes the temporary directories of processes that were killed. It is a courtesy: it skips what it may
+// not remove, and files so young that their maker may not have locked them yet.
 func removeOrphans(base string) {
 	paths, _ := filepath.Glob(filepath.Join(base, tempPrefix+"*")) // the pattern is well formed
 	for _, path := range paths {

@@ -22,7 +22,8 @@ import (
 const childVariable = "DEVPG_TEST_CHILD_DIR"
 
 func child() {
-	s, err := devpg.Start(context.Background(), devpg.Config{Dir: strings.TrimPrefix(os.Getenv(childVariable), "temporary")})
+	s, err := devpg.Start(context.Background(),
+		devpg.Config{Dir: strings.TrimPrefix(os.Getenv(childVariable), "temporary")})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -60,7 +61,7 @@ func TestKeptDirectoryOfAKilledProcessStartsAgain(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.KeptDir(t)
 	killChild(t, dir)
-	s := start(t, devpg.Config{Dir: dir}) // at once: it waits for what is left of the other server
+	s := start(t, devpg.Config{Dir: dir}) // at once: it waits for the remains of the other server
 	if got := query(t, s.Config(), "SELECT 1"); got != "1" {
 		t.Errorf("SELECT 1 = %s", got)
 	}
@@ -92,7 +93,7 @@ func killChild(t *testing.T, dir string) (int, string) {
 	return pid, rest
 }
 
-// alive reports whether a process runs. One that has ended and that nobody waits for does not.
+// alive reports whether a process runs. A zombie does not.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err == nil {

@@ -29,8 +29,8 @@ type Pooler struct {
 	stop   func() error
 }
 
-// StartPooler starts a PgBouncer in front of the server that a superuser's configuration leads to, for every database and
-// role there is. ctx governs the starting alone. The caller must Stop the pooler; it is gone with the process, as a
+// StartPooler starts a PgBouncer in front of the server that a superuser's configuration leads to, for every database
+// and role there is. ctx governs the starting alone. The caller must Stop the pooler; it is gone with the process, as a
 // Server is.
 func StartPooler(ctx context.Context, server *pgx.ConnConfig) (*Pooler, error) {
 	path, err := findPooler()

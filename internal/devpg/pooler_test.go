@@ -45,7 +45,8 @@ func TestPoolerSharesConnectionsBetweenTransactions(t *testing.T) {
 
 func TestMissingPoolerIsOneLine(t *testing.T) {
 	t.Parallel()
-	if text := devpg.ErrNoPooler.Error(); strings.Contains(text, "\n") || !strings.Contains(text, "apt-get install pgbouncer") {
+	if text := devpg.ErrNoPooler.Error(); strings.Contains(text, "\n") ||
+		!strings.Contains(text, "apt-get install pgbouncer") {
 		t.Error(text)
 	}
 }

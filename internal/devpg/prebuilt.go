@@ -107,7 +107,8 @@ func (b prebuilt) install(ctx context.Context, cache string) (string, error) {
 		return "", fmt.Errorf("unpack %s: %w", b.url, err)
 	}
 	//nolint:gosec // the archive is the one whose digest this file has
-	if out, err := exec.CommandContext(ctx, filepath.Join(unpacked, "bin", "postgres"), "--version").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, filepath.Join(unpacked, "bin", "postgres"),
+		"--version").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s does not run here: %w: %s", path.Base(b.url), err, out)
 	}
 	if err := os.Rename(unpacked, dir); err != nil && !executable(filepath.Join(bin, "postgres")) {
@@ -147,7 +148,7 @@ func (b prebuilt) download(ctx context.Context, file string) error {
 }
 
 // unpack writes what the archive has under package/native to dir, and nothing outside of it. An archive of npm's has no
-// links, and a list of those that it needs instead.
+// links, and a list of the links that it needs instead.
 func unpack(archive, dir string) error {
 	f, err := os.Open(archive)
 	if err != nil {

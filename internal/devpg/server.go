@@ -180,7 +180,7 @@ func localConfig(port int, password string) (*pgx.ConnConfig, error) {
 func serverArgs(dir *directory, port int, settings map[string]string) []string {
 	all := map[string]string{
 		"listen_addresses": "127.0.0.1",
-		// DROP DATABASE waits for every session of the server, also for one that stalls while it logs in.
+		// DROP DATABASE waits for every session of the server, also for a session that stalls while it logs in.
 		"authentication_timeout":  "5s",
 		"port":                    strconv.Itoa(port),
 		"unix_socket_directories": `"` + dir.path + `"`,

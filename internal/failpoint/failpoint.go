@@ -1,8 +1,8 @@
 // Package failpoint lets tests hurt a program at named points.
 //
-// The program calls [Set.Before] and [Set.After] around each of its steps, on a Set that is nil wherever no test runs: a
-// call is then one comparison. A test makes a Set, says what shall happen where, and hands it in through a door that only
-// tests have.
+// The program calls [Set.Before] and [Set.After] around each of its steps, on a Set that is nil wherever no test runs:
+// a call is then one comparison. A test makes a Set, says what shall happen where, and hands it in through a door that
+// only tests have.
 package failpoint
 
 import (
@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// Action is what happens at a point. ctx is that of the step. What it returns becomes the error of the step; nil lets it
-// go on.
+// Action is what happens at a point. ctx is that of the step. What it returns becomes the error of the step; nil lets
+// it go on.
 type Action func(ctx context.Context) error
 
 // Set says what happens at which points, and remembers which were reached. A point is named by the step and its side:
@@ -27,7 +27,7 @@ type Set struct {
 // New returns a Set in which nothing happens yet.
 func New() *Set { return &Set{actions: map[string]Action{}, hits: map[string]int{}} }
 
-// On makes a happen whenever point is reached, instead of what was to happen there. Nil: nothing.
+// On runs a whenever the program reaches point, in place of an earlier action. Nil: nothing.
 func (s *Set) On(point string, a Action) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +42,8 @@ func (s *Set) Before(ctx context.Context, step string) error {
 	return s.hit(ctx, "before "+step)
 }
 
-// After is called where step has come to its end. An error stands for an answer that was lost: what the step did is done.
+// After is called where step has come to its end. An error stands for an answer that was lost: what the step did is
+// done.
 func (s *Set) After(ctx context.Context, step string) error {
 	if s == nil {
 		return nil

@@ -112,10 +112,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "what was half dropped is dropped and not changed",
 		file: "provision/teardown.go",
-		old:  "	if f.database && !f.broken {
-",
-		new:  "	if f.database {
-",
+		old:  "\tif f.database && !f.broken {\n",
+		new:  "\tif f.database {\n",
 		test: "./provision TestInterruptedDropKeepsItsNamesUntilItIsEnded",
 	}, {
 		name: "sign-ups do not wait for drops that wait",

@@ -14,16 +14,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Error is what may be known of an error of the driver's. It has no Unwrap: errors.As must not reach the driver's
-// error. errors.Is matches what the cause matches. errors.As finds a *pgconn.PgError that has what may be seen of the
+// Error is the safe part of an error of the driver's. It has no Unwrap: errors.As must not reach the driver's
+// error. errors.Is matches what the cause matches. errors.As finds a *pgconn.PgError that has the safe fields of the
 // server's.
 type Error struct {
 	text  string
-	pg    *pgconn.PgError // what may be seen of it; nil if the server said nothing
+	pg    *pgconn.PgError // its safe fields; nil if the server said nothing
 	cause error
 }
 
-// Reduce returns what may be known of err, which must not be nil and comes from the driver. What was put around the
+// Reduce returns the safe part of err, which must not be nil and comes from the driver. What was put around the
 // driver's error is left out, because it may quote it; what was put around an error that Reduce returned is left out
 // too.
 func Reduce(err error) *Error {
@@ -64,9 +64,9 @@ func Redact(err error) error {
 	return Reduce(err)
 }
 
-// holdsDriverError looks through all that err wraps, but for what was reduced.
+// holdsDriverError looks through all that err wraps, but for reduced errors.
 func holdsDriverError(err error) bool {
-	switch e := err.(type) { //nolint:errorlint // the loop over what is wrapped is here
+	switch e := err.(type) { //nolint:errorlint // the loop over wrapped errors is here
 	case nil, *Error:
 		return false
 	case *pgconn.PgError, *pgconn.ConnectError, *pgconn.ParseConfigError, pgx.ScanArgError:
@@ -115,7 +115,7 @@ func end(err error) error {
 	return nil
 }
 
-// Error says what may be known.
+// Error describes the safe part.
 func (e *Error) Error() string { return e.text }
 
 // Format prints the text under every verb: %#v would print the fields.
@@ -133,7 +133,7 @@ func (e *Error) End() error { return end(e.cause) }
 // SQLState returns PostgreSQL's error code, or nothing if the server said nothing.
 func (e *Error) SQLState() string { return State(e) }
 
-// As stores what may be seen of the server's error.
+// As stores the safe fields of the server's error.
 func (e *Error) As(target any) bool {
 	pg, ok := target.(**pgconn.PgError)
 	if !ok || e.pg == nil {

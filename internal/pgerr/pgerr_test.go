@@ -67,7 +67,8 @@ func TestDriverErrorsLoseWhatIsSecret(t *testing.T) {
 			t.Fatalf("%s: no error to redact", name)
 		}
 		for how, got := range map[string]error{
-			"redacted": pgerr.Redact(err), "twice": pgerr.Redact(fmt.Errorf("x: %w", pgerr.Redact(err))), "reduced": pgerr.Reduce(err),
+			"redacted": pgerr.Redact(err), "twice": pgerr.Redact(fmt.Errorf("x: %w",
+				pgerr.Redact(err))), "reduced": pgerr.Reduce(err),
 		} {
 			var all bytes.Buffer
 			slog.New(slog.NewTextHandler(&all, nil)).Info("", "err", got)
@@ -122,7 +123,8 @@ func TestRedactKeepsWhatCallersMatch(t *testing.T) {
 
 func TestRedactKeepsWhatWasPutAroundAReducedError(t *testing.T) {
 	t.Parallel()
-	inner := fmt.Errorf("schema.sql: statement 3, line 7: %w", pgerr.Redact(&pgconn.PgError{Code: "42601", Message: secret}))
+	inner := fmt.Errorf("schema.sql: statement 3, line 7: %w",
+		pgerr.Redact(&pgconn.PgError{Code: "42601", Message: secret}))
 	want := "build: schema.sql: statement 3, line 7: syntax error (SQLSTATE 42601)"
 	if err := pgerr.Redact(fmt.Errorf("build: %w", inner)); err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -140,31 +142,39 @@ func TestErrorSaysWhatHoldsNoData(t *testing.T) {
 			`extension "postgis" is not available (SQLSTATE 0A000); hint: Install it.`,
 		},
 		{
-			pgconn.PgError{Code: "0A000", Message: "cannot alter type of a column used by a view or rule", Detail: "rule _RETURN on\nview v"},
+			pgconn.PgError{Code: "0A000", Message: "cannot alter type of a column used by a view or rule",
+				Detail: "rule _RETURN on\nview v"},
 			"cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view v",
 		},
 		{
-			pgconn.PgError{Code: "23502", Message: "x", Detail: "Failing row contains (hunter2).", TableName: "t", ColumnName: "c"},
+			pgconn.PgError{Code: "23502", Message: "x", Detail: "Failing row contains (hunter2).", TableName: "t",
+				ColumnName: "c"},
 			`null value in column "c" of table "t" (SQLSTATE 23502)`,
 		},
 		{
-			pgconn.PgError{Code: "23505", Message: "x", Detail: "Key (email)=(hunter2) exists.", TableName: "t", ConstraintName: "k"},
+			pgconn.PgError{Code: "23505", Message: "x", Detail: "Key (email)=(hunter2) exists.", TableName: "t",
+				ConstraintName: "k"},
 			`constraint "k" of table "t" (SQLSTATE 23505)`,
 		},
-		{pgconn.PgError{Code: "22P02", Message: `invalid input syntax for type integer: "hunter2"`}, "data exception (SQLSTATE 22P02)"},
-		{pgconn.PgError{Code: "22003", Message: "hunter2", DataTypeName: "posint"}, `data exception in type "posint" (SQLSTATE 22003)`},
+		{pgconn.PgError{Code: "22P02", Message: `invalid input syntax for type integer: "hunter2"`},
+			"data exception (SQLSTATE 22P02)"},
+		{pgconn.PgError{Code: "22003", Message: "hunter2", DataTypeName: "posint"},
+			`data exception in type "posint" (SQLSTATE 22003)`},
 		{pgconn.PgError{Code: "P0001", Message: "hunter2"}, "raised by a function (SQLSTATE P0001)"},
-		{pgconn.PgError{Code: "42501", Message: "hunter2", Routine: "exec_stmt_raise"}, "raised by a function (SQLSTATE 42501)"},
+		{pgconn.PgError{Code: "42501", Message: "hunter2", Routine: "exec_stmt_raise"},
+			"raised by a function (SQLSTATE 42501)"},
 		{
 			pgconn.PgError{Code: "42501", Message: "permission denied for table t", Routine: "aclcheck_error"},
 			"permission denied for table t (SQLSTATE 42501)",
 		},
 		{
-			pgconn.PgError{Code: "XX000", Message: `template database "x" has a collation version mismatch`, Detail: "It was 1.", Hint: "Rebuild.", File: "dbcommands.c", Routine: "createdb"},
+			pgconn.PgError{Code: "XX000", Message: `template database "x" has a collation version mismatch`, Detail: "It was 1.",
+				Hint: "Rebuild.", File: "dbcommands.c", Routine: "createdb"},
 			`template database "x" has a collation version mismatch (SQLSTATE XX000); detail: It was 1.; hint: Rebuild.`,
 		},
 		{
-			pgconn.PgError{Code: "XX000", Message: "parse error", Hint: "hunter2", File: "lwgeom_pg.c", Routine: "pg_parser_errhint"},
+			pgconn.PgError{Code: "XX000", Message: "parse error", Hint: "hunter2", File: "lwgeom_pg.c",
+				Routine: "pg_parser_errhint"},
 			"internal error in pg_parser_errhint (SQLSTATE XX000)",
 		},
 		{pgconn.PgError{Code: "XX001", Message: "invalid page in block 0"}, "invalid page in block 0 (SQLSTATE XX001)"},

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The SQLSTATEs that are told apart; appendix A of PostgreSQL's documentation has all.
+// The SQLSTATEs that callers tell apart; appendix A of PostgreSQL's documentation has all.
 const (
 	ConnectionException   = "08"    // a class
 	ProtocolViolation     = "08P01" // what PgBouncer says of everything

@@ -67,7 +67,7 @@ func isHarmless(e *pgconn.PgError) bool {
 	return strings.Contains("0A 08 25 2B 3D 3F 40 42 53 54 55 57 58 XX", e.Code[:2])
 }
 
-// raised reports whether a function wrote the error, or another server did: then it says whatever it wants, under any
+// raised reports whether a function wrote the error, or another server did: then it can say anything, under any
 // SQLSTATE. PostgreSQL tells the routine of its own that passed it on.
 func raised(e *pgconn.PgError) bool {
 	return slices.Contains([]string{

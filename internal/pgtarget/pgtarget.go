@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// DefaultRequireAuth is what a server must ask for that is not one that the configuration itself names: pgx answers
-// such a request without sending the password.
+// DefaultRequireAuth is the authentication that a server must ask for if the configuration does not name that server:
+// pgx answers such a request without sending the password.
 const DefaultRequireAuth = "scram-sha-256"
 
 var (
@@ -33,8 +33,8 @@ var (
 // first TCP host's are used for host, and the certificate is verified for host where it was for that one. A Unix socket
 // has no TLS, as in libpq.
 //
-// If c names another server than host and port and says no require_auth, the server must ask for SCRAM: whoever chose
-// the host is not given the password. The caller must own c and its Fallbacks, as after Copy.
+// If c names another server than host and port and says no require_auth, the server must ask for SCRAM, so that the
+// party that chose the host does not get the password. The caller must own c and its Fallbacks, as after Copy.
 func Point(c *pgconn.Config, host string, port uint16) error {
 	if strings.ContainsAny(host, ",\x00") {
 		return ErrHost

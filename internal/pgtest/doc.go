@@ -7,14 +7,15 @@
 // the tests of this package made there is dropped again.
 //
 //   - Main runs a package's tests and stops the server; Leaks does it for packages without PostgreSQL.
-//   - Admin is a superuser's connection; Database an empty database; Migrated one that holds the registry's tables.
+//   - Admin is a superuser's connection; Database an empty database; Migrated a database with the registry's tables.
 //   - Program finds a program of PostgreSQL, such as pg_dump.
 //   - Pooler is a PgBouncer in front of the server.
-//   - Cluster is a server that one test has for itself. Take it for whatever disturbs all sessions of a server: a lock on a
-//     catalogue that its databases share, a backend that is stopped, a crash, a limit that is reached, ALTER SYSTEM.
-//   - Eventually, Receive and Wait wait for a condition, a channel and a group. After a minute, a group after five, they
-//     end the test, and say what did not come and what each goroutine does. Context bounds a call in the same way. No
-//     test waits otherwise, unless testing/synctest finds its deadlocks.
+//   - Cluster is a server that one test has for itself. Take it for tests that disturb all sessions of a server: a lock
+//     on a catalogue that its databases share, a backend that is stopped, a crash, a limit that is reached, ALTER
+//     SYSTEM.
+//   - Eventually, Receive and Wait wait for a condition, a channel and a group. After a minute, a group after five,
+//     they end the test, and say what did not come and what each goroutine does. Context bounds a call in the same way.
+//     No test waits otherwise, unless testing/synctest finds its deadlocks.
 //   - Size chooses between the short form of a test and its long form, and Figure reports what it measured.
 //   - Mutations yields inputs for properties that must hold for millions of them.
 package pgtest

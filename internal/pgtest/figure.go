@@ -17,9 +17,9 @@ func Size[T any](short, full T) T {
 	return short
 }
 
-// Figure reports what a test measured; id is the experiment's, as in docs/experiments.md. Defer it, so that it sees whether
-// the test failed. It goes to the test's log and, in
-// the long form, to the file that PGTENANCY_FIGURES names, of which make prints a table.
+// Figure reports what a test measured; id is the experiment's, as in docs/experiments.md. Defer it, so that it sees
+// whether the test failed. It goes to the test's log and, in the long form, to the file that PGTENANCY_FIGURES names,
+// of which make prints a table.
 func Figure(tb testing.TB, id, format string, args ...any) {
 	tb.Helper()
 	text := fmt.Sprintf(format, args...)
@@ -28,7 +28,7 @@ func Figure(tb testing.TB, id, format string, args ...any) {
 	if path == "" {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // whoever runs the tests names it
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the tests' caller names it
 	if err != nil {
 		tb.Errorf("pgtest: figure: %v", err)
 		return

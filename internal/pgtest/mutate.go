@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// Mutations yields n texts, each one of seeds that was hurt in one to four places: bytes changed, put in, taken out, doubled,
-// in the other case, or the end of another seed. They are the same in each run. It is for properties that must hold for
-// millions of inputs, more than a fuzz test gets to, which looks for new paths instead.
+// Mutations yields n texts, each one of seeds that was hurt in one to four places: bytes changed, put in, taken out,
+// doubled, in the other case, or the end of another seed. They are the same in each run. It is for properties that must
+// hold for millions of inputs, more than a fuzz test gets to, which looks for new paths instead.
 func Mutations(n int, seeds []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		rnd := rand.New(rand.NewPCG(uint64(n), uint64(len(seeds)))) //nolint:gosec // inputs of tests, the same each time

@@ -84,11 +84,12 @@ func Admin(tb testing.TB) *pgx.ConnConfig {
 // database is dropped, and connections that are still open are cut.
 func Database(tb testing.TB) *pgxpool.Config {
 	tb.Helper()
-	return copyOf(tb, Admin(tb), "template0") // which nobody can connect to, so that it is empty and no session is in the way
+	// template0 allows no connections, so that it is empty and no session is in the way
+	return copyOf(tb, Admin(tb), "template0")
 }
 
-// Migrated is Database with what migrate makes there. It runs migrate once in the test process, whatever the tests give
-// it, and copies the result: the registry's migrations take half a second of the processor under the race detector.
+// Migrated is Database with the tables that migrate makes. It runs only the first migrate of the test process and
+// copies the result: the registry's migrations take half a second of the processor under the race detector.
 func Migrated(tb testing.TB, migrate func(context.Context, *pgxpool.Pool) error) *pgxpool.Config {
 	tb.Helper()
 	admin, m := Admin(tb), &server.migrated
@@ -148,7 +149,8 @@ func newName() string {
 }
 
 func create(ctx context.Context, admin *pgx.ConnConfig, name, template string) error {
-	return execute(ctx, admin, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize())
+	return execute(ctx, admin,
+		"CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize())
 }
 
 func drop(ctx context.Context, admin *pgx.ConnConfig, name string) error {

@@ -37,7 +37,8 @@ func TestLeakedGoroutineFailsTheRun(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLeak$")
 			cmd.Env = append(os.Environ(), leakVariable+"="+gate)
 			out, err := cmd.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "PASS\n") || !strings.Contains(string(out), "unexpected goroutines") {
+			if err == nil || !strings.Contains(string(out), "PASS\n") ||
+				!strings.Contains(string(out), "unexpected goroutines") {
 				t.Errorf("run with a leak: %v, want tests that pass and a run that fails\n%s", err, out)
 			}
 		})
@@ -56,7 +57,8 @@ func TestDatabasesAreFreshAndTheirOwn(t *testing.T) {
 	}
 	t.Cleanup(pool.Close) // closes before the database is dropped
 	var tables int
-	err = pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").Scan(&tables)
+	err = pool.QueryRow(t.Context(),
+		"SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace").Scan(&tables)
 	if err != nil || tables != 0 {
 		t.Errorf("fresh database has %d relations, %v", tables, err)
 	}

@@ -17,7 +17,7 @@ const (
 )
 
 // NormalizeEmail returns the form of an address that identity is decided by. A change of its rules needs a new blind
-// index: the "v1" in what is hashed is their version.
+// index: the "v1" in the hashed text is their version.
 func NormalizeEmail(address string) (string, bool) {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok || len(address) > maxEmail || len(local) > maxLocal || !isASCII(local) || strings.Contains(local, `"`) {

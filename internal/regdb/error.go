@@ -10,7 +10,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Error is what may be known of an error of the driver's, and what was tried.
+// Error is the safe part of an error of the driver's, with the operation that failed.
 type Error struct {
 	Reason *pgerr.Error
 
@@ -35,7 +35,7 @@ type refusal struct{ error }
 // Refuse ends a transaction with err, which the caller of InTx gets as it is.
 func Refuse(err error) error { return refusal{err} }
 
-// Error names the operation and says what may be known.
+// Error names the operation and describes the safe part.
 func (e *Error) Error() string {
 	text := "registry: " + e.op + ": " + e.Reason.Error()
 	if pgerr.IsState(e.Reason, pgerr.UndefinedTable, pgerr.InvalidSchemaName) {

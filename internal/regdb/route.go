@@ -31,7 +31,7 @@ func (a Address) Sign(keys *keyring.Keyring) string { return keys.Sign(a.text())
 // Signed reports whether mac is the signature of a under a key of the ring.
 func (a Address) Signed(keys *keyring.Keyring, mac string) bool { return keys.Verify(a.text(), mac) }
 
-// text is what is signed. It is quoted, so that no two servers have one text.
+// text is the signed text. It is quoted, so that no two servers have one text.
 func (a Address) text() string {
 	return fmt.Sprintf("v1|servers|address|%q|%q|%d|%q|%d", a.Name, a.Host, a.Port, a.PooledHost, a.PooledPort)
 }

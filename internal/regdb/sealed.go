@@ -44,7 +44,7 @@ func (db *DB) Open(ctx context.Context, sealed []byte, table, row, column string
 // location binds a sealed value to its row: moved to another row, it does not open.
 func location(table, row, column string) string { return table + "|" + row + "|" + column }
 
-// IsLost reports whether what was sealed will never open, or not without a key that this process has not.
+// IsLost reports whether a sealed value will never open, or not without a key that this process lacks.
 func IsLost(err error) bool { return errors.Is(err, seal.ErrKey) || errors.Is(err, seal.ErrOpen) }
 
 // EmailIndex returns the values of a normalized address in the blind index, one for each index key, ordered by key.
@@ -55,7 +55,7 @@ func (db *DB) EmailIndex(normalized string) []keyring.MAC {
 // refMark begins a password that is a reference: no password of PostgreSQL's has a NUL.
 const refMark = "\x00"
 
-// OpenPassword returns the password of a tenant's role, which is what was sealed or what that refers to.
+// OpenPassword returns the password of a tenant's role, which is the sealed value or the secret that it refers to.
 func (db *DB) OpenPassword(ctx context.Context, sealed []byte, id tenancy.ID) (tenancy.Secret, error) {
 	plain, err := db.Open(ctx, sealed, "tenants", string(id), "password")
 	if err != nil {

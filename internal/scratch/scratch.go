@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Create makes a database that nobody can connect to, not even for a moment. The owner "" is conn's role. ctx governs
-// it; the error is the driver's.
+// Create makes a database that no client can connect to, not even for a moment. The owner "" is conn's role. ctx
+// governs it; the error is the driver's.
 func Create(ctx context.Context, conn *pgx.Conn, name, template, owner string) error {
 	sql := "CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template)
 	if owner != "" {
@@ -17,7 +17,7 @@ func Create(ctx context.Context, conn *pgx.Conn, name, template, owner string) e
 	return run(ctx, conn, sql+" ALLOW_CONNECTIONS false")
 }
 
-// Open lets the owner and the owner's members in, and nobody else.
+// Open lets only the owner and the owner's members in.
 func Open(ctx context.Context, conn *pgx.Conn, name string) error {
 	return run(ctx, conn, "REVOKE ALL ON DATABASE "+quote(name)+" FROM PUBLIC;"+
 		"ALTER DATABASE "+quote(name)+" WITH ALLOW_CONNECTIONS true")

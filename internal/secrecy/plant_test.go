@@ -33,8 +33,8 @@ type opaque struct{ name string }
 // secretName is how fields are called that hold one as text.
 var secretName = regexp.MustCompile(`(?i)password|secret|token$|requesthash|^data$|^value$|^result$|email|^env$`)
 
-// planter puts the secret wherever it can be: into every field of a type made for secrets, and into those whose name says
-// so.
+// planter puts the secret wherever it can be: into every field of a type made for secrets, and into those whose name
+// says so.
 type planter struct {
 	made     map[string]any       // by name
 	specials map[reflect.Type]any // made for secrets, or full of them
@@ -144,14 +144,16 @@ func made(t *testing.T) map[string]any {
 	mw, err := middleware.New(middleware.Config{Resolver: r, Verifier: verifier})
 	must(t, err)
 	return map[string]any{
-		"tenancy.Resolver": r, "registry/keyring.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p, "authn.Issuer": issuer,
-		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc, "middleware.Middleware": mw,
-		"authn/jwks.Handler": published, "internal/catalog.Catalog": catalog.Of(reg), "internal/regdb.DB": reg.Internal(),
+		"tenancy.Resolver": r, "registry/keyring.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p,
+		"authn.Issuer":   issuer,
+		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc,
+		"middleware.Middleware": mw,
+		"authn/jwks.Handler":    published, "internal/catalog.Catalog": catalog.Of(reg), "internal/regdb.DB": reg.Internal(),
 		"internal/regdb.Error": regdb.Redact("try", errors.New(secret)),
 	}
 }
 
-// schema is one that is never built.
+// schema is a schema that no test builds.
 type schema struct{ provision.Schema }
 
 func (schema) Hash() string { return "0123456789abcdef0123456789abcdef" }

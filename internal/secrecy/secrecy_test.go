@@ -16,8 +16,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 )
 
-// Nothing that a program can get hold of gives a secret away when it is printed, logged or encoded. The list of types is
-// the parser's, so that a new one that nobody thought of fails.
+// Nothing that a program can get hold of gives a secret away when it is printed, logged or encoded. The list of types
+// is the parser's, so that a new one without an entry fails.
 func TestNothingExportedPrintsASecret(t *testing.T) {
 	t.Parallel()
 	known, plants := types(), newPlanter(t)
@@ -35,7 +35,8 @@ func TestNothingExportedPrintsASecret(t *testing.T) {
 			}
 			looked++
 			for form, text := range prints(plants.in(v)) {
-				for _, secret := range []string{"planted", "112 108 97 110 116", "0x70, 0x6c, 0x61", "706c616e", "706C616E", "cGxhbnRlZ"} {
+				for _, secret := range []string{"planted", "112 108 97 110 116", "0x70, 0x6c, 0x61", "706c616e", "706C616E",
+					"cGxhbnRlZ"} {
 					if strings.Contains(text, secret) {
 						hits++
 						t.Errorf("%s under %s: %q is in %.200s", name, form, secret, text)

@@ -26,7 +26,7 @@ type Error struct {
 // that matches the sentinel.
 func New(code int, text, detail string) *Error { return &Error{text: text, code: code, detail: detail} }
 
-// Field returns a sentinel that says what is wrong with one field of the input.
+// Field returns a sentinel that describes the fault of one field of the input.
 func Field(text, field, problem string) *Error {
 	return &Error{text: text, code: Unprocessable, fields: map[string]string{field: problem}}
 }

@@ -32,7 +32,7 @@ func readKeys(t *testing.T, path string) error {
 	}
 }
 
-// sub makes a directory with that very mode, whatever the umask.
+// sub makes a directory with exactly that mode, under any umask.
 func sub(t *testing.T, parent, name string, mode os.FileMode) string {
 	t.Helper()
 	dir := filepath.Join(parent, name)
@@ -63,7 +63,7 @@ func TestAttackerOnTheMachineCannotPutAKeyFileInPlace(t *testing.T) {
 	must(t, os.Symlink(stray, link))
 	dirLink := filepath.Join(good, "dirlink")
 	must(t, os.Symlink("../open", dirLink))
-	linked := filepath.Join(open, "to-good.json") // whoever may replace the link chooses the file
+	linked := filepath.Join(open, "to-good.json") // a user who may replace the link chooses the file
 	must(t, os.Symlink(filepath.Join(good, "keys.json"), linked))
 	for what, path := range map[string]string{
 		"a directory for everyone":            stray,

@@ -45,7 +45,7 @@ type Config struct {
 	Index []Key // HMAC-SHA-256 for the blind index and the servers' addresses; 32 bytes or more
 	Seal  []Key // AES-256-GCM for sealing; exactly 32 bytes
 
-	// Sealer seals in place of the first of Seal, which may then be empty: what is in it opens what it has sealed before.
+	// Sealer seals in place of the first of Seal, which may then be empty: its keys still open what they sealed before.
 	Sealer Sealer
 }
 

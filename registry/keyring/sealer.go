@@ -22,8 +22,8 @@ type Sealer interface {
 	Current(sealed []byte) bool
 }
 
-// foreign begins a value that a Sealer has sealed; one that a key of the ring has sealed begins with 1, the version of
-// its layout.
+// foreign begins a value that a Sealer has sealed; a value that a key of the ring has sealed begins with 1, the version
+// of its layout.
 const foreign = 2
 
 // sealerTimeout is how long a Sealer may take. The reconciler and the survey ask for one tenant after the other, and a

@@ -13,7 +13,7 @@ import (
 )
 
 // Config is what the API works with. Every field but Progress is required. Middleware should have BodyFirst, MaxBody:
-// what is leased here reads bodies.
+// the handlers with a lease read bodies.
 type Config struct {
 	Accounts    *accounts.Accounts
 	Profiles    accounts.Profiles
@@ -25,7 +25,7 @@ type Config struct {
 	// Addr tells the address of a client, for attempts to be counted by; the zero one if it is not known.
 	Addr func(r *http.Request) netip.Addr
 
-	// Progress is told when each step of a sign-up begins. Nil: no one is.
+	// Progress is called when each step of a sign-up begins. It may be nil.
 	Progress func(r *http.Request, step string)
 }
 
@@ -91,7 +91,7 @@ func (a *api) open(h handler) http.Handler {
 	return a.sites.Handler(a.cfg.Middleware.Identify(a.answer(h)))
 }
 
-// signedIn makes a handler for who is signed in.
+// signedIn makes a handler for signed-in admins.
 func (a *api) signedIn(h handler) http.Handler {
 	return a.sites.Handler(a.cfg.Middleware.Authenticate(a.answer(h)))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// register signs a church up, and not at the host of one that there is.
+// register signs a church up, but not at the host of an existing one.
 func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	if _, addressed := middleware.Addressed(r.Context()); addressed {
 		return errNoRoute

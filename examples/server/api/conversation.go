@@ -9,7 +9,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/examples/server/church"
 )
 
-// say adds a message to a conversation, in the name of the admin who is signed in.
+// say adds a message to a conversation, in the name of the signed-in admin.
 func say(s church.Conversations) handler {
 	return onPool(func(w http.ResponseWriter, r *http.Request, db *pgxpool.Pool) error {
 		id, ok := authn.FromContext(r.Context())

@@ -23,7 +23,7 @@ const (
 )
 
 // decode reads the one JSON object of the body into to. It refuses text that is not UTF-8 or has the character U+FFFD,
-// which encoding/json puts in the place of what is not: many passwords would be one.
+// which encoding/json puts in the place of invalid bytes: many passwords would be one.
 func decode(w http.ResponseWriter, r *http.Request, to any) error {
 	return decodeUpTo(MaxBody, w, r, to)
 }
@@ -62,7 +62,7 @@ func replaced(body []byte) bool {
 	}
 }
 
-// decodeError says what is wrong with a body, without quoting it.
+// decodeError describes the fault of a body, without quoting it.
 func decodeError(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return errTooLarge

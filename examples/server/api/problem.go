@@ -49,7 +49,7 @@ func problemOf(err error) (status int, title, detail string) {
 	return 0, "", ""
 }
 
-// Fields returns what is wrong with each field, if err says so, in the words of the JSON and of the forms.
+// Fields returns the fault of each field, if err names any, in the words of the JSON and of the forms.
 func Fields(err error) map[string]string {
 	if e, ok := errors.AsType[*church.InputError](err); ok {
 		return e.Fields
@@ -68,7 +68,7 @@ func Fields(err error) map[string]string {
 	return fields
 }
 
-// problem answers a request that failed with err. What is the server's fault is logged: the client is not told.
+// problem answers a request that failed with err. It logs the server's own faults, and does not tell the client.
 func (a *api) problem(w http.ResponseWriter, r *http.Request, err error) {
 	if fields := Fields(err); fields != nil {
 		middleware.Problem{Title: "Some fields are wrong", Status: http.StatusUnprocessableEntity, Fields: fields}.Write(w)

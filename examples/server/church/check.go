@@ -14,7 +14,7 @@ var (
 	phoneShape = regexp.MustCompile(`^\+?[0-9][0-9 ()./-]{4,24}$`)
 )
 
-// check collects what is wrong with an input, by field. Its methods also trim the values they look at.
+// check collects the faults of an input, by field. Its methods also trim the values they look at.
 type check map[string]string
 
 // err returns an *InputError if anything is wrong.

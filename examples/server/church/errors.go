@@ -28,12 +28,13 @@ var (
 // InputError names every field that is wrong, in the words of the JSON and of the forms.
 type InputError struct{ Fields map[string]string }
 
-// Error names the fields, not what was in them.
+// Error names the fields, not their values.
 func (e *InputError) Error() string {
 	return "church: bad input: " + strings.Join(slices.Sorted(maps.Keys(e.Fields)), ", ")
 }
 
-// violation says what the breach of a constraint means to whoever filled in the form; nothing, if they could not help it.
+// violation says what the breach of a constraint means to the person that filled in the form; nothing, if they could
+// not help it.
 func violation(constraint string) (field, text string) {
 	switch constraint {
 	case "members_email_key":
@@ -52,16 +53,15 @@ func violation(constraint string) (field, text string) {
 	return "", ""
 }
 
-// QueryError is returned when the database did not do what was asked. It has nothing of the driver's text, which may
-// hold a row's values or a connection's configuration. It matches the end of ctx, or what tenancy says of the server, if
-// that was the cause.
+// QueryError is returned when a query fails. It has nothing of the driver's text, which may hold a row's values or a
+// connection's configuration. It matches the end of ctx, or what tenancy says of the server, if that was the cause.
 type QueryError struct {
 	Code string // SQLSTATE; empty if the server did not answer
 	end  error
 	kind string
 }
 
-// Error says what is known.
+// Error describes the error as far as it is known.
 func (e *QueryError) Error() string {
 	if e.Code != "" {
 		return "church: query: SQLSTATE " + e.Code

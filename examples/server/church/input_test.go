@@ -29,8 +29,10 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 	if strings.Contains(err.Error(), "nobody") {
 		t.Errorf("the error quotes the input: %v", err)
 	}
-	_, err = church.NewSubscriptions().Create(ctx, db, church.SubscriptionInput{Plan: "gold", Seats: -1, CurrentPeriodEnd: "soon"})
-	if diff := cmp.Diff([]string{"currentPeriodEnd", "plan", "seats"}, slices.Sorted(maps.Keys(fieldsOf(err)))); diff != "" {
+	_, err = church.NewSubscriptions().Create(ctx, db,
+		church.SubscriptionInput{Plan: "gold", Seats: -1, CurrentPeriodEnd: "soon"})
+	if diff := cmp.Diff([]string{"currentPeriodEnd", "plan", "seats"},
+		slices.Sorted(maps.Keys(fieldsOf(err)))); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -11,7 +11,8 @@ func TestPagesHaveEveryRecordOnce(t *testing.T) {
 	t.Parallel()
 	db, ctx, members := newChurch(t), t.Context(), church.NewMembers()
 	// One statement, so one created_at: the id alone must keep them apart.
-	_, err := db.Exec(ctx, `INSERT INTO members (first_name, last_name) SELECT 'A', 'B' || n FROM generate_series(1, 25) n`)
+	_, err := db.Exec(ctx,
+		`INSERT INTO members (first_name, last_name) SELECT 'A', 'B' || n FROM generate_series(1, 25) n`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func TestPagesHaveEveryRecordOnce(t *testing.T) {
 		if len(page) < 10 {
 			break
 		}
-		// What is added meanwhile is newer, and so on no later page.
+		// Records added meanwhile are newer, and so on no later page.
 		must[church.Member](t)(members.Create(ctx, db, church.MemberInput{FirstName: "New", LastName: fmt.Sprint(pages)}))
 		after = must[church.Cursor](t)(church.ParseCursor(page[9].Cursor().String()))
 	}

@@ -90,7 +90,8 @@ func (m Messages) Update(ctx context.Context, db *pgxpool.Pool, id string, in Me
 }
 
 // write runs put, sends the message it returns the id of if that is asked for, and reads the result.
-func (m Messages) write(ctx context.Context, db *pgxpool.Pool, in MessageInput, put func(pgx.Tx) (string, error)) (Message, error) {
+func (m Messages) write(ctx context.Context, db *pgxpool.Pool, in MessageInput,
+	put func(pgx.Tx) (string, error)) (Message, error) {
 	var written Message
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		id, err := put(tx)
@@ -108,7 +109,7 @@ func (m Messages) write(ctx context.Context, db *pgxpool.Pool, in MessageInput, 
 	return written, explain(err)
 }
 
-// send addresses the message to every member it is meant for who can be reached by its channel.
+// send addresses the message to every intended member that its channel can reach.
 func send(ctx context.Context, tx pgx.Tx, id string, in MessageInput) error {
 	address := map[string]string{"email": "email", "sms": "phone"}[in.Channel]
 	_, err := tx.Exec(ctx, `INSERT INTO message_recipients (message_id, member_id, address)

@@ -35,7 +35,8 @@ func TestMessageIsSentToWhomItIsMeantFor(t *testing.T) {
 			t.Errorf("%+v: recipients %+v", test, got)
 		}
 	}
-	if _, err := church.NewMessages().Recipients(ctx, db, "none", church.Cursor{}, 10); !errors.Is(err, church.ErrNotFound) {
+	if _, err := church.NewMessages().Recipients(ctx, db, "none", church.Cursor{},
+		10); !errors.Is(err, church.ErrNotFound) {
 		t.Errorf("recipients of no message: %v", err)
 	}
 }
@@ -79,8 +80,10 @@ func TestConversationKeepsItsMessagesInOrder(t *testing.T) {
 	}
 	m := must[church.Member](t)(church.NewMembers().Create(ctx, db, church.MemberInput{FirstName: "A", LastName: "B"}))
 	conversations := church.NewConversations()
-	c := must[church.Conversation](t)(conversations.Create(ctx, db, church.ConversationInput{MemberID: m.ID, Subject: "Hi"}))
-	in := must[church.Saying](t)(conversations.Say(ctx, db, c.ID, "admin1", church.SayingInput{Direction: "inbound", Body: "Hello?"}))
+	c := must[church.Conversation](t)(conversations.Create(ctx, db,
+		church.ConversationInput{MemberID: m.ID, Subject: "Hi"}))
+	in := must[church.Saying](t)(conversations.Say(ctx, db, c.ID, "admin1",
+		church.SayingInput{Direction: "inbound", Body: "Hello?"}))
 	out := must[church.Saying](t)(conversations.Say(ctx, db, c.ID, "admin1", church.SayingInput{Body: "Yes?"}))
 	if in.AuthorID != nil || out.AuthorID == nil || *out.AuthorID != "admin1" {
 		t.Errorf("authors %v, %v", in.AuthorID, out.AuthorID)
@@ -89,7 +92,8 @@ func TestConversationKeepsItsMessagesInOrder(t *testing.T) {
 	if len(said) != 2 || said[0].ID != out.ID || said[1].ID != in.ID {
 		t.Errorf("sayings %+v", said)
 	}
-	if _, err := conversations.Say(ctx, db, "none", "admin1", church.SayingInput{Body: "?"}); !errors.Is(err, church.ErrNotFound) {
+	if _, err := conversations.Say(ctx, db, "none", "admin1",
+		church.SayingInput{Body: "?"}); !errors.Is(err, church.ErrNotFound) {
 		t.Errorf("say in no conversation: %v", err)
 	}
 }

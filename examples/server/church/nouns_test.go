@@ -53,7 +53,7 @@ func lifeOf[T comparable, In any](t *testing.T, db *pgxpool.Pool, s noun[T, In],
 		}
 	}
 	if _, err := s.Update(ctx, db, id(made), second); !errors.Is(err, church.ErrNotFound) {
-		t.Errorf("update of what is gone: %v", err)
+		t.Errorf("update of a deleted record: %v", err)
 	}
 }
 

@@ -38,7 +38,7 @@ func (in *RecurringInput) check() (next time.Time, active bool, err error) {
 	return next, in.Active == nil || *in.Active, c.err()
 }
 
-// RecurringMessages keeps what is sent again and again.
+// RecurringMessages keeps messages that are sent again and again.
 type RecurringMessages struct{ rows[Recurring] }
 
 // NewRecurringMessages returns the service.
@@ -61,7 +61,8 @@ func (r RecurringMessages) Create(ctx context.Context, db *pgxpool.Pool, in Recu
 }
 
 // Update replaces a recurring message. It returns ErrNotFound, or an *InputError for a bad input.
-func (r RecurringMessages) Update(ctx context.Context, db *pgxpool.Pool, id string, in RecurringInput) (Recurring, error) {
+func (r RecurringMessages) Update(ctx context.Context, db *pgxpool.Pool, id string,
+	in RecurringInput) (Recurring, error) {
 	next, active, err := in.check()
 	if err != nil {
 		return Recurring{}, err

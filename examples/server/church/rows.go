@@ -14,7 +14,7 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// rows is what is the same for every noun: its records are read and deleted alike. table and columns are constants of
+// rows is the part that all nouns share: their records are read and deleted alike. table and columns are constants of
 // this package.
 type rows[T any] struct{ table, columns string }
 

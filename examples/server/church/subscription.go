@@ -38,7 +38,7 @@ func (in *SubscriptionInput) check() (end time.Time, err error) {
 	return end, c.err()
 }
 
-// Subscriptions keeps what the church pays for: at most one that is not cancelled.
+// Subscriptions keeps what the church pays for: at most one uncancelled subscription.
 type Subscriptions struct{ rows[Subscription] }
 
 // NewSubscriptions returns the service.
@@ -60,7 +60,8 @@ func (s Subscriptions) Create(ctx context.Context, db *pgxpool.Pool, in Subscrip
 }
 
 // Update replaces a subscription. It returns ErrNotFound, or an *InputError for a bad input.
-func (s Subscriptions) Update(ctx context.Context, db *pgxpool.Pool, id string, in SubscriptionInput) (Subscription, error) {
+func (s Subscriptions) Update(ctx context.Context, db *pgxpool.Pool, id string,
+	in SubscriptionInput) (Subscription, error) {
 	end, err := in.check()
 	if err != nil {
 		return Subscription{}, err

@@ -68,7 +68,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	wrong, status := api.Fields(err), http.StatusUnprocessableEntity
-	form := signUpForm(rand.Text()) // what was typed will change, and a key is for one content
+	form := signUpForm(rand.Text()) // the typed values will change, and a key is for one content
 	switch {
 	case wrong != nil:
 	case errors.Is(err, registry.ErrEmailBusy):
@@ -110,7 +110,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// begin puts a new session in place of the one that the browser had, which ends.
+// begin puts a new session in place of the browser's old one, which ends.
 func (s *site) begin(w http.ResponseWriter, r *http.Request, session *accounts.Session) {
 	if id, err := s.identity(r); err == nil {
 		if err := s.cfg.Accounts.SignOut(r.Context(), id); err != nil {
@@ -122,7 +122,7 @@ func (s *site) begin(w http.ResponseWriter, r *http.Request, session *accounts.S
 	http.Redirect(w, r, "/church", http.StatusSeeOther)
 }
 
-// signOut ends the session, also when its access token has expired, and forgets the cookies whatever happens.
+// signOut ends the session, also when its access token has expired, and forgets the cookies in any case.
 func (s *site) signOut(w http.ResponseWriter, r *http.Request) {
 	clearCookies(w)
 	if id, err := s.identity(r); err == nil {

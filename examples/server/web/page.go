@@ -13,7 +13,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// field is one input of a form, and what is wrong with it.
+// field is one input of a form, and its fault.
 type field struct {
 	Name, Label, Type, Autocomplete, Hint string
 	Value, Error                          string
@@ -27,11 +27,11 @@ type choice struct{ Value, Label string }
 type form struct {
 	Action, Submit string
 	Key            string // makes sending it twice safe
-	Error          string // what is wrong with the whole of it
+	Error          string // the fault of the form as a whole
 	Fields         []field
 }
 
-// fill puts in what was typed, but for passwords, and what is wrong with it.
+// fill puts in the typed values, but for passwords, and their faults.
 func (f form) fill(r *http.Request, wrong map[string]string) form {
 	for i := range f.Fields {
 		field := &f.Fields[i]
@@ -86,7 +86,8 @@ func (s *site) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.show(w, r, status, "message", notice{Title: "Suspended", Text: "This church's account is suspended."})
 	case status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "2")
-		s.show(w, r, status, "message", notice{Title: "One moment", Text: "The church's database is not ready. Please try again."})
+		s.show(w, r, status, "message",
+			notice{Title: "One moment", Text: "The church's database is not ready. Please try again."})
 	default:
 		s.fail(w, r, err)
 	}

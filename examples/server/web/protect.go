@@ -24,7 +24,7 @@ func (s *site) protect(next http.Handler) http.Handler {
 	})
 }
 
-// parse reads the form, because PostFormValue takes one that cannot be read for an empty one.
+// parse reads the form, because PostFormValue takes an unreadable form for an empty one.
 func (s *site) parse(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := r.ParseForm()
@@ -41,7 +41,7 @@ func (s *site) parse(next http.Handler) http.Handler {
 	})
 }
 
-// cache lets a browser keep what is the same for everyone.
+// cache lets a browser keep files that are the same for everyone.
 func cache(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=300")

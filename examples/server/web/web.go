@@ -37,7 +37,7 @@ type Config struct {
 type site struct {
 	cfg   Config
 	pages map[string]*template.Template
-	in    *middleware.Middleware // for who is signed in by cookie
+	in    *middleware.Middleware // for browsers that are signed in by cookie
 }
 
 // Register adds the pages to mux.
