@@ -87,8 +87,9 @@ func RetryRaced(ctx context.Context, f func() error) error {
 	}
 }
 
-// DropDatabase drops a database, which may already be gone. With closeFirst it lets nobody connect before it ends the
-// sessions there; a database whose DROP was interrupted cannot be closed. An error names what failed, and is redacted.
+// DropDatabase drops a database, which may already be gone. With closeFirst it closes the database to new connections
+// before it ends the sessions there; a database whose DROP was interrupted cannot be closed. An error names what
+// failed, and is redacted.
 func DropDatabase(ctx context.Context, conn *pgx.Conn, name string, closeFirst bool) error {
 	if closeFirst {
 		err := Run(ctx, conn, "ALTER DATABASE "+Quote(name)+" WITH ALLOW_CONNECTIONS false")
