@@ -73,7 +73,7 @@ func (k *adminSessions) tidy() {
 	k.close(func(s adminSession) bool { return time.Since(s.since) > adminSessionIdle })
 }
 
-// run says that Run runs, until the function it returns is called; the last one closes everything.
+// run counts a running Run, until the returned function is called; the last one closes all sessions.
 func (k *adminSessions) run() (end func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -38,7 +38,7 @@ type child struct {
 	TTL    time.Duration  // of its claims; default: crashTTL
 	Fails  bool           // its seed does
 	Drops  bool           // what it made
-	Gate   string         // what it does at the gate of a tenant that is there: "suspend" or "rotate"; it makes none then
+	Change string         // what it does with a tenant that is there: "suspend" or "rotate"; it makes none then
 	Key    string         // its idempotency key
 	Loops  bool           // makes tenants until it is killed, drops every other one, and reconciles beside
 	Emails int            // how many e-mails it signs up with that others sign up with too
@@ -71,7 +71,7 @@ func TestChildProcess(t *testing.T) {
 			cfg.Seed = lateSeed(points)
 		}
 	})
-	switch c.Gate {
+	switch c.Change {
 	case "suspend":
 		t.Log(p.Suspend(t.Context(), tenancy.ID(c.ID)))
 		return

@@ -27,10 +27,10 @@ type Config struct {
 
 	// Admin is how to log in to the servers, made with pgx.ParseConfig: a role with CREATEDB and CREATEROLE, which need
 	// not be a superuser; with SharedRole, CREATEDB can be enough (docs/operations.md). Its database is the maintenance
-	// database, the same for all processes: the locks that keep them apart live in it. Host and port are taken from the
-	// tenant's server, which must not be a pooler; they are signed (registry.Registry.PutServer). Where Admin does not
-	// name them itself, and no require_auth, the server must ask for SCRAM: one that asks for the password itself gets
-	// none.
+	// database, the same for all processes: the locks that keep them apart live in it. Host and port are those of the
+	// tenant's server, which must not be a pooler; they are signed (registry.Registry.PutServer). Unless Admin names them
+	// itself, or sets require_auth, the server must ask for SCRAM: the password is not sent to a server that asks for it
+	// in the clear.
 	Admin *pgx.ConnConfig
 
 	// Schema is the schema of tenant databases.

@@ -85,7 +85,7 @@ func TestCreateMakesAUsableTenant(t *testing.T) {
 	}
 }
 
-func TestDatabaseAndRoleAreWhatTheWallSays(t *testing.T) {
+func TestDatabaseAndRoleAreWhatTheAccessSays(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.create(t, f.provisioner(t), "acme")

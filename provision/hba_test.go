@@ -54,7 +54,7 @@ func TestLinesOfPgHbaKeepTenantsApartAndLetTheProvisionerIn(t *testing.T) {
 	}{
 		{acme, acme.Endpoint.Database, true},
 		{globex, globex.Endpoint.Database, true},
-		{acme, globex.Endpoint.Database, false}, // the first wall is down: this is the second
+		{acme, globex.Endpoint.Database, false}, // the first defence is down: this is the second
 		{acme, "postgres", false},
 	} {
 		conn, err := f.connect(t.Context(), c.as, c.database)

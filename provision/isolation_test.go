@@ -71,7 +71,7 @@ func TestRoleOfATenantReachesNothingOfAnother(t *testing.T) {
 		t.Errorf("%d tries at %d doors", tries, signUps)
 	}
 	pgtest.Figure(t, "S11", "%d of %d pairs and shared databases refused with 42501 (%d pairs); %d tries at %d "+
-		"databases while they were made, %d let in, %d of them before there was a wall; %d statements refused",
+		"databases while they were made, %d let in, %d of them before there was access; %d statements refused",
 		refused, pairs, between, tries, signUps, codes[""], codes["55000"], statements)
 }
 

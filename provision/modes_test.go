@@ -12,6 +12,6 @@ import (
 func TestMainPathsRunWithoutTypesFromTheServer(t *testing.T) {
 	t.Parallel()
 	pgtest.InModes(t, "^(TestCreateMakesAUsableTenant|TestSignUpTakesAWarmDatabase|"+
-		"TestReconcilerMovesGatesToWhereTheRowsWantThem)$",
+		"TestReconcilerOpensAndClosesAccessAsTheRowsSay)$",
 		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol)
 }

@@ -34,7 +34,7 @@ type Provisioner struct {
 	hash    string        // of cfg.Schema
 	owner   string        // names this provisioner in its claims
 	runNow  chan struct{} // has room for one: a pass of Run is due
-	taken   chan struct{} // has room for one: a sign-up took from the stock, or found none
+	taken   chan struct{} // has room for one: a sign-up took a warm database, or found none
 
 	warmConns     warmConns     // connections to warm databases
 	adminSessions adminSessions // sessions on maintenance databases

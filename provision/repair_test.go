@@ -8,9 +8,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// TestSurveyRepairsWalls breaks each part of a wall by hand, as a restore or an operator may, or a tenant's role before
+// TestSurveyRepairsAccess breaks each part of an access by hand, as a restore or an operator may, or a tenant's role before
 // PostgreSQL 16.
-func TestSurveyRepairsWalls(t *testing.T) {
+func TestSurveyRepairsAccess(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	p := f.provisioner(t)
@@ -19,7 +19,7 @@ func TestSurveyRepairsWalls(t *testing.T) {
 	}
 	must(t, p.Suspend(t.Context(), "closed"))
 	acme, group := quoted(f.prefix+"acme"), quoted(f.prefix+"_tenant")
-	was := f.walls(t)
+	was := f.accesses(t)
 	survey := func(want int) *provision.ReconcileReport {
 		t.Helper()
 		pass, err := p.Reconcile(t.Context())
@@ -48,7 +48,7 @@ func TestSurveyRepairsWalls(t *testing.T) {
 			t.Errorf("%s: inspected %v", hole, saw.Repaired)
 		}
 		survey(1)
-		if is := f.walls(t); is != was {
+		if is := f.accesses(t); is != was {
 			t.Errorf("after %s:\n%s, was\n%s", hole, is, was)
 		}
 	}
@@ -61,8 +61,8 @@ func TestSurveyRepairsWalls(t *testing.T) {
 	f.settled(t, p, "acme")
 }
 
-// walls is what the catalogue says of databases and roles with the prefix.
-func (f *fixture) walls(t *testing.T) string {
+// accesses is what the catalogue says of databases and roles with the prefix.
+func (f *fixture) accesses(t *testing.T) string {
 	t.Helper()
 	return f.list(t, f.admin, `
 		SELECT concat_ws(' ', datname, datallowconn, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(datacl) a),

@@ -16,7 +16,7 @@ func TestTenantIsRestoredByTheCommandsOfThePage(t *testing.T) {
 	f := c.fixture(t)
 	p := f.provisioner(t)
 	tenant, neighbour := f.create(t, p, "acme").Tenant, f.create(t, p, "other").Tenant
-	was := f.walls(t)
+	was := f.accesses(t)
 	must(t, execute(t.Context(), f.in(tenant.Endpoint.Database), "INSERT INTO members (name) VALUES ('ann')"))
 	dump := t.TempDir() + "/acme.dump"
 	sh := func(script string) {
@@ -57,8 +57,8 @@ func TestTenantIsRestoredByTheCommandsOfThePage(t *testing.T) {
 	if _, err := f.connect(t.Context(), neighbour, tenant.Endpoint.Database); state(err) != "42501" {
 		t.Errorf("another tenant's role: %v", err)
 	}
-	if is := f.walls(t); is != was {
-		t.Errorf("walls are\n%s, were\n%s", is, was)
+	if is := f.accesses(t); is != was {
+		t.Errorf("access is\n%s, were\n%s", is, was)
 	}
 	pass, err := p.Reconcile(t.Context())
 	must(t, err)

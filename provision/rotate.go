@@ -17,17 +17,18 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on, also those that
-// were begun with a password that leaked: [Provisioner.Suspend] ends them. Routers keep their connections, and make new
-// ones with the new password. A role has one password at a time, so a connection that is made between the two commits,
-// or by a router that does not know yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its directory
-// and tries again for a second and a half, so that no query of its fails; others must do the same. A password that the
-// role gave itself is replaced too. Sessions of the role that keep its row locked are ended.
+// RotatePassword gives the role of an active or suspended tenant a new random password. Sessions go on, even those that
+// began with a password that leaked: [Provisioner.Suspend] ends them. Routers keep their connections, and make new ones
+// with the new password. A role has one password at a time, so a connection that is made between the two commits, or by
+// a router that does not know the new one yet, is refused with SQLSTATE 28P01. A [tenancy.Resolver] then asks its
+// directory and tries again for a second and a half, so that no query of its fails; other clients must do the same. A
+// password that the role gave itself is replaced too. RotatePassword ends sessions of the role that keep its row
+// locked.
 //
-// ctx governs all of it. If the session is lost between the commits, the role gets what the registry has on another
-// one. If the process dies there, the registry has a password that the role has not: another RotatePassword mends that.
-// It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs], [ErrSharedRole], or
-// what the server refused with.
+// ctx governs all of it. If the session is lost between the commits, the role gets the registry's password on another
+// one. If the process dies there, the registry holds a password that the role does not have: another RotatePassword
+// repairs that. It returns tenancy.ErrNotFound, registry.ErrConflict for a tenant in another state, [ErrNotOurs],
+// [ErrSharedRole], or the server's error.
 func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
 	err := p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
 		if p.shares(a.t.Endpoint) {
@@ -61,7 +62,7 @@ func (a *access) rotate(ctx context.Context, password tenancy.Secret) error {
 	if err != nil {
 		return err
 	}
-	err = a.p.cfg.failpoints.Before(ctx, "tell")
+	err = a.p.cfg.failpoints.Before(ctx, "store password")
 	if err == nil {
 		err = a.conn.Ping(ctx) // a paused process that lost its lock must not change the registry
 	}
@@ -73,7 +74,7 @@ func (a *access) rotate(ctx context.Context, password tenancy.Secret) error {
 	if err != nil {
 		return errors.Join(err, tx.Rollback(ctx))
 	}
-	if err = a.p.cfg.failpoints.After(ctx, "tell"); err == nil {
+	if err = a.p.cfg.failpoints.After(ctx, "store password"); err == nil {
 		err = tx.Commit(ctx)
 	}
 	if err != nil {

@@ -139,7 +139,7 @@ func TestSuspensionFailsWhileTheSharedRoleCannotBeKeptOut(t *testing.T) {
 	}
 }
 
-func TestReconcilerMovesGatesOfTheSharedRole(t *testing.T) {
+func TestReconcilerOpensAndClosesAccessOfTheSharedRole(t *testing.T) {
 	t.Parallel()
 	f := newShared(t)
 	p := f.provisioner(t, f.share)

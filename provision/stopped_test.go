@@ -82,7 +82,7 @@ func TestStoppedSuspensionHoldsUpNobody(t *testing.T) {
 	tenant := f.create(t, f.provisioner(t), "acme").Tenant
 	p := f.impatient(t)
 
-	cmd := f.stop(t, child{ID: "acme", Gate: "suspend", Point: "before shut"})
+	cmd := f.stop(t, child{ID: "acme", Change: "suspend", Point: "before close"})
 	must(t, p.Suspend(soon(t), "acme"))
 	if _, err := f.connect(t.Context(), tenant, tenant.Endpoint.Database); err == nil {
 		t.Error("suspended, and its database is open")
@@ -91,7 +91,7 @@ func TestStoppedSuspensionHoldsUpNobody(t *testing.T) {
 	resume(t, cmd)
 
 	f.settled(t, p, "acme")
-	cmd = f.stop(t, child{ID: "acme", Gate: "suspend", Point: "before shut"})
+	cmd = f.stop(t, child{ID: "acme", Change: "suspend", Point: "before close"})
 	pass, err := p.Reconcile(soon(t))
 	must(t, err)
 	if len(pass.AccessFixed) != 1 {
@@ -124,14 +124,14 @@ func TestStoppedRotationLeavesThePasswordThatTheRegistryHas(t *testing.T) {
 	f := newFixture(t)
 	f.create(t, f.provisioner(t), "acme")
 	p := f.impatient(t)
-	for _, point := range []string{"before tell", "after tell"} {
-		cmd := f.stop(t, child{ID: "acme", Gate: "rotate", Point: point})
+	for _, point := range []string{"before store password", "after store password"} {
+		cmd := f.stop(t, child{ID: "acme", Change: "rotate", Point: point})
 		must(t, p.RotatePassword(soon(t), "acme"))
 		f.settled(t, p, "acme")
 		resume(t, cmd)
 		f.settled(t, p, "acme")
 	}
-	cmd := f.stop(t, child{ID: "acme", Gate: "rotate", Point: "after tell"})
+	cmd := f.stop(t, child{ID: "acme", Change: "rotate", Point: "after store password"})
 	must(t, p.Suspend(soon(t), "acme"))
 	must(t, p.Resume(t.Context(), "acme"))
 	tenant, err := f.reg.Lookup(t.Context(), "acme")

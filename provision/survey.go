@@ -40,8 +40,8 @@ func (r *reconcileRun) survey(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// listAll lists all servers at once, so that one that does not answer costs no more than its time-out. Those that could
-// not be listed are in the error and not in the maps.
+// listAll lists all servers side by side, so that a server that does not answer costs no more than its time-out.
+// Servers that could not be listed are in the error and not in the maps.
 func (r *reconcileRun) listAll(ctx context.Context, servers []registry.Server) (
 	conns map[string]*pgx.Conn, databases map[string]listing, err error,
 ) {

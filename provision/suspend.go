@@ -39,7 +39,7 @@ func (p *Provisioner) Suspend(ctx context.Context, id tenancy.ID) error {
 			if a.t.State != tenancy.Suspended { // resumed or deleted meanwhile
 				return conflict(a.t)
 			}
-			if err := p.cfg.failpoints.Before(ctx, "shut"); err != nil {
+			if err := p.cfg.failpoints.Before(ctx, "close"); err != nil {
 				return err
 			}
 			return a.close(ctx)

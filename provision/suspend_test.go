@@ -137,7 +137,7 @@ func TestTenantIsRefusedByAnothersDatabase(t *testing.T) {
 	p := f.provisioner(t)
 	f.create(t, p, "a")
 	f.create(t, p, "b")
-	// The registry leads b to the database of a, and the wall has a hole.
+	// The registry leads b to the database of a, and the access has a hole.
 	must(t, execute(t.Context(), f.regCfg.ConnConfig, `
 		UPDATE pgtenancy.tenants SET database = database || '_gone' WHERE id = 'a';
 		UPDATE pgtenancy.tenants SET database = '`+f.prefix+`a' WHERE id = 'b'`))
@@ -151,7 +151,7 @@ func TestTenantIsRefusedByAnothersDatabase(t *testing.T) {
 	}
 }
 
-func TestReconcilerMovesGatesToWhereTheRowsWantThem(t *testing.T) {
+func TestReconcilerOpensAndClosesAccessAsTheRowsSay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	p := f.provisioner(t)

@@ -15,15 +15,15 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Drop deletes an active or suspended tenant and everything it has: it is closed to everybody at once, its sessions are
-// ended, its database and role dropped, the caller's side effects undone, and at last its names and e-mails set free.
-// The id is never given out again.
+// Drop deletes an active or suspended tenant and all it has. It closes the tenant at once, ends its sessions, drops its
+// database and role, undoes the caller's side effects, and at last frees its names and e-mails. The id is never given
+// out again.
 //
-// ctx governs all of it. Once the tenant is marked, the deletion comes to its end: if ctx ends or a step fails in the
-// middle, Run goes on with it in any process that lives. It returns tenancy.ErrNotFound, [ErrNotOurs], *[InUseError] if
-// PostgreSQL would refuse to drop the database, or that the server could not be asked, and then has changed nothing;
-// registry.ErrConflict for a tenant in another state; or what the server or a side effect's Undo refused with. A
-// database that comes to be in use after that look stays open to the administrator until it is not.
+// ctx governs all of it. Once the tenant is marked, Drop cannot be taken back: if ctx ends or a step fails in the
+// middle, Run completes it, in this process or another. It returns tenancy.ErrNotFound, [ErrNotOurs], *[InUseError] if
+// PostgreSQL would refuse to drop the database, or the error of a server that did not answer, and then has changed
+// nothing; registry.ErrConflict for a tenant in another state; or the error of the server or of a side effect's Undo. A
+// database that comes to be in use after that check stays open to the administrator until it is not.
 func (p *Provisioner) Drop(ctx context.Context, id tenancy.ID) error {
 	if err := p.drop(ctx, id); err != nil {
 		return fmt.Errorf("provision: drop tenant %q: %w", string(id), pgerr.Redact(err))
@@ -103,8 +103,8 @@ func (j *job) drop(ctx context.Context) error {
 	return nil
 }
 
-// keepOut keeps the tenant's role out of the database before anything else, and leaves it open to the administrator if
-// something is there that keeps it from being dropped, and that only the administrator can end.
+// keepOut takes the right to connect from the tenant's role before anything else. It leaves the database open to the
+// administrator if something in it keeps it from being dropped, which only the administrator can end.
 func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f catalogState) error {
 	e := j.claim.Tenant.Endpoint
 	sql := "REVOKE ALL ON DATABASE " + pgadmin.Quote(e.Database) + " FROM PUBLIC"
@@ -120,8 +120,8 @@ func (j *job) keepOut(ctx context.Context, conn *pgx.Conn, f catalogState) error
 	return checkUnused(ctx, conn, e.Database)
 }
 
-// dropDatabase drops the tenant's database. One that came to be in use in the last moment is opened again: what uses it
-// can only be ended in it.
+// dropDatabase drops the tenant's database. If the database comes to be in use in the last moment, dropDatabase opens
+// it again: what uses it can only be ended in it.
 func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f catalogState) error {
 	if err := j.p.cfg.failpoints.Before(ctx, "drop database"); err != nil {
 		return err
@@ -143,9 +143,9 @@ func (j *job) dropDatabase(ctx context.Context, conn *pgx.Conn, f catalogState) 
 	return j.p.cfg.failpoints.After(ctx, "drop database")
 }
 
-// checkOurs decides about a database that is not provably the tenant's. A sign-up that failed never had it, and is
-// undone without it. An active tenant did use the database of that name, so its deletion stops here: the name must not
-// become free while the database is there.
+// checkOurs decides about a database that is not provably the tenant's. A failed sign-up never had it, and is undone
+// without it. An active tenant did use the database of that name, so its deletion stops here: the name must not become
+// free while the database is there.
 func (j *job) checkOurs(ctx context.Context, f catalogState) error {
 	t := &j.claim.Tenant
 	foreign := j.p.foreign(f, t)
@@ -240,7 +240,7 @@ func (j *job) undoSideEffect(ctx context.Context, s catalog.Step) error {
 	return j.recordSideEffect(ctx, s.Name, catalog.StepUndone, s.Result)
 }
 
-// forget frees the tenant's names. If its answer was lost on the way, the registry is asked whether it took place.
+// forget frees the tenant's names. If its answer is lost, forget asks the registry whether the tenant is gone.
 func (j *job) forget(ctx context.Context) error {
 	err := j.p.catalog.Forget(ctx, j.claim)
 	if err == nil {

@@ -127,7 +127,7 @@ func (p *Provisioner) keepWarm(ctx context.Context) {
 	}
 }
 
-// keeper is keepWarm under way.
+// keeper is a keepWarm that is running.
 type keeper struct {
 	p  *Provisioner
 	wg sync.WaitGroup
@@ -168,7 +168,7 @@ func (k *keeper) round(ctx context.Context) {
 	}
 }
 
-// server adds one database to the stock of a server if one is wanted; the next round begins soon then.
+// server makes one warm database on a server, if one is missing; the next round then begins at once.
 func (k *keeper) server(ctx context.Context, s registry.Server) {
 	made, err := k.p.restock(ctx, s.Name)
 	if err == nil {

@@ -17,7 +17,7 @@ type warmConns struct {
 	mu      sync.Mutex // guards what follows; no I/O while it is held
 	conns   map[tenancy.ID]warmConn
 	used    []*pgx.Conn // to be closed by the keeper
-	keepers int         // that run
+	keepers int         // that are running
 }
 
 type warmConn struct {
@@ -64,7 +64,7 @@ func (h *warmConns) ids(server string) (ids []tenancy.ID) {
 	return ids
 }
 
-// giveBack has the keeper close conn; if none runs any more, it is closed here.
+// giveBack leaves conn for a keeper to close; it closes conn itself if none is running.
 func (h *warmConns) giveBack(conn *pgx.Conn) {
 	h.mu.Lock()
 	if h.keepers > 0 {
@@ -88,7 +88,7 @@ func (h *warmConns) tidy() {
 	}
 }
 
-// keep says that a keeper runs, until the function it returns is called; the last one closes everything.
+// keep counts a running keeper, until the returned function is called; the last one closes all connections.
 func (h *warmConns) keep() (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

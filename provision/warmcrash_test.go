@@ -131,19 +131,19 @@ func TestDatabaseOfAKilledKeeperIsFinished(t *testing.T) {
 func TestDatabaseThatCannotBeMadeIsDroppedAfterItsLastAttempt(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	var walls atomic.Int64
+	var begun atomic.Int64
 	broken := f.provisioner(t, func(c *provision.Config) {
 		c.Attempts, c.Interval = 2, time.Millisecond
 		c.Observer.StepStarted = func(_ tenancy.ID, step string) {
 			if step == "warm:access" {
-				walls.Add(1)
+				begun.Add(1)
 				panic(errBroken)
 			}
 		}
 	}, warm(1))
 	stop := run(t, broken)
 	eventually(t, "given up", func() bool {
-		return walls.Load() >= 4 // the first was tried twice, and dropped, before there was another
+		return begun.Load() >= 4 // the first was tried twice, and dropped, before there was another
 	})
 	stop()
 	if n := len(strings.Fields(f.list(t, f.admin, `SELECT datname::text FROM pg_database

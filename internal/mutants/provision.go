@@ -192,7 +192,7 @@ func ofProvision() []mutant {
 		file: "provision/survey.go",
 		old:  "r.repairAccess(ctx, odd.broken), ",
 		new:  "",
-		test: "./provision TestSurveyRepairsWalls",
+		test: "./provision TestSurveyRepairsAccess",
 	}, {
 		name: "a change is published without a notification when the queue is full",
 		file: "internal/regdb/feed.go",

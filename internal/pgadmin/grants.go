@@ -23,10 +23,11 @@ func Grant(ctx context.Context, cfg *pgx.ConnConfig, role string) error {
 	return ClosePublic(ctx, conn, role)
 }
 
-// ClosePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, whoever gave
-// it, and makes sure of it: a tenant could plant functions there that later upgrades call as the administrator. A
-// schema may give it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, schema
-// public is the first superuser's, and anybody else who takes it away is only warned. conn must be pinned.
+// ClosePublic takes the right to create in schema public of conn's database from PUBLIC and from roles, and checks that
+// it is gone: with it a tenant could plant functions that later upgrades call as the administrator. A schema may give
+// it (old dumps say GRANT ALL ON SCHEMA public TO PUBLIC). Before version 15, PUBLIC has it, the first superuser owns
+// schema public, and PostgreSQL only warns any other role that revokes it. conn must be pinned. It returns
+// [ErrPublicSchema] if the right stays.
 func ClosePublic(ctx context.Context, conn *pgx.Conn, roles ...string) error {
 	isOpen := func() (open bool, err error) {
 		err = conn.QueryRow(ctx, `SELECT coalesce(bool_or(has_schema_privilege(r::name, n.oid, 'CREATE')), false)

@@ -11,7 +11,7 @@ import (
 //go:embed catalog.sql
 var catalogSQL string
 
-// settings fixes whatever changes the text that PostgreSQL prints for one and the same definition, until the end of the
+// settings fixes whatever changes the text that PostgreSQL prints for the same definition, until the end of the
 // transaction. They are the settings of pg_dump, and TimeZone, which decides how a constant of type timestamptz looks.
 // Compiling queries of this kind to machine code (jit) takes far longer than running them.
 //
