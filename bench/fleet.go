@@ -204,8 +204,10 @@ func (f *fleet) close() error {
 			_, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(f.database(i))+" WITH (FORCE)")
 			return err
 		}))
-		for _, sql := range []string{"DROP DATABASE IF EXISTS " + quote(f.template()),
-			"DROP ROLE IF EXISTS " + quote(f.prefix)} {
+		for _, sql := range []string{
+			"DROP DATABASE IF EXISTS " + quote(f.template()),
+			"DROP ROLE IF EXISTS " + quote(f.prefix),
+		} {
 			_, err := f.admin.Exec(ctx, sql)
 			errs = append(errs, err)
 		}

@@ -16,8 +16,10 @@ const clients = 16
 // routed compares middleware.Tenant with the oracle: a handler that finds the same pools in a plain map.
 func routed(ctx context.Context, s *suite) error {
 	return eachService(ctx, s, func(ctx context.Context, v *service, name string) error {
-		m, err := middleware.New(middleware.Config{Resolver: v.resolver, Identify: middleware.FromPathValue("tenant"),
-			Public: true})
+		m, err := middleware.New(middleware.Config{
+			Resolver: v.resolver, Identify: middleware.FromPathValue("tenant"),
+			Public: true,
+		})
 		if err != nil {
 			return err
 		}

@@ -43,24 +43,40 @@ type row struct {
 
 func panels() []panel {
 	return []panel{
-		{Benchmark: "hit", Metric: "times lru.Cache.Get", Title: "Lease on a cached pool",
-			Axis: "time, times that of a bare lru.Cache.Get; less is better"},
-		{Benchmark: "memory", Metric: "memory for each tenant", Title: "Memory of a cached idle tenant",
-			Axis: "bytes, heap and stacks; less is better"},
+		{
+			Benchmark: "hit", Metric: "times lru.Cache.Get", Title: "Lease on a cached pool",
+			Axis: "time, times that of a bare lru.Cache.Get; less is better",
+		},
+		{
+			Benchmark: "memory", Metric: "memory for each tenant", Title: "Memory of a cached idle tenant",
+			Axis: "bytes, heap and stacks; less is better",
+		},
 		{Benchmark: "first", Metric: "time", Title: "First request after eviction", Axis: "ms, median; less is better"},
-		{Benchmark: "http", Metric: "share of the oracle's", Title: "One SELECT over HTTP: routing",
-			Axis: "throughput, share of the oracle's (a map, no lease); more is better"},
-		{Benchmark: "token", Metric: "share of the oracle's", Title: "One SELECT over HTTP: routing and an EdDSA token",
-			Axis: "throughput, share of the oracle's (a map, no token); more is better"},
-		{Benchmark: "overload", Metric: "throughput", Title: "More tenants than connections: throughput",
-			Axis: "requests answered in a second; more is better"},
-		{Benchmark: "overload", Metric: "latency p99", Title: "More tenants than connections: p99",
-			Axis: "ms, logarithmic; less is better", log: true},
-		{Benchmark: "overload", Metric: "dials in 1,000 requests", Title: "More tenants than connections: dials",
-			Axis: "in 1,000 requests; less is better"},
+		{
+			Benchmark: "http", Metric: "share of the oracle's", Title: "One SELECT over HTTP: routing",
+			Axis: "throughput, share of the oracle's (a map, no lease); more is better",
+		},
+		{
+			Benchmark: "token", Metric: "share of the oracle's", Title: "One SELECT over HTTP: routing and an EdDSA token",
+			Axis: "throughput, share of the oracle's (a map, no token); more is better",
+		},
+		{
+			Benchmark: "overload", Metric: "throughput", Title: "More tenants than connections: throughput",
+			Axis: "requests answered in a second; more is better",
+		},
+		{
+			Benchmark: "overload", Metric: "latency p99", Title: "More tenants than connections: p99",
+			Axis: "ms, logarithmic; less is better", log: true,
+		},
+		{
+			Benchmark: "overload", Metric: "dials in 1,000 requests", Title: "More tenants than connections: dials",
+			Axis: "in 1,000 requests; less is better",
+		},
 		{Benchmark: "signup", Metric: "time", Title: "A sign-up", Axis: "ms, logarithmic; less is better", log: true},
-		{Benchmark: "overload", Metric: "errors in 1,000 requests", Title: "More tenants than connections: errors",
-			Axis: "in 1,000 requests; less is better"},
+		{
+			Benchmark: "overload", Metric: "errors in 1,000 requests", Title: "More tenants than connections: errors",
+			Axis: "in 1,000 requests; less is better",
+		},
 	}
 }
 
@@ -93,8 +109,10 @@ func plot(r *report) ([]byte, error) {
 		d.Panels = append(d.Panels, p)
 	}
 	d.Height = max(bottoms[0], bottoms[1])
-	t, err := template.New("plot").Funcs(template.FuncMap{"xml": template.HTMLEscapeString,
-		"add": add}).Parse(plotTemplate)
+	t, err := template.New("plot").Funcs(template.FuncMap{
+		"xml": template.HTMLEscapeString,
+		"add": add,
+	}).Parse(plotTemplate)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +133,10 @@ func (p *panel) fill(figures []figure) bool {
 			p.Rows = append(p.Rows, row{Heading: heading, Y: y})
 			y += rowHeight
 		}
-		r := row{Label: f.Subject, Value: withUnit(number(f.Value), f.Unit), Y: y, Bar: scale(f.Value), Goal: -1,
-			Class: "ours"}
+		r := row{
+			Label: f.Subject, Value: withUnit(number(f.Value), f.Unit), Y: y, Bar: scale(f.Value), Goal: -1,
+			Class: "ours",
+		}
 		switch {
 		case f.Rival:
 			r.Class = "rival"

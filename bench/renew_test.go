@@ -11,8 +11,10 @@ func TestOneBenchmarkIsRenewedAmongTheOthers(t *testing.T) {
 	old := &report{Figures: []figure{
 		{Benchmark: "hit", Metric: "time", Value: 1}, {Benchmark: "memory", Metric: "memory", Value: 7000},
 	}}
-	fresh := &report{Machine: machine{Date: "later"},
-		Figures: []figure{{Benchmark: "memory", Metric: "memory", Value: 275}}}
+	fresh := &report{
+		Machine: machine{Date: "later"},
+		Figures: []figure{{Benchmark: "memory", Metric: "memory", Value: 275}},
+	}
 	if r, err := fresh.renew(path, "memory"); err != nil || r != fresh {
 		t.Errorf("without older results: %v", err)
 	}

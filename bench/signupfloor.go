@@ -68,8 +68,10 @@ type statement struct {
 func change(id string, epoch int) []statement {
 	return []statement{
 		{"UPDATE pgtenancy.feed SET version = version + 1 WHERE id = 1", nil},
-		{"INSERT INTO pgtenancy.changes (version, tenant_id, epoch) SELECT version, $1, $2 FROM pgtenancy.feed",
-			[]any{id, epoch}},
+		{
+			"INSERT INTO pgtenancy.changes (version, tenant_id, epoch) SELECT version, $1, $2 FROM pgtenancy.feed",
+			[]any{id, epoch},
+		},
 		{"SELECT pg_notify('pgtenancy_changes', '')", nil},
 	}
 }

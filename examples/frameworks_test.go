@@ -130,10 +130,12 @@ func TestNoTenantCrossesWhereAServerReusesTheMemoryOfItsRequests(t *testing.T) {
 // handler is the library's middleware before a handler that answers with the name of the database it was given.
 func handler(t *testing.T, r *tenancy.Resolver) http.Handler {
 	t.Helper()
-	m, err := middleware.New(middleware.Config{Resolver: r, Public: true,
+	m, err := middleware.New(middleware.Config{
+		Resolver: r, Public: true,
 		Identify: func(r *http.Request) (tenancy.ID, error) {
 			return tenancy.ParseID(r.URL.Path[1:])
-		}})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,8 @@ import (
 // prove is how every password is checked that a session is opened for: the row in the tenant's database decides. It
 // returns that row, or ErrBadCredentials.
 func (a *Accounts) prove(ctx context.Context, m registry.Membership, password string,
-	adm *catalog.Admission) (Profile, error) {
+	adm *catalog.Admission,
+) (Profile, error) {
 	profile, match, err := a.authenticate(ctx, m, password, adm)
 	if err != nil {
 		return Profile{}, err

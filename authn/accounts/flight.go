@@ -29,7 +29,8 @@ var errFlight = errors.New("accounts: sign-up was not finished")
 
 // do calls f, or waits for a call that another does of the same. f's context ends when that of every caller has.
 func (g *flights) do(ctx context.Context, key flightKey,
-	f func(context.Context) (*signedUp, error)) (*signedUp, error) {
+	f func(context.Context) (*signedUp, error),
+) (*signedUp, error) {
 	g.mu.Lock()
 	fl, follows := g.underWay[key]
 	work := ctx

@@ -52,8 +52,10 @@ func TestRehashNeverBringsAnOldPasswordBack(t *testing.T) {
 		}
 		pgtest.Wait(t, "every sign-in ends", all.Wait)
 		admin := must(h.Registry.Admin(t.Context(), s.Profile.ID))(t)
-		for where, hash := range map[string]string{"the tenant's row": h.tenantHash(t, s),
-			"the registry's copy": admin.PasswordHash} {
+		for where, hash := range map[string]string{
+			"the tenant's row":    h.tenantHash(t, s),
+			"the registry's copy": admin.PasswordHash,
+		} {
 			if must(h.Hasher.Verify(t.Context(), old, hash))(t).OK {
 				back.Add(1)
 				t.Errorf("round %d: the old password is back in %s", round, where)

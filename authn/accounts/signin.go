@@ -105,7 +105,8 @@ func (a *Accounts) signIn(
 // membership returns nil for an e-mail that leads nowhere. An e-mail of several tenants leads nowhere either
 // until the caller says which: to list them before the password is right would tell a stranger where somebody works.
 func (a *Accounts) membership(ctx context.Context, email registry.Email,
-	tenant tenancy.ID) (*registry.Membership, error) {
+	tenant tenancy.ID,
+) (*registry.Membership, error) {
 	if email.IsZero() {
 		return nil, nil
 	}

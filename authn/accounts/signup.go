@@ -130,7 +130,8 @@ func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*s
 // proveReplay is a sign-in, and counts as one: a caller with an idempotency key and an e-mail has not proved to be the
 // person that signed up, and that person may be no admin any more, or have another role or password.
 func (a *Accounts) proveReplay(ctx context.Context, m registry.Membership, s SignUp,
-	email registry.Email) (Profile, error) {
+	email registry.Email,
+) (Profile, error) {
 	if m.AdminID == "" {
 		return Profile{}, registry.ErrKeyReused
 	}

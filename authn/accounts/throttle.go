@@ -198,7 +198,8 @@ func (a *Accounts) withdrawn(ctx context.Context, adm *catalog.Admission) {
 }
 
 func (a *Accounts) settle(ctx context.Context, adm *catalog.Admission,
-	how func(context.Context, *catalog.Admission) error) {
+	how func(context.Context, *catalog.Admission) error,
+) {
 	if adm == nil {
 		return
 	}

@@ -19,8 +19,10 @@ func FuzzSet(f *testing.F) {
 	f.Add(set(jwk{"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "r", "alg": "RS256", "use": "sig"}))
 	f.Add(set(jwk{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "e"}))
 	f.Add(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"","kid":"a","x5c":["AA=="],"x5u":"https://evil.example/"}]}`)
-	for _, s := range []string{``, `{}`, `null`, `[]`, `{"keys":null}`, `{"keys":[null]}`, `{"keys":{}}`,
-		`{"KEYS":[{"KTY":"OKP"}]}`, `{"keys":[[`} {
+	for _, s := range []string{
+		``, `{}`, `null`, `[]`, `{"keys":null}`, `{"keys":[null]}`, `{"keys":{}}`,
+		`{"KEYS":[{"KTY":"OKP"}]}`, `{"keys":[[`,
+	} {
 		f.Add(s)
 	}
 	e := &endpoint{}

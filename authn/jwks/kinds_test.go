@@ -68,12 +68,18 @@ func TestOnlyEd25519KeysForSignaturesAreTaken(t *testing.T) {
 		jwk   jwk
 		token string
 	}{
-		"oct": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "HS256"},
-			hs(secret)},
-		"oct that says EdDSA": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"},
-			hs(secret)},
-		"oct that says EdDSA, EdDSA": {jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"},
-			text + "." + encode(mac.Sum(nil))},
+		"oct": {
+			jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "HS256"},
+			hs(secret),
+		},
+		"oct that says EdDSA": {
+			jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"},
+			hs(secret),
+		},
+		"oct that says EdDSA, EdDSA": {
+			jwk{"kty": "oct", "k": encode(secret), "kid": "k", "use": "sig", "alg": "EdDSA"},
+			text + "." + encode(mac.Sum(nil)),
+		},
 		"HS256 with the public key": {ed("k", nil), hs(private("k")[32:])},
 		"HS256 with the JWK":        {ed("k", nil), hs([]byte(encode(private("k")[32:])))},
 		"RSA": {
@@ -81,8 +87,10 @@ func TestOnlyEd25519KeysForSignaturesAreTaken(t *testing.T) {
 			resign(jwt.SigningMethodRS256, "k", rsaKey),
 		},
 		"EC": {
-			jwk{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:]), "kid": "k", "use": "sig",
-				"alg": "ES256"},
+			jwk{
+				"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:]), "kid": "k", "use": "sig",
+				"alg": "ES256",
+			},
 			resign(jwt.SigningMethodES256, "k", ecKey),
 		},
 		"X25519":        {ed("k", jwk{"crv": "X25519", "x": encode(dh.PublicKey().Bytes())}), good},

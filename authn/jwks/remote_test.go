@@ -239,8 +239,10 @@ func TestNewRemoteReportsEveryViolation(t *testing.T) {
 			}
 		}
 	}
-	for _, address := range []string{"http://localhost:1/", "http://127.1.2.3:1/", "http://[::1]:1/",
-		"http://10.0.0.1:1/"} {
+	for _, address := range []string{
+		"http://localhost:1/", "http://127.1.2.3:1/", "http://[::1]:1/",
+		"http://10.0.0.1:1/",
+	} {
 		e := &endpoint{}
 		e.publish(key("a"))
 		r := newRemote(t, e, func(cfg *jwks.RemoteConfig) {

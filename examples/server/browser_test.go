@@ -88,8 +88,10 @@ func newTab(t *testing.T) context.Context {
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.WSURLReadTimeout(time.Minute), // until it has started, on a busy machine
 	}
-	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update",
-		"disable-sync"} {
+	for _, flag := range []string{
+		"disable-quic", "disable-background-networking", "disable-component-update",
+		"disable-sync",
+	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)

@@ -51,8 +51,10 @@ type signUp struct {
 const password = "correct horse battery staple"
 
 func newSignUp(name string) signUp {
-	return signUp{Email: name + "@example.org", Password: password, FirstName: "Ann", LastName: "Lee",
-		ChurchName: "St " + name}
+	return signUp{
+		Email: name + "@example.org", Password: password, FirstName: "Ann", LastName: "Lee",
+		ChurchName: "St " + name,
+	}
 }
 
 // caller sends requests to the program, with a token if it has one.

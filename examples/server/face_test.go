@@ -34,10 +34,14 @@ func TestBadRequestsAreProblems(t *testing.T) {
 		{"NUL in an id", "GET", "/api/members/%00", ``, 404, ""},
 		{"NUL in a field", "POST", "/api/branches", `{"name":"\u0000"}`, 422, "name"},
 		{"unknown branch", "POST", "/api/members", `{"firstName":"A","lastName":"B","branchId":"x"}`, 422, "branchId"},
-		{"wrong password", "POST", "/api/me/password", `{"currentPassword":"guess it","newPassword":"a long enough one"}`,
-			422, "currentPassword"},
-		{"short password", "POST", "/api/me/password", `{"currentPassword":"` + password + `","newPassword":"short"}`, 422,
-			"newPassword"},
+		{
+			"wrong password", "POST", "/api/me/password", `{"currentPassword":"guess it","newPassword":"a long enough one"}`,
+			422, "currentPassword",
+		},
+		{
+			"short password", "POST", "/api/me/password", `{"currentPassword":"` + password + `","newPassword":"short"}`, 422,
+			"newPassword",
+		},
 	} {
 		status, contentType, got := r.raw(t, test.method, test.path, test.body, s.AccessToken)
 		if status != test.status || got.Status != test.status || got.Title == "" ||

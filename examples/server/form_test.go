@@ -87,8 +87,10 @@ func (o *original) signUpForm(t *testing.T) {
 	if status, _, page = b.visit(t, "/church", nil); status != 200 || !strings.Contains(page, "&lt;b&gt;Form&lt;/b&gt;") {
 		t.Errorf("status %d:\n%s", status, page)
 	}
-	taken := url.Values{"email": {"FORM@example.org"}, "churchName": {"X"}, "firstName": {"X"}, "lastName": {"X"},
-		"password": {password}}
+	taken := url.Values{
+		"email": {"FORM@example.org"}, "churchName": {"X"}, "firstName": {"X"}, "lastName": {"X"},
+		"password": {password},
+	}
 	if status, _, page := o.browser().visit(t, "/signup",
 		taken); status != 409 || !strings.Contains(page, "has an account already") {
 		t.Errorf("taken e-mail: status %d", status)

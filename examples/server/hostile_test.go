@@ -64,8 +64,10 @@ func (m *matrix) pagesTellBrowsersToTakeCare(t *testing.T) {
 		t.Errorf("the files are listed:\n%s", got)
 	}
 	got := m.sent(t, ask{method: "GET", path: "/api/members", host: p.host, token: p.AccessToken})
-	for _, want := range []string{"Content-Type: application/json", "Cache-Control: no-store",
-		"X-Content-Type-Options: nosniff"} {
+	for _, want := range []string{
+		"Content-Type: application/json", "Cache-Control: no-store",
+		"X-Content-Type-Options: nosniff",
+	} {
 		if !strings.Contains(got, "\r\n"+want+"\r\n") {
 			t.Errorf("the API does not say %q:\n%s", want, got)
 		}
@@ -228,8 +230,10 @@ func (m *matrix) bodiesThatHurtParsersAreRefused(t *testing.T) {
 	}{
 		{"deep arrays", "/api/members", strings.Repeat("[", 500_000), 400},
 		{"deep objects", "/api/members", strings.Repeat(`{"firstName":`, 50_000), 400},
-		{"a deep value", "/api/members", `{"firstName":` + strings.Repeat("[", 300_000) + strings.Repeat("]", 300_000) + `}`,
-			400},
+		{
+			"a deep value", "/api/members", `{"firstName":` + strings.Repeat("[", 300_000) + strings.Repeat("]", 300_000) + `}`,
+			400,
+		},
 		{"a second value", "/api/members", `{"firstName":"A","lastName":"B"}null`, 400},
 		{"a comment", "/api/members", `{"firstName":"A","lastName":"B"} // admin`, 400},
 		{"a byte order mark", "/api/members", "\ufeff{}", 400},

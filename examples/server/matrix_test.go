@@ -52,8 +52,10 @@ func newMatrix(t *testing.T, prefix string, n int) *matrix {
 	}
 	m.nobody = m.parishes[0]
 	m.nobody.host = "nobody.localhost"
-	m.nobody.AccessToken, _, err = issuer.Issue(authn.Identity{Subject: "x", Tenant: "nobody", Session: "x",
-		Role: "PRIMARY"})
+	m.nobody.AccessToken, _, err = issuer.Issue(authn.Identity{
+		Subject: "x", Tenant: "nobody", Session: "x",
+		Role: "PRIMARY",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +222,10 @@ func (m *matrix) silent(t *testing.T) {
 	log := strings.ToLower(m.logs.String())
 	secrets := []string{"canary", "@example.org", "%40", strings.ToLower(password), "bearer", "argon2", "__host"}
 	for _, p := range m.parishes {
-		for _, secret := range []string{p.AccessToken, p.RefreshToken, p.cookies["__Host-access"],
-			p.cookies["__Host-refresh"]} {
+		for _, secret := range []string{
+			p.AccessToken, p.RefreshToken, p.cookies["__Host-access"],
+			p.cookies["__Host-refresh"],
+		} {
 			secrets = append(secrets, strings.ToLower(secret))
 		}
 	}

@@ -165,8 +165,10 @@ func (o *original) row23(t *testing.T) {
 		{"messages", "messages", object{"subject": "Fair", "body": "On Sunday"}},
 		{"conversations", "conversations", object{"memberId": id(member), "subject": "Hi"}},
 		{"templates", "message_templates", object{"name": "Welcome", "body": "Hello"}},
-		{"recurring", "recurring_messages",
-			object{"name": "News", "templateId": id(template), "nextRunAt": "2027-01-01T08:00:00Z"}},
+		{
+			"recurring", "recurring_messages",
+			object{"name": "News", "templateId": id(template), "nextRunAt": "2027-01-01T08:00:00Z"},
+		},
 		{"subscriptions", "subscriptions", object{"plan": "plus", "currentPeriodEnd": "2027-01-01T00:00:00Z"}},
 	} {
 		path := "/api/" + noun.path

@@ -39,8 +39,12 @@ func TestPagesSayWhatIsWrong(t *testing.T) {
 		{"/church/members", url.Values{"firstName": {"<i>"}, "phone": {"call me"}}, 422, "&lt;i&gt;"},
 		{"/signin", url.Values{"email": {"page@example.org"}, "password": {"wrong"}}, 401, "Wrong e-mail or password."},
 		{"/signin", url.Values{"email": {"no one"}, "password": {"wrong"}}, 401, "Wrong e-mail or password."},
-		{"/church/members", url.Values{"firstName": {strings.Repeat("a", 2<<20)}}, 413,
-			"A form must not be larger than 1 MiB."},
+		{
+			"/church/members",
+			url.Values{"firstName": {strings.Repeat("a", 2<<20)}},
+			413,
+			"A form must not be larger than 1 MiB.",
+		},
 		{"/", nil, 200, "Go to my church"},
 	} {
 		status, _, page := b.visit(t, test.path, test.form)

@@ -177,10 +177,12 @@ func TestPanicTellsNothingAndGivesTheLeaseBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = resolver.Close(context.WithoutCancel(t.Context())) })
-	m, err := middleware.New(middleware.Config{Resolver: resolver, Public: true,
+	m, err := middleware.New(middleware.Config{
+		Resolver: resolver, Public: true,
 		Identify: func(*http.Request) (tenancy.ID, error) {
 			return "acme", nil
-		}})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,10 +194,14 @@ func TestPanicTellsNothingAndGivesTheLeaseBack(t *testing.T) {
 		log   string
 	}{
 		{"a value", func(http.ResponseWriter) { panic(secret) }, `{"title":"Internal Server Error","status":500}`, "string"},
-		{"an error", func(http.ResponseWriter) { panic(fmt.Errorf("of %s", secret)) },
-			`{"title":"Internal Server Error","status":500}`, "errors"},
-		{"a mistake", func(http.ResponseWriter) { _ = secret[len(t.Name())+99] },
-			`{"title":"Internal Server Error","status":500}`, "out of range"},
+		{
+			"an error", func(http.ResponseWriter) { panic(fmt.Errorf("of %s", secret)) },
+			`{"title":"Internal Server Error","status":500}`, "errors",
+		},
+		{
+			"a mistake", func(http.ResponseWriter) { _ = secret[len(t.Name())+99] },
+			`{"title":"Internal Server Error","status":500}`, "out of range",
+		},
 		{"in the answer", func(w http.ResponseWriter) { _, _ = io.WriteString(w, "half"); panic(secret) }, "", "string"},
 		{"on purpose", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, "", ""},
 	} {

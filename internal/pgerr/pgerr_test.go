@@ -142,39 +142,55 @@ func TestErrorSaysWhatHoldsNoData(t *testing.T) {
 			`extension "postgis" is not available (SQLSTATE 0A000); hint: Install it.`,
 		},
 		{
-			pgconn.PgError{Code: "0A000", Message: "cannot alter type of a column used by a view or rule",
-				Detail: "rule _RETURN on\nview v"},
+			pgconn.PgError{
+				Code: "0A000", Message: "cannot alter type of a column used by a view or rule",
+				Detail: "rule _RETURN on\nview v",
+			},
 			"cannot alter type of a column used by a view or rule (SQLSTATE 0A000); detail: rule _RETURN on view v",
 		},
 		{
-			pgconn.PgError{Code: "23502", Message: "x", Detail: "Failing row contains (hunter2).", TableName: "t",
-				ColumnName: "c"},
+			pgconn.PgError{
+				Code: "23502", Message: "x", Detail: "Failing row contains (hunter2).", TableName: "t",
+				ColumnName: "c",
+			},
 			`null value in column "c" of table "t" (SQLSTATE 23502)`,
 		},
 		{
-			pgconn.PgError{Code: "23505", Message: "x", Detail: "Key (email)=(hunter2) exists.", TableName: "t",
-				ConstraintName: "k"},
+			pgconn.PgError{
+				Code: "23505", Message: "x", Detail: "Key (email)=(hunter2) exists.", TableName: "t",
+				ConstraintName: "k",
+			},
 			`constraint "k" of table "t" (SQLSTATE 23505)`,
 		},
-		{pgconn.PgError{Code: "22P02", Message: `invalid input syntax for type integer: "hunter2"`},
-			"data exception (SQLSTATE 22P02)"},
-		{pgconn.PgError{Code: "22003", Message: "hunter2", DataTypeName: "posint"},
-			`data exception in type "posint" (SQLSTATE 22003)`},
+		{
+			pgconn.PgError{Code: "22P02", Message: `invalid input syntax for type integer: "hunter2"`},
+			"data exception (SQLSTATE 22P02)",
+		},
+		{
+			pgconn.PgError{Code: "22003", Message: "hunter2", DataTypeName: "posint"},
+			`data exception in type "posint" (SQLSTATE 22003)`,
+		},
 		{pgconn.PgError{Code: "P0001", Message: "hunter2"}, "raised by a function (SQLSTATE P0001)"},
-		{pgconn.PgError{Code: "42501", Message: "hunter2", Routine: "exec_stmt_raise"},
-			"raised by a function (SQLSTATE 42501)"},
+		{
+			pgconn.PgError{Code: "42501", Message: "hunter2", Routine: "exec_stmt_raise"},
+			"raised by a function (SQLSTATE 42501)",
+		},
 		{
 			pgconn.PgError{Code: "42501", Message: "permission denied for table t", Routine: "aclcheck_error"},
 			"permission denied for table t (SQLSTATE 42501)",
 		},
 		{
-			pgconn.PgError{Code: "XX000", Message: `template database "x" has a collation version mismatch`, Detail: "It was 1.",
-				Hint: "Rebuild.", File: "dbcommands.c", Routine: "createdb"},
+			pgconn.PgError{
+				Code: "XX000", Message: `template database "x" has a collation version mismatch`, Detail: "It was 1.",
+				Hint: "Rebuild.", File: "dbcommands.c", Routine: "createdb",
+			},
 			`template database "x" has a collation version mismatch (SQLSTATE XX000); detail: It was 1.; hint: Rebuild.`,
 		},
 		{
-			pgconn.PgError{Code: "XX000", Message: "parse error", Hint: "hunter2", File: "lwgeom_pg.c",
-				Routine: "pg_parser_errhint"},
+			pgconn.PgError{
+				Code: "XX000", Message: "parse error", Hint: "hunter2", File: "lwgeom_pg.c",
+				Routine: "pg_parser_errhint",
+			},
 			"internal error in pg_parser_errhint (SQLSTATE XX000)",
 		},
 		{pgconn.PgError{Code: "XX001", Message: "invalid page in block 0"}, "invalid page in block 0 (SQLSTATE XX001)"},

@@ -36,8 +36,10 @@ func TestNothingExportedPrintsASecret(t *testing.T) {
 			}
 			looked++
 			for form, text := range prints(plants.in(v)) {
-				for _, secret := range []string{"planted", "112 108 97 110 116", "0x70, 0x6c, 0x61", "706c616e", "706C616E",
-					"cGxhbnRlZ"} {
+				for _, secret := range []string{
+					"planted", "112 108 97 110 116", "0x70, 0x6c, 0x61", "706c616e", "706C616E",
+					"cGxhbnRlZ",
+				} {
 					if strings.Contains(text, secret) {
 						hits++
 						t.Errorf("%s under %s: %q is in %.200s", name, form, secret, text)

@@ -51,7 +51,8 @@ func (c Conversations) Create(ctx context.Context, db *pgxpool.Pool, in Conversa
 
 // Update replaces a conversation. It returns ErrNotFound, or an *InputError for a bad input.
 func (c Conversations) Update(ctx context.Context, db *pgxpool.Pool, id string,
-	in ConversationInput) (Conversation, error) {
+	in ConversationInput,
+) (Conversation, error) {
 	if err := in.check(); err != nil {
 		return Conversation{}, err
 	}

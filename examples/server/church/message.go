@@ -91,7 +91,8 @@ func (m Messages) Update(ctx context.Context, db *pgxpool.Pool, id string, in Me
 
 // write runs put, sends the message it returns the id of if that is asked for, and reads the result.
 func (m Messages) write(ctx context.Context, db *pgxpool.Pool, in MessageInput,
-	put func(pgx.Tx) (string, error)) (Message, error) {
+	put func(pgx.Tx) (string, error),
+) (Message, error) {
 	var written Message
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		id, err := put(tx)

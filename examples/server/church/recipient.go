@@ -16,7 +16,8 @@ type Recipient struct {
 
 // Recipients returns up to limit recipients of a message, after a place in their list.
 func (m Messages) Recipients(ctx context.Context, db *pgxpool.Pool, id string, after Cursor,
-	limit int) ([]Recipient, error) {
+	limit int,
+) ([]Recipient, error) {
 	if _, err := m.Get(ctx, db, id); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,8 @@ func (r RecurringMessages) Create(ctx context.Context, db *pgxpool.Pool, in Recu
 
 // Update replaces a recurring message. It returns ErrNotFound, or an *InputError for a bad input.
 func (r RecurringMessages) Update(ctx context.Context, db *pgxpool.Pool, id string,
-	in RecurringInput) (Recurring, error) {
+	in RecurringInput,
+) (Recurring, error) {
 	next, active, err := in.check()
 	if err != nil {
 		return Recurring{}, err

@@ -31,7 +31,8 @@ func (in *SayingInput) check() error {
 
 // Sayings returns up to limit messages of a conversation, after a place in their list.
 func (c Conversations) Sayings(ctx context.Context, db *pgxpool.Pool, id string, after Cursor,
-	limit int) ([]Saying, error) {
+	limit int,
+) ([]Saying, error) {
 	if _, err := c.Get(ctx, db, id); err != nil {
 		return nil, err
 	}

@@ -61,7 +61,8 @@ func (s Subscriptions) Create(ctx context.Context, db *pgxpool.Pool, in Subscrip
 
 // Update replaces a subscription. It returns ErrNotFound, or an *InputError for a bad input.
 func (s Subscriptions) Update(ctx context.Context, db *pgxpool.Pool, id string,
-	in SubscriptionInput) (Subscription, error) {
+	in SubscriptionInput,
+) (Subscription, error) {
 	end, err := in.check()
 	if err != nil {
 		return Subscription{}, err
