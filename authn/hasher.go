@@ -114,8 +114,8 @@ func (cfg HasherConfig) withDefaults() HasherConfig {
 
 // Hash returns the argon2id hash of password as a PHC string, with a salt of its own. The password is hashed byte for
 // byte, without any normalization. It returns an error of Check for a password that is no good, ErrPasswordBreached for
-// one that HasherConfig.Breached knows, and ErrBusy when too many callers wait or the wait is too long. ctx governs the
-// wait and Breached; a hash that has begun runs to its end.
+// a password that HasherConfig.Breached knows, and ErrBusy when too many callers wait or the wait is too long. ctx
+// governs the wait and Breached; a hash that has begun runs to its end.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.Check(password); err != nil {
 		return "", err

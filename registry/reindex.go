@@ -45,7 +45,7 @@ func (k *rekeying) index(ctx context.Context, kid int16) error {
 
 // indexAdmins writes the rows of some admins, and returns how many it wrote.
 func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindexed) (int64, error) {
-	// An admin who is deleted meanwhile gets none, nor does an e-mail that is another admin's.
+	// An admin deleted meanwhile gets none, nor does an e-mail that is another admin's.
 	const sql = `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
 		SELECT a.id, $2, $3, a.tenant_id FROM pgtenancy.admins a WHERE a.id = $1 FOR SHARE
 		ON CONFLICT DO NOTHING`

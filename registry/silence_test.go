@@ -117,7 +117,7 @@ func TestWhoFallsSilentInATransactionHoldsNobodyUp(t *testing.T) {
 			}
 			var e interface{ HTTPStatus() int }
 			if err := pgtest.Receive(t, "the call ends", ended); !errors.As(err, &e) || e.HTTPStatus() != 503 {
-				t.Errorf("whoever was silent is told %v, want what one is told whose connection broke", err)
+				t.Errorf("a silent session got %v, want the error of a broken connection", err)
 			}
 		})
 	}

@@ -100,6 +100,6 @@ func TestOnlyAProcessThatHasEndedIsSeenToHaveEnded(t *testing.T) {
 	eventually(t, "seen", func() bool { return registry.ProcessEnded(alive) }) // before it was waited for
 	_ = child.Wait()
 	if !registry.ProcessEnded(alive) {
-		t.Error("one that was killed has not ended")
+		t.Error("a killed process has not ended")
 	}
 }

@@ -155,7 +155,7 @@ func TestDrainingPoolCountsUntilItIsClosed(t *testing.T) {
 		start := time.Now()
 		touch(t, r, "a")
 		if took := time.Since(start); took != 30*time.Second {
-			t.Errorf("got a second pool after %v, beside one that drained", took)
+			t.Errorf("got a second pool after %v, beside a draining one", took)
 		}
 		held.Release()
 	})

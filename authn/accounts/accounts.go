@@ -50,7 +50,7 @@ type Config struct {
 	// Throttle is how fast passwords may be tried and accounts be made.
 	Throttle Throttle
 
-	// Logger is told of sign-ups, sign-ins and refusals by tenant and admin id, and by the client's network where nobody
+	// Logger receives sign-ups, sign-ins and refusals by tenant and admin id, and by the client's network where no admin
 	// was let in; never by e-mail. Default: discards.
 	Logger *slog.Logger
 }

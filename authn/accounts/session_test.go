@@ -94,7 +94,7 @@ accounts: Config.SessionTTL: must not be negative`
 	}
 }
 
-// A thief with the refresh token of an admin who was removed must not stay.
+// A thief with the refresh token of a removed admin must not stay.
 func TestRefreshEndsTheSessionOfARemovedAdmin(t *testing.T) {
 	h := newHouse(t)
 	s := h.signUp(t, "ada@example.org")

@@ -66,8 +66,8 @@ func (e *ReplayError) Error() string {
 // HTTPStatus is 409, for middleware.StatusCode.
 func (*ReplayError) HTTPStatus() int { return status.Conflict }
 
-// WarmChoice has Reserve take a warm database of the reservation's schema, if the chosen server has one that no other
-// reservation has locked. Its id, names and password then replace the reservation's.
+// WarmChoice has Reserve take a warm database of the reservation's schema, if the chosen server has a database that no
+// other reservation has locked. Its id, names and password then replace the reservation's.
 type WarmChoice struct {
 	Prefer []tenancy.ID // these first; else the oldest
 	Step   string       // the first step of a sign-up that got one, recorded

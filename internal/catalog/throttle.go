@@ -161,7 +161,7 @@ func (cat *Catalog) CountAttempt(ctx context.Context, a Attempt) (*Admission, er
 	}
 	if len(counted) < wanted {
 		adm.Wait = max(time.Duration(wait*float64(time.Second)), time.Millisecond)
-		if len(counted) > 0 { // another one came first at what is not among these
+		if len(counted) > 0 { // another attempt came first at one of the others
 			adm.Wait = time.Second
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTimeout)
 			defer cancel()

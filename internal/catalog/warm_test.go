@@ -325,7 +325,7 @@ func TestStockThatNobodyWantsIsRetired(t *testing.T) {
 		t.Fatalf("claimed %d", len(claims))
 	}
 	if c, err := f.Reserve(t.Context(), warmReservation(t, "acme")); err != nil || c.Warm {
-		t.Errorf("a sign-up got one that is out of stock: %v", err)
+		t.Errorf("a sign-up got a database that is out of stock: %v", err)
 	}
 	for _, c := range claims {
 		must(t, f.ForgetWarm(t.Context(), c))
