@@ -8,8 +8,8 @@ import (
 )
 
 // ClientAddr returns a function that returns the address of a request's client, behind the proxies in these prefixes.
-// header is the name of the header that they write: "Forwarded" (RFC 7239), or one that lists addresses as
-// X-Forwarded-For does. Each proxy appends the address of its own client. So the list is read from its end, and the
+// header is the name of the header that they write: "Forwarded" (RFC 7239), or a header that lists addresses
+// as X-Forwarded-For does. Each proxy appends the address of its own client. So the list is read from its end, and the
 // first address that is not a proxy's is the client's. Anything before it was written by the client, and is ignored.
 //
 // For a request that does not come from a proxy it returns the connection's address, and ignores the headers. It

@@ -21,8 +21,8 @@
 //
 // # What the client learns
 //
-// A request for an unknown tenant, for a tenant other than the token's or for a tenant that is being deleted, and one
-// that does not address a tenant properly, get the same response, byte for byte: 404. Responses are RFC 9457 problems
+// These requests get the same response, byte for byte, 404: for an unknown tenant, for a tenant other than the token's,
+// for a tenant that is being deleted, and without a proper address of a tenant. Responses are RFC 9457 problems
 // that contain no text of an error; the cause goes to [Config.Logger].
 //
 // # Other middleware

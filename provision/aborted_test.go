@@ -13,8 +13,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// TestAbortedSignUpIsMadeByItsRepetition guards who sends a form again whose first answer they did not wait for: under
-// the same key they were told of a failure for a day, and without one that their e-mail had an account.
+// TestAbortedSignUpIsMadeByItsRepetition guards a person who sends a form again after the first answer was lost: under
+// the same key the answer was a failure for a day, and without a key that the e-mail had an account.
 func TestAbortedSignUpIsMadeByItsRepetition(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

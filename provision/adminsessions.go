@@ -21,7 +21,7 @@ type adminSessions struct {
 	runs     int // of Run
 }
 
-// where a server is. One that moves gets another session.
+// where a server is. A server that moves gets another session.
 type where struct {
 	host string
 	port uint16

@@ -37,9 +37,9 @@ const mayTerminate = `(pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_bac
 // role whose open changes of a shared catalogue count, whether they block anybody or not.
 //
 // PostgreSQL takes the lock on a database before it checks who owns it. A session that holds one on another's database
-// together with one that waits for AccessExclusiveLock there keeps all other sessions out of it. Object 0 stands for all
-// databases: NOTIFY locks it while it commits. A listener that stays in a transaction keeps the queue of notifications
-// from being emptied; PostgreSQL does not show who listens.
+// together with a session that waits for AccessExclusiveLock there keeps all other sessions out of it. Object 0 stands
+// for all databases: NOTIFY locks it while it commits. A listener that stays in a transaction keeps the queue of
+// notifications from being emptied; PostgreSQL does not show who listens.
 const findBlockers = `
 	WITH suspects AS MATERIALIZED (
 		SELECT l.pid, 'locks a database' AS reason

@@ -23,7 +23,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// child is what a process that is to die is told, through its environment.
+// child is the configuration of a process that is to die, passed through its environment.
 type child struct {
 	Host     string
 	Port     uint16

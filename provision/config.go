@@ -89,7 +89,7 @@ type Config struct {
 	// WarmConns is how many connections Run keeps open on each server to the warm databases that are next: the first
 	// connection to a database costs more than the rest of such a sign-up. Only sign-ups through this Provisioner profit.
 	// What the server must leave free, beside the connections of the resolvers, is this number, one for each running
-	// sign-up, and one that Run keeps on the maintenance database. Default: none.
+	// sign-up, and the connection that Run keeps to the maintenance database. Default: none.
 	WarmConns int
 
 	// Rehearse does on each of these connections what Seed will do, with made-up values, in a transaction that is rolled

@@ -182,7 +182,7 @@ func TestKilledProcessLeavesWholeTenantsOrNothing(t *testing.T) {
 		n, n/rounds, len(said["made"]), lost, len(c.active), len(c.flaws), slowest)
 }
 
-// TestAbandonedSignUpIsUndoneAfterItsLastAttempt has a sign-up that kills, or so it seems, whoever tries it.
+// TestAbandonedSignUpIsUndoneAfterItsLastAttempt has a sign-up that kills, or so it seems, each process that tries it.
 func TestAbandonedSignUpIsUndoneAfterItsLastAttempt(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -203,7 +203,7 @@ func TestAbandonedSignUpIsUndoneAfterItsLastAttempt(t *testing.T) {
 	}
 }
 
-// TestEveryPointIsReached keeps the lists of points from naming one that is no more.
+// TestEveryPointIsReached keeps the lists from naming a point that is no more.
 func TestEveryPointIsReached(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -29,7 +29,7 @@ type Request struct {
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         `json:"-"` // of what was asked for under that key
 
-	// Progress is told when each step begins: "database", "access", "seed", "step:<name>", "activate". A sign-up
+	// Progress is called when each step begins: "database", "access", "seed", "step:<name>", "activate". A sign-up
 	// that takes a warm database begins with "seed". It must not block.
 	Progress func(step string)
 }

@@ -136,7 +136,8 @@ func TestFaultLeavesWholeTenantsOrNothing(t *testing.T) {
 	c := f.takeCensus(t)
 	lost := c.check(t, said)
 	pgtest.Figure(t, "P3", "%d faults in %d ways at %d points: %d answered, %d lost, %d whole, %d flaws",
-		n, len(names), len(signUpPoints)+len(failPoints)+len(dropPoints), len(said["made"]), lost, len(c.active), len(c.flaws))
+		n, len(names), len(signUpPoints)+len(failPoints)+len(dropPoints), len(said["made"]), lost, len(c.active),
+		len(c.flaws))
 }
 
 // hurt makes one tenant, or makes and drops it, and hurts it at point.

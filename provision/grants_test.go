@@ -51,7 +51,7 @@ func TestRevokeInTheSchemaHolds(t *testing.T) {
 	}
 }
 
-// An extension that an upgrade adds is as one that the template has.
+// An extension that an upgrade adds is treated as an extension of the template.
 func TestUpgradeGrantsNothingOfAnExtension(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

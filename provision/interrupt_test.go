@@ -17,7 +17,7 @@ import (
 )
 
 // atNoReturn returns what makes the next DROP DATABASE stop where PostgreSQL cannot take it back any more, before it
-// has removed the files, and has it interrupted there by cut. Its end is told to done.
+// has removed the files, and has it interrupted there by cut. Its end goes to done.
 //
 // DROP DATABASE has written by then that the database is no more, and looks through the tablespaces for its files: a
 // lock on their catalogue holds it up, and everything on that server that needs the catalogue, for a minute at most. So
@@ -125,7 +125,10 @@ func (f *fixture) interrupt(t *testing.T, id tenancy.ID, fails, givesUp bool, cu
 		giveUp = cancel
 	}
 	points.On("before drop database", f.atNoReturn(cut, giveUp, done))
-	p := f.provisioner(t, func(c *provision.Config) { c.Interval = time.Hour; c.SetFailpoints(points) }) // until it tries again
+	p := f.provisioner(t, func(c *provision.Config) {
+		c.Interval = time.Hour // until it tries again
+		c.SetFailpoints(points)
+	})
 	if fails {
 		points.On("after seed", failpoint.Error(errBroken))
 	}

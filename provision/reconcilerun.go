@@ -56,9 +56,9 @@ func newReconcileRun(p *Provisioner) *reconcileRun {
 	}
 }
 
-// work claims abandoned tenants until there are none, and none under way. Tenants are worked on side by side: one that
-// takes long, such as a DROP DATABASE that waits for a stopped process, does not hold up the others. The error names
-// rows that cannot be read.
+// work claims abandoned tenants until there are none, and none under way. Tenants are worked on side by side: a tenant
+// that takes long, such as a DROP DATABASE that waits for a stopped process, does not hold up the others. The error
+// names rows that cannot be read.
 func (r *reconcileRun) work(ctx context.Context) error {
 	var errs []error
 	ended := make(chan struct{}, most)

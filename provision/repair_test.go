@@ -8,8 +8,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// TestSurveyRepairsAccess breaks each part of an access by hand, as a restore or an operator may, or a tenant's role before
-// PostgreSQL 16.
+// TestSurveyRepairsAccess breaks each part of an access by hand, as a restore or an operator may, or a tenant's role
+// before PostgreSQL 16.
 func TestSurveyRepairsAccess(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

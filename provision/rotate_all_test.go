@@ -18,8 +18,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Every tenant's password is rotated while a router that follows the registry and one that hears of nothing are at
-// work, both on connections that serve one request.
+// Every tenant's password is rotated while two routers are at work, one of which does not follow the
+// registry, both on connections that serve one request.
 func TestAllPasswordsAreRotatedAndNoRequestFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -125,7 +125,7 @@ func TestRotationGoesOnWhereItStopped(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || first.Through != "a" || first.Rotated != 1 || first.Failed != 0 {
 		t.Errorf("stopped: %+v, %v", first, err)
 	}
-	// Another process died between its two commits: the role of b has not the password that the registry has.
+	// Another process died between its two commits: the registry has a password that the role of b does not have.
 	must(t, catalog.Of(f.reg).SetPassword(t.Context(), "b", tenancy.NewSecret("never committed")))
 	middle := f.passwords(t, ids)
 	rest, err := p.RotateAllPasswords(t.Context(), provision.RotateAllConfig{After: first.Through, Batch: 1})

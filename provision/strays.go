@@ -75,7 +75,7 @@ func (r *reconcileRun) sweepModel(ctx context.Context, conn *pgx.Conn, name stri
 }
 
 // reportRoles reports the roles with our prefix that no row knows. They are not touched: what such a role may do, and
-// in whose service, only an operator can tell. One that has a database of its name is not asked about, because that is.
+// in whose service, only an operator can tell. A role is left out if a database of its name is reported.
 func (r *reconcileRun) reportRoles(ctx context.Context, conns map[string]*pgx.Conn) error {
 	var errs []error
 	for _, conn := range conns {

@@ -134,8 +134,8 @@ func TestWarmSignUpTakesSixRoundTrips(t *testing.T) {
 }
 
 // TestColdSignUpDialsOnceAndTakesFifteenRoundTrips: beside the warm one's six, three renewals of the claim that record
-// what is being done; on the session that is kept, the lock, a look, CREATE DATABASE, the access and the end of the lock;
-// and on the new connection the INSERT is prepared.
+// what is being done; on the session that is kept, the lock, a look, CREATE DATABASE, the access and the end of the
+// lock; and on the new connection the INSERT is prepared.
 func TestColdSignUpDialsOnceAndTakesFifteenRoundTrips(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -106,8 +106,8 @@ func (r *reconcileRun) endWarm(ctx context.Context, claim *catalog.Claim) {
 	}
 }
 
-// keepWarm keeps Config.Warm databases ready on each open server until ctx ends. It works on servers side by side, so
-// that one that does not answer does not hold up the others. Each server gets one database in a round, and a round
+// keepWarm keeps Config.Warm databases ready on each open server until ctx ends. It works on servers side by side: a
+// server that does not answer does not hold up the others. Each server gets one database in a round, and a round
 // takes at least WarmInterval.
 func (p *Provisioner) keepWarm(ctx context.Context) {
 	if p.cfg.Warm == 0 {

@@ -22,8 +22,8 @@ func (f *fixture) held(t *testing.T) []string {
 		WHERE starts_with(datname, $1) AND NOT starts_with(datname, $1 || '_') ORDER BY pid`, f.prefix))
 }
 
-// TestWarmSignUpSeedsThroughTheOpenConnection takes a database through the connection that was held, one whose
-// connection was lost, and one that another process has a connection to.
+// TestWarmSignUpSeedsThroughTheOpenConnection takes three databases: the first through the connection that was held,
+// the second after its connection was lost, and the third from another process, which has no connection to it.
 func TestWarmSignUpSeedsThroughTheOpenConnection(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

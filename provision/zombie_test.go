@@ -13,7 +13,8 @@ import (
 )
 
 // TestStoppedProcessCanDoNothingAfterItsClaim stops processes in the middle of a sign-up, and lets each go on when
-// another has finished its work: a tenant that was finished stays as it is, and one that was dropped since stays away.
+// another has finished its work: a tenant that was finished stays as it is, and a tenant that was dropped since stays
+// away.
 func TestStoppedProcessCanDoNothingAfterItsClaim(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

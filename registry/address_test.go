@@ -14,8 +14,9 @@ func isUnsigned(err error) bool {
 	return errors.As(err, &unsigned) && unsigned.Server != "" && unsigned.HTTPStatus() == 503
 }
 
-// Who may write to the registry but has no key changes a server's address, copies another server's row or signature, or
-// moves a tenant to a server that it adds. No caller gets the address, nor a password with it.
+// An attacker with the right to write to the registry, but without a key, changes a server's address, copies another
+// server's row or signature, or moves a tenant to a server that it adds. No caller gets the address, nor a password
+// with it.
 func TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -105,7 +105,7 @@ func whereAmI(ctx context.Context, pool *pgxpool.Pool) (database string, whose t
 	return database, mark.Tenant, err
 }
 
-// estates are the databases of each tenant, which say whose they are. Who has two can move.
+// estates are the databases of each tenant, which say whose they are. A tenant with two can move.
 type estates map[tenancy.ID][]string
 
 // homes makes n tenants with a database each, the first of them with two.

@@ -73,7 +73,7 @@ func (s *set) Key(ctx context.Context, id string) (authn.Key, error) {
 	return key, err
 }
 
-// find returns the key, or a fetch to wait for, or why there is neither. Who waits is counted in waiting.
+// find returns the key, or a fetch to wait for, or why there is neither. waiting counts the callers that wait.
 func (s *set) find(id string, mayWait bool) (key authn.Key, flight <-chan struct{}, err error) {
 	now := time.Now()
 	s.mu.Lock()

@@ -33,7 +33,8 @@ func TestRemoveKeepsEverythingButTheString(t *testing.T) {
 		}
 	}
 	for i := range want.FieldByName("Config").NumField() {
-		f, w, h := want.FieldByName("Config").Type().Field(i), want.FieldByName("Config").Field(i), have.FieldByName("Config").Field(i)
+		f := want.FieldByName("Config").Type().Field(i)
+		w, h := want.FieldByName("Config").Field(i), have.FieldByName("Config").Field(i)
 		if w.IsZero() != h.IsZero() || f.Type.Comparable() && f.Type.Kind() != reflect.Pointer && !w.Equal(h) {
 			t.Errorf("Config.%s was lost", f.Name)
 		}

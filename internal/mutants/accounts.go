@@ -194,7 +194,7 @@ func ofAccounts() []mutant {
 		new:  "return registry.ErrEmailTaken",
 		test: "./internal/catalog TestAbortedSignUpLeavesItsKeyFreeAndItsEmailBusy",
 	}, {
-		name: "the sign-up that is told apart when it was broken off",
+		name: "the sign-up that was broken off is answered as such",
 		file: "provision/create.go",
 		old:  "again := ctx.Err() != nil || isUnavailable(reason)",
 		new:  "again := false && isUnavailable(reason)",

@@ -76,5 +76,6 @@ func run(ctx context.Context, args []string) error {
 
 // all returns the mutants, those of each package from a file of its own.
 func all() []mutant {
-	return slices.Concat(ofTenancy(), ofRegistry(), ofProvision(), ofAuthn(), ofSecrets(), ofAccounts(), ofTokens(), ofServer(), ofTargets())
+	return slices.Concat(ofTenancy(), ofRegistry(), ofProvision(), ofAuthn(), ofSecrets(), ofAccounts(), ofTokens(),
+		ofServer(), ofTargets())
 }

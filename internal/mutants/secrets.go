@@ -68,7 +68,7 @@ func ofSecrets() []mutant {
 		new:  "if strings.ContainsAny(host, \"\\x00\") {",
 		test: "./tenancy TestBadEndpointsAreRefused",
 	}, {
-		name: "no zero byte in what a connection is told",
+		name: "no zero byte in a connection's parameters",
 		file: "tenancy/pool.go",
 		old:  "if strings.ContainsRune(v, 0) {",
 		new:  "if strings.ContainsRune(v, 0) && false {",

@@ -120,7 +120,7 @@ func TestLockEvictingStaleGivesUpWithItsContext(t *testing.T) {
 }
 
 // TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong guards against waiting for ever for a process that was stopped,
-// and against taking the lock from one that shows life.
+// and against taking the lock from a process that shows life.
 func TestLockEvictingIdleEndsOnlyAHolderThatIsIdleForLong(t *testing.T) {
 	t.Parallel()
 	const idle = 300 * time.Millisecond

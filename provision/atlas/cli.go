@@ -28,7 +28,7 @@ type CLIConfig struct {
 	Env map[string]string `json:"-"`
 }
 
-// CLI returns the schema that cfg describes, with upgrades made by the atlas command: for those who have one that sees
+// CLI returns the schema that cfg describes, with upgrades made by the atlas command: for an edition of it that sees
 // more than Atlas's open library does. An error names each field of cfg that is wrong; it is ErrNoBinary if there is no
 // such command. CLI never falls back on the library.
 //

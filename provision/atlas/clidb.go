@@ -101,8 +101,8 @@ func dropScratch(ctx context.Context, cfg *pgx.ConnConfig, name string) error {
 	return nil
 }
 
-// databaseURL is how the atlas command is told where a database is. It holds the password: it goes into an environment
-// variable and nowhere else.
+// databaseURL leads the atlas command to a database. It holds the password: it goes into an environment variable and
+// nowhere else.
 func databaseURL(cfg *pgx.ConnConfig, p provision.Policy) string {
 	query := url.Values{
 		"sslmode":           {sslMode(cfg)},

@@ -18,7 +18,7 @@ type Config struct {
 	// pattern in the order of their names. A pattern that matches nothing is an error.
 	Files []string
 
-	// Text is the schema itself, for one that is not in files. Exactly one of Files and Text must be set.
+	// Text is the schema itself, if it is not in files. Exactly one of Files and Text must be set.
 	Text string
 
 	// Repeatable are names or patterns of SQL files for what Atlas's open library does not see (see the package

@@ -7,9 +7,9 @@
 //	schema, err := atlas.SQL(atlas.Config{FS: files, Files: []string{"schema/*.sql"}})
 //
 // A new database gets everything in the files: SQL runs as it stands, with views, functions and policies. An upgrade
-// compares a database with one that was built so, and Atlas's open library changes it in process, in one transaction,
-// under an advisory lock and with time-outs. Before the commit the caller's Verify compares the catalogues. Unless they
-// are equal, nothing of the upgrade stays.
+// compares a database with another that was built so, and Atlas's open library changes it in process, in one
+// transaction, under an advisory lock and with time-outs. Before the commit the caller's Verify compares the
+// catalogues. Unless they are equal, nothing of the upgrade stays.
 //
 // [Migrations] runs files in order, so they can change every kind of object, and rename. Verify compares the catalogues
 // all the same. Between two of its files a database has neither the old schema nor the new, and no stamp.

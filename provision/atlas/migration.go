@@ -219,7 +219,7 @@ func compareHistory(list []migration, have []revision) ([]migration, error) {
 		switch {
 		case i >= 0 && have[i].done:
 		case i < 0 && len(have) > 0 && f.version < have[len(have)-1].version:
-			problems = append(problems, f.name+" was added before one that was run")
+			problems = append(problems, f.name+" was added before a file that was run")
 		case i >= 0:
 			f.begun = have[i].applied
 			pending = append(pending, f)

@@ -62,7 +62,7 @@ func (r *run) apply(ctx context.Context, files []migration, verify func(context.
 }
 
 // transact calls f in a transaction of a session that is as if it were new: files are written to be run by themselves,
-// and one that sets search_path for the rest of its session (pg_dump's do) would change the meaning of the next.
+// and a file that sets search_path for the rest of its session (pg_dump's do) would change the meaning of the next.
 func (r *run) transact(ctx context.Context, f func(context.Context) error) error {
 	if err := freshen(ctx, r.conn, r.policy); err != nil {
 		return redact(ctx, err)

@@ -20,7 +20,7 @@ type MigrationsConfig struct {
 	// Dir is a directory in Atlas's format: files "<version>_<name>.sql" and atlas.sum. Default: ".".
 	Dir string
 
-	// Baseline is the version that a database without revisions is taken to have, as one that other means have built:
+	// Baseline is the version that a database without revisions is taken to have, if other means have built it:
 	// the files up to that one are recorded and not run. Default: such a database is refused with ErrNoRevisions.
 	Baseline string
 }

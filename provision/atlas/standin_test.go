@@ -98,7 +98,8 @@ func readProject(path, env string) (*project, error) {
 	p := &project{}
 	for name, target := range map[string]*string{"url": &p.url, "src": &p.src, "dev": &p.dev} {
 		if attribute, ok := blocks[0].Body.Attributes[name]; ok {
-			value, diagnostics := attribute.Expr.Value(&hcl.EvalContext{Functions: map[string]function.Function{"getenv": getenv}})
+			functions := map[string]function.Function{"getenv": getenv}
+			value, diagnostics := attribute.Expr.Value(&hcl.EvalContext{Functions: functions})
 			if diagnostics.HasErrors() {
 				return nil, diagnostics
 			}

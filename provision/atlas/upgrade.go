@@ -15,7 +15,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
-// declarative is a schema whose upgrades are computed: the difference between a database and one that has the schema.
+// declarative is a schema whose upgrades are computed: the difference between a database and another that has the
+// schema.
 type declarative struct {
 	source
 	build  func(ctx context.Context, cfg *pgx.ConnConfig) error

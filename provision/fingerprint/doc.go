@@ -4,7 +4,7 @@
 // attribute. [Fingerprint.Diff] names the lines in which two databases differ, and [Fingerprint.Sum] is a digest of
 // all.
 //
-// Package provision compares the fingerprints of a tenant's database and of one that was made from the template before
+// Package provision compares the fingerprints of a tenant's database and of a clone of the template before
 // it commits an upgrade. So the stamp in the registry says which schema a tenant has.
 //
 // The queries are in catalog.sql, with the versions of PostgreSQL that understand each line; queries.go selects those

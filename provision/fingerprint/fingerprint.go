@@ -110,8 +110,8 @@ func (f *Fingerprint) Sum() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Diff names what would have to change to make f's database like other's: "- " leads a line that only f has, "+ " one
-// that only other has. An object with another definition has a line of each. Diff is nil if the two are equal.
+// Diff names what would have to change to make f's database like other's: "- " leads a line that only f has, "+ " a
+// line that only other has. An object with another definition has a line of each. Diff is nil if the two are equal.
 func (f *Fingerprint) Diff(other *Fingerprint) []string {
 	var diff []string
 	a, b := f.Objects, other.Objects

@@ -246,7 +246,9 @@ func TestFunctionsPlantedInADatabaseAreNotCalledByItsFingerprint(t *testing.T) {
 	} {
 		plant += "CREATE FUNCTION " + signature + " LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$;"
 	}
-	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
 		cfg := cfg.Copy()
 		cfg.DefaultQueryExecMode = mode
 		conn := connect(t, cfg)

@@ -101,7 +101,9 @@ func list[T record](read func(r *http.Request, db *pgxpool.Pool, after church.Cu
 }
 
 // under makes the list of what belongs to the record that the path names.
-func under[T any](read func(context.Context, *pgxpool.Pool, string, church.Cursor, int) ([]T, error)) func(*http.Request, *pgxpool.Pool, church.Cursor, int) ([]T, error) {
+func under[T any](
+	read func(context.Context, *pgxpool.Pool, string, church.Cursor, int) ([]T, error),
+) func(*http.Request, *pgxpool.Pool, church.Cursor, int) ([]T, error) {
 	return func(r *http.Request, db *pgxpool.Pool, after church.Cursor, limit int) ([]T, error) {
 		return read(r.Context(), db, r.PathValue("id"), after, limit)
 	}

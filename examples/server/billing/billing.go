@@ -23,9 +23,9 @@ type Config struct {
 	Record func(ctx context.Context, id tenancy.ID, customer string) error
 }
 
-// SideEffect returns the side effect of a sign-up. Do makes the customer with its key as Idempotency-Key, so that however
-// often it is tried, there is one customer. Undo deletes it. Stripe keeps idempotency keys for at least 24 hours; a
-// sign-up is finished or undone within seconds of a live process.
+// SideEffect returns the side effect of a sign-up. Do makes the customer with its key as Idempotency-Key: however often
+// Do runs, there is one customer. Undo deletes it. Stripe keeps idempotency keys for at least 24 hours; a sign-up is
+// finished or undone within seconds of a live process.
 func SideEffect(cfg Config) provision.SideEffect {
 	b := &biller{client: newClient(cfg), record: cfg.Record}
 	return provision.SideEffect{Name: "billing", Do: b.do, Undo: b.undo}
