@@ -25,6 +25,11 @@ demo: postgres ## Run the example server on http://localhost:8080
 test: postgres pgbouncer chromium compiler build vet lint tidy cover vuln ## Run every check: what CI runs
 	@scripts/summary.sh $(MODULES)
 
+# The inner loop. What it leaves out is what needs PostgreSQL, a browser or the race detector.
+.PHONY: quick
+quick: build vet ## Build, vet, and run the tests that need no server and no browser: two minutes at most
+	@scripts/quick.sh
+
 .PHONY: build
 build: ## Build every module
 	@for m in $(MODULES); do echo "build $$m"; go -C $$m build $(PARALLEL) -o /dev/null ./... || exit; done
@@ -35,7 +40,8 @@ vet: ## Vet every module, and what is different on macOS
 	GOOS=darwin go vet $(PARALLEL) ./internal/devpg
 
 .PHONY: lint
-lint: $(TOOLS) ## Run the linters of .golangci.yaml, and look for sleeping tests
+lint: $(TOOLS) ## Run the linters of .golangci.yaml, look for sleeping tests, and read comments and pages
+	@go test -count=1 ./internal/prose
 	@files=$$(grep -rl --include='*.go' 'time\.Sleep(' . | xargs -r grep -L '"testing/synctest"' || true); \
 		if [[ -n "$$files" ]]; then echo "lint: sleeps outside of a testing/synctest bubble:" $$files; exit 1; fi
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/.bin/golangci-lint run ./...) || exit; done
@@ -69,6 +75,11 @@ attack: postgres compiler ## Tokens, passwords, e-mails and secrets under attack
 	scripts/figures.sh 120 . ./authn/... ./registry/... ./internal/catalog ./middleware ./internal/secrecy
 	scripts/figures.sh 120 'TestAttacker|TestRoleOfATenant|TestNamesAre|TestRowThat|TestAllPasswords|TestHostileRow' ./provision ./tenancy
 	cd examples && ../scripts/figures.sh 30 'TestNoRequest|TestAttacker' ./server
+
+.PHONY: nightly
+nightly: ## Run what a night allows: fuzz tests, mutants, PostgreSQL's versions, pgx's modes and the long forms
+	for target in fuzz mutants versions modes attack crash soak; do $(MAKE) $$target || failed+=" $$target"; done; \
+		[[ -z "$${failed:-}" ]] || { echo "nightly: failed:$$failed"; exit 1; }
 
 .PHONY: versions
 versions: pgbouncer ## Run the short tests on PostgreSQL 14, 16, 17 and 18, on Linux on x86-64: half an hour
