@@ -24,7 +24,7 @@ func (r *running) where(t *testing.T, s session) place {
 	return do[place](t, r.as(s.AccessToken), "GET", "/api/tenant", nil, http.StatusOK)
 }
 
-func (o *original) row14(t *testing.T) {
+func (o *original) tokensAreIssued(t *testing.T) {
 	header, claims := token(t, o.a.AccessToken)
 	if header["alg"] != "EdDSA" || claims["tid"] != o.a.Church.ID || claims["sub"] != o.a.Admin.ID ||
 		claims["role"] != "PRIMARY" {
@@ -69,8 +69,8 @@ func token(t *testing.T, raw string) (header, claims map[string]any) {
 	return header, claims
 }
 
-// row15 fails sign-ups at each step. The e-mail check is row 2's.
-func (o *original) row15(t *testing.T) {
+// failedSignUpIsRolledBack fails sign-ups at each step. emailIsChecked has the e-mail check.
+func (o *original) failedSignUpIsRolledBack(t *testing.T) {
 	databases, roles := o.tenants(t)
 	customers := o.stripe.left()
 	in := newSignUp("Clara")
@@ -99,7 +99,7 @@ func (o *original) row15(t *testing.T) {
 	do[problem](t, o.as(""), "POST", "/api/auth/login", map[string]string{"email": in.Email, "password": in.Password}, 401)
 }
 
-func (o *original) row16(t *testing.T) {
+func (o *original) databaseIsDeleted(t *testing.T) {
 	s := o.register(t, "Dora")
 	as := o.as(s.AccessToken)
 	wrong := do[problem](t, as, "DELETE", "/api/church", map[string]string{"password": "guessed it"}, 422)
@@ -134,7 +134,7 @@ func (o *original) row16(t *testing.T) {
 		http.StatusNoContent)
 }
 
-func (o *original) row17(t *testing.T) {
+func (o *original) adminSignsIn(t *testing.T) {
 	type credentials struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`

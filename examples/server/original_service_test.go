@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// row18 sees that the connections of a church's pool are made once and used again.
-func (o *original) row18(t *testing.T) {
+// poolIsReused sees that the connections of a church's pool are made once and used again.
+func (o *original) poolIsReused(t *testing.T) {
 	backends := func() []string {
 		return column(t, o.registry, `SELECT pid || ' ' || backend_start FROM pg_stat_activity
 			WHERE datname = $1 AND usename = $1 ORDER BY 1`, "tenant_"+o.a.Church.ID)
@@ -29,7 +29,7 @@ func (o *original) row18(t *testing.T) {
 	}
 }
 
-func (o *original) row19(t *testing.T) {
+func (o *original) requestIsRouted(t *testing.T) {
 	for _, s := range []session{o.a, o.b} {
 		name := "tenant_" + s.Church.ID
 		if got := o.where(t, s); got.ID != s.Church.ID || got.Database != name || got.CurrentDatabase != name {
@@ -43,7 +43,7 @@ func (o *original) row19(t *testing.T) {
 	}
 }
 
-func (o *original) row20(t *testing.T) {
+func (o *original) tenantsAreIsolated(t *testing.T) {
 	a, b := o.as(o.a.AccessToken), o.as(o.b.AccessToken)
 	type item struct {
 		ID string `json:"id"`
@@ -71,8 +71,8 @@ func (o *original) row20(t *testing.T) {
 	}
 }
 
-// row21 reads everything that was logged meanwhile.
-func (o *original) row21(t *testing.T) {
+// logHoldsNoSecrets reads everything that was logged meanwhile.
+func (o *original) logHoldsNoSecrets(t *testing.T) {
 	steps, failed := map[string]int{}, 0
 	for line := range strings.Lines(o.logs.String()) {
 		var entry struct{ Level, Msg, Tenant, Step, Error string }
@@ -106,7 +106,7 @@ func (o *original) row21(t *testing.T) {
 	}
 }
 
-func (o *original) row22(t *testing.T) {
+func (o *original) httpAnswersAreRight(t *testing.T) {
 	var keys map[string]map[string]json.RawMessage
 	status, raw, err := o.as("").send(t.Context(), "POST", "/api/auth/login",
 		map[string]string{"email": "Boris@example.org", "password": password})
@@ -148,8 +148,8 @@ func (o *original) row22(t *testing.T) {
 	o.signUpForm(t)
 }
 
-// row23 lets every service make, read, list, change and delete a record in church A's database.
-func (o *original) row23(t *testing.T) {
+// servicesUseTheTenantsDatabase lets every service make, read, list, change and delete a record in church A's database.
+func (o *original) servicesUseTheTenantsDatabase(t *testing.T) {
 	a, db := o.as(o.a.AccessToken), pool(t, o.admin, "tenant_"+o.a.Church.ID)
 	type object = map[string]any
 	id := func(v object) string { s, _ := v["id"].(string); return s }

@@ -20,7 +20,7 @@ var tables = []string{
 	"subscriptions", "tags",
 }
 
-func (o *original) row01(t *testing.T) {
+func (o *original) tenantIDIsRandom(t *testing.T) {
 	if cuid2 := regexp.MustCompile(`^[a-z][a-z0-9]{23}$`); !cuid2.MatchString(o.a.Church.ID) {
 		t.Errorf("id %q is no CUID2", o.a.Church.ID)
 	}
@@ -29,7 +29,7 @@ func (o *original) row01(t *testing.T) {
 	}
 }
 
-func (o *original) row02(t *testing.T) {
+func (o *original) emailIsChecked(t *testing.T) {
 	databases, roles := o.tenants(t)
 	logged := o.logs.String()
 	again := newSignUp("Other")
@@ -50,7 +50,7 @@ func (o *original) row02(t *testing.T) {
 	}
 }
 
-func (o *original) row03(t *testing.T) {
+func (o *original) databaseIsCreated(t *testing.T) {
 	databases, _ := o.tenants(t)
 	for _, s := range []session{o.a, o.b} {
 		if !slices.Contains(databases, "tenant_"+s.Church.ID) {
@@ -64,7 +64,7 @@ func (o *original) row03(t *testing.T) {
 	}
 }
 
-func (o *original) row04(t *testing.T) {
+func (o *original) schemaIsApplied(t *testing.T) {
 	db := pool(t, o.admin, "tenant_"+o.a.Church.ID)
 	got := column(t, db, `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'`)
 	slices.Sort(got)
@@ -92,7 +92,7 @@ func (o *original) row04(t *testing.T) {
 	}
 }
 
-func (o *original) row05(t *testing.T) {
+func (o *original) connectionDetailsAreKept(t *testing.T) {
 	row := one[map[string]any](t, o.registry, `SELECT jsonb_build_object('host', s.host, 'port', s.port,
 		'database', t.database) FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE id = $1`,
 		o.a.Church.ID)
@@ -108,7 +108,7 @@ func (o *original) row05(t *testing.T) {
 	}
 }
 
-func (o *original) row06(t *testing.T) {
+func (o *original) billingCustomerIsMade(t *testing.T) {
 	id := one[string](t, o.registry, "SELECT billing_customer FROM pgtenancy.organizations WHERE id = $1", o.a.Church.ID)
 	if tenant, name := o.stripe.of(id); tenant != o.a.Church.ID || name != o.a.Church.Name {
 		t.Errorf("customer %q is of tenant %q, named %q", id, tenant, name)
@@ -118,7 +118,7 @@ func (o *original) row06(t *testing.T) {
 	}
 }
 
-func (o *original) row07(t *testing.T) {
+func (o *original) trialBegins(t *testing.T) {
 	const day = 24 * time.Hour
 	left := time.Until(o.a.Church.TrialEndsAt)
 	if left < 14*day-time.Hour || left > 14*day {
@@ -131,7 +131,7 @@ func (o *original) row07(t *testing.T) {
 	}
 }
 
-func (o *original) row08(t *testing.T) {
+func (o *original) churchIsRecorded(t *testing.T) {
 	name := one[string](t, o.registry, "SELECT name FROM pgtenancy.organizations WHERE id = $1", o.a.Church.ID)
 	if name != "St Anna" || o.a.Church.Status != "active" {
 		t.Errorf("church %q is %q", name, o.a.Church.Status)
@@ -142,7 +142,7 @@ func (o *original) row08(t *testing.T) {
 	}
 }
 
-func (o *original) row09(t *testing.T) {
+func (o *original) tenantIsRecorded(t *testing.T) {
 	row := one[string](t, o.registry, `SELECT concat_ws(' ', state, server, database, claim_owner = '', data IS NULL)
 		FROM pgtenancy.tenants WHERE id = $1`, o.a.Church.ID)
 	if want := "active main tenant_" + o.a.Church.ID + " t t"; row != want {
@@ -150,7 +150,7 @@ func (o *original) row09(t *testing.T) {
 	}
 }
 
-func (o *original) row10(t *testing.T) {
+func (o *original) passwordAndEmailAreHashed(t *testing.T) {
 	hash := one[string](t, o.registry, "SELECT password_hash FROM pgtenancy.admins WHERE id = $1", o.a.Admin.ID)
 	if !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("password hash %q", hash)
@@ -162,7 +162,7 @@ func (o *original) row10(t *testing.T) {
 	}
 }
 
-func (o *original) row11(t *testing.T) {
+func (o *original) adminIsInTheRegistry(t *testing.T) {
 	row := one[string](t, o.registry, "SELECT concat_ws(' ', tenant_id, role) FROM pgtenancy.admins WHERE id = $1",
 		o.a.Admin.ID)
 	if want := o.a.Church.ID + " PRIMARY"; row != want {
@@ -174,7 +174,7 @@ func (o *original) row11(t *testing.T) {
 	}
 }
 
-func (o *original) row12(t *testing.T) {
+func (o *original) emailIsIndexed(t *testing.T) {
 	row := one[string](t, o.registry, `SELECT concat_ws(' ', tenant_id, kid) FROM pgtenancy.admin_email_index
 		WHERE admin_id = $1`, o.a.Admin.ID)
 	if want := o.a.Church.ID + " 1"; row != want {
@@ -182,7 +182,7 @@ func (o *original) row12(t *testing.T) {
 	}
 }
 
-func (o *original) row13(t *testing.T) {
+func (o *original) adminIsInTheTenantsDatabase(t *testing.T) {
 	db := pool(t, o.admin, "tenant_"+o.a.Church.ID)
 	row := one[string](t, db, "SELECT concat_ws(' ', id, email, first_name, last_name, role) FROM admins")
 	if want := o.a.Admin.ID + " Anna@example.org Ann Lee PRIMARY"; row != want {

@@ -13,7 +13,8 @@ type original struct {
 	a, b   session
 }
 
-// TestOriginalSystem walks every row of the table of what the original system did, by number.
+// TestOriginalSystem walks through everything that the original system did. The parts share one program and its
+// churches, and run in this order.
 func TestOriginalSystem(t *testing.T) {
 	stripe := newStripeDouble(t)
 	o := &original{stripe: stripe}
@@ -22,35 +23,35 @@ func TestOriginalSystem(t *testing.T) {
 	})
 	o.prefix = "tenant_"
 	o.a, o.b = o.register(t, "Anna"), o.register(t, "Boris")
-	for _, row := range []struct {
+	for _, part := range []struct {
 		name string
 		walk func(*testing.T)
 	}{
-		{"row 01 tenant id", o.row01},
-		{"row 02 e-mail check", o.row02},
-		{"row 03 create the database", o.row03},
-		{"row 04 apply the tenant schema", o.row04},
-		{"row 05 connection details", o.row05},
-		{"row 06 billing customer", o.row06},
-		{"row 07 trial", o.row07},
-		{"row 08 Church record", o.row08},
-		{"row 09 Tenant record", o.row09},
-		{"row 10 password and e-mail hashed", o.row10},
-		{"row 11 Admin in the registry", o.row11},
-		{"row 12 AdminEmailIndex", o.row12},
-		{"row 13 Admin in the tenant database", o.row13},
-		{"row 14 tokens", o.row14},
-		{"row 15 roll-back", o.row15},
-		{"row 16 deleteTenantDatabase", o.row16},
-		{"row 17 login", o.row17},
-		{"row 18 cached tenant client", o.row18},
-		{"row 19 request routing", o.row19},
-		{"row 20 isolation", o.row20},
-		{"row 22 HTTP", o.row22},
-		{"row 23 services on the tenant database", o.row23},
-		{"row 21 log", o.row21}, // last, so that it sees everything that was logged
+		{"a tenant gets an id of its own", o.tenantIDIsRandom},
+		{"an e-mail signs up once", o.emailIsChecked},
+		{"a sign-up creates a database", o.databaseIsCreated},
+		{"the database has the schema", o.schemaIsApplied},
+		{"the registry keeps the connection details", o.connectionDetailsAreKept},
+		{"a sign-up makes a billing customer", o.billingCustomerIsMade},
+		{"a trial begins", o.trialBegins},
+		{"the church is recorded", o.churchIsRecorded},
+		{"the tenant is recorded", o.tenantIsRecorded},
+		{"password and e-mail are hashed", o.passwordAndEmailAreHashed},
+		{"the admin is in the registry", o.adminIsInTheRegistry},
+		{"the e-mail is in the blind index", o.emailIsIndexed},
+		{"the admin is in the tenant's database", o.adminIsInTheTenantsDatabase},
+		{"tokens are issued", o.tokensAreIssued},
+		{"a failed sign-up is rolled back", o.failedSignUpIsRolledBack},
+		{"a tenant and its database are deleted", o.databaseIsDeleted},
+		{"the admin signs in", o.adminSignsIn},
+		{"a tenant's pool is reused", o.poolIsReused},
+		{"a request is routed to its tenant", o.requestIsRouted},
+		{"tenants are isolated", o.tenantsAreIsolated},
+		{"HTTP answers are right", o.httpAnswersAreRight},
+		{"every service uses the tenant's database", o.servicesUseTheTenantsDatabase},
+		{"the log holds no secrets", o.logHoldsNoSecrets}, // last, so that it sees everything that was logged
 	} {
-		t.Run(row.name, row.walk)
+		t.Run(part.name, part.walk)
 	}
 }
 
