@@ -45,7 +45,7 @@ func TestPointsAreCountedAndHurtByName(t *testing.T) {
 	if err := s.After(t.Context(), "seed"); err != nil {
 		t.Errorf("taken away, and still: %v", err)
 	}
-	if diff := cmp.Diff([]string{"after seed", "before seed", "before access"}, s.Reached()); diff != "" {
+	if diff := cmp.Diff([]string{"after seed", "before access", "before seed"}, s.Reached()); diff != "" {
 		t.Error(diff)
 	}
 	if n := s.Hits("after seed"); n != 2 {
