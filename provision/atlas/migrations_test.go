@@ -120,7 +120,7 @@ func TestMigrationsNoticeAChangedHistory(t *testing.T) {
 	}{
 		{"edited", "2.sql was edited after it was run", []string{"2.sql", first + "\n", "4.sql", second}},
 		{"removed", "4 was run and is gone", []string{"2.sql", first}},
-		{"added before", "3.sql was added before one that was run", []string{
+		{"added before", "3.sql was added before a file that was run", []string{
 			"2.sql", first, "3.sql", "SELECT 1", "4.sql",
 			second,
 		}},
