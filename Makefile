@@ -5,8 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the two cores are in use as it is, and output stays readable
 
-# The modules that are built and tested. tools has no code.
-MODULES := $(filter-out tools,$(patsubst %/go.mod,%,$(wildcard ./go.mod */go.mod cmd/*/go.mod)))
+# The modules that are built and tested. The two tools have no code.
+MODULES := $(filter-out tools examples/tools,$(patsubst %/go.mod,%,$(wildcard ./go.mod */go.mod */*/go.mod)))
 
 # Two packages at a time: a test package has a PostgreSQL server of its own.
 PARALLEL := -p 2
