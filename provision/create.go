@@ -19,12 +19,12 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Request is one sign-up. Only Admin.Email is required.
+// Request is one sign-up. Every field may be zero.
 type Request struct {
 	ID             tenancy.ID // default: a new CUID2, or that of a warm database
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
-	Admin          registry.Admin // its ID: default a new CUID2
+	Admin          registry.Admin // default: none; else Email is required, and an empty ID is a new CUID2
 	Data           []byte         `json:"-"` // for Seed and SideEffects; sealed at rest, erased by activation
 	IdempotencyKey string         // default: none
 	RequestHash    []byte         `json:"-"` // of what was asked for under that key
@@ -61,7 +61,7 @@ func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) 
 		req.ID = tenancy.ID(cuid2.Generate())
 	}
 	req.ID = tenancy.ID(strings.Clone(string(req.ID))) // the Observer and the Logger may keep it; Reserve copies the rest
-	if req.Admin.ID == "" {
+	if req.Admin != (registry.Admin{}) && req.Admin.ID == "" {
 		req.Admin.ID = cuid2.Generate()
 	}
 	result, err := p.createOnce(ctx, &req, own)
@@ -288,6 +288,9 @@ func (p *Provisioner) replay(ctx context.Context, id tenancy.ID, email registry.
 		return nil, err
 	}
 	result := &Result{Tenant: t.Tenant, Organization: t.Organization, Replayed: true}
+	if email.IsZero() {
+		return result, nil
+	}
 	members, err := p.cfg.Registry.TenantsByEmail(ctx, email)
 	if err != nil {
 		return nil, fmt.Errorf("find admin: %w", pgerr.Redact(err))

@@ -11,7 +11,7 @@ import (
 // endedSession is shown to a client whose session or admin does not exist any more.
 const endedSession = "The session has ended. Sign in again."
 
-// The sentinels know their status in HTTP: see middleware.StatusCode. ErrWrongKeys is for operators.
+// The sentinels know their status in HTTP: see middleware.StatusCode. ErrWrongKeys and ErrNoIndexKey are for operators.
 var (
 	// ErrInvalidEmail is returned for an address that is not accepted. The error does not hold the address.
 	ErrInvalidEmail error = status.Field("registry: invalid e-mail address", "email", "must be an e-mail address")
@@ -42,6 +42,9 @@ var (
 
 	// ErrWrongKeys is returned by CheckKeys when the registry was written with another keyring.
 	ErrWrongKeys = errors.New("registry: keys are not those of this registry")
+
+	// ErrNoIndexKey is returned where an e-mail has to be found, or to be findable, and the keyring has no index key.
+	ErrNoIndexKey = errors.New("registry: e-mails need an index key: keyring.Config.Index")
 
 	// ErrServerNotFound is returned when there is no such server.
 	ErrServerNotFound error = status.New(status.NotFound, "registry: server not found", "")

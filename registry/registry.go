@@ -41,7 +41,8 @@ func New(cfg Config) (*Registry, error) {
 		secrets[scheme] = source
 	}
 	return &Registry{
-		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout},
+		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout,
+			SharedEmails: cfg.SharedEmails},
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
@@ -80,6 +81,11 @@ type Config struct {
 
 	// Keyring holds the keys for e-mails, passwords and sessions.
 	Keyring *keyring.Keyring
+
+	// SharedEmails lets the admins of several tenants have one e-mail: a person who works for several customers. The
+	// database keeps either rule, also where two sign-ups come at once. Give every process the same. What is there when
+	// it is changed stays. Default: an e-mail belongs to one tenant, and a second sign-up with it gets [ErrEmailTaken].
+	SharedEmails bool
 
 	// Secrets has a source for each scheme of reference that SetPasswordRef takes, such as "env", "file" or "vault".
 	// Default: none, and every reference is refused.

@@ -18,11 +18,11 @@ import (
 // changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has expired
 // holds until another process takes it. Time is the database's. It prints its tenant's id and its attempt only.
 //
-// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, omits values
-// whose key is lost, and has a zero Admin if the tenant has none.
+// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, and omits values
+// whose key is lost.
 type Claim struct {
 	Tenant  registry.Tenant
-	Admin   registry.Admin // the first one, role PRIMARY
+	Admin   registry.Admin // the first one, role PRIMARY; zero: the tenant has none
 	Data    []byte         `json:"-"` // the caller's own, from Reservation.Data; gone after activation
 	Owner   string
 	Attempt int64
@@ -156,9 +156,6 @@ func (row *claimed) fields() []any {
 func (row *claimed) decrypt(ctx context.Context, db *regdb.DB, owner string) (*Claim, error) {
 	c := &Claim{Tenant: row.withoutSecrets(db), Admin: row.admin, Owner: owner, Attempt: row.Attempt, Expires: row.expires}
 	id, signUp := c.Tenant.ID, c.Tenant.State == tenancy.Provisioning
-	if signUp && c.Admin.ID == "" {
-		return nil, fmt.Errorf("%w: tenant %q has none", registry.ErrAdminNotFound, id)
-	}
 	var errs [4]error
 	if signUp {
 		c.Tenant.Endpoint.Password, errs[0] = db.OpenPassword(ctx, row.route.Sealed, id)

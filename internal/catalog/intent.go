@@ -169,7 +169,7 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	if err := errors.Join(
 		in.insertTenant(ctx, b, c, sealed),
 		in.insertOrganization(ctx, b, in.res.ID, in.res.Organization),
-		in.insertAdmin(ctx, b, in.res.ID, in.res.Admin),
+		in.insertAdmin(ctx, b),
 	); err != nil {
 		return nil, regdb.Refuse(err)
 	}
@@ -217,6 +217,13 @@ func (in *intent) claim(server registry.Server) *Claim {
 		*at = at.Truncate(time.Microsecond) // all that PostgreSQL keeps
 	}
 	return &Claim{Tenant: t, Admin: res.Admin, Data: res.Data, Owner: res.Owner, Attempt: 1}
+}
+
+func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch) error {
+	if !in.res.hasAdmin() {
+		return nil
+	}
+	return insertAdmin(ctx, in.db, b, in.res.ID, in.res.Admin)
 }
 
 // insertTenant writes the tenant's row. password is that of a warm database, sealed; nil: there is none.

@@ -29,7 +29,7 @@ type Reservation struct {
 	Server       string             // empty: Place chooses
 	Place        registry.Placement `json:"-"` // nil: the emptiest by weight
 	Organization registry.Organization
-	Admin        registry.Admin // ID and Email are required; an empty Role is RolePrimary
+	Admin        registry.Admin // zero: none; else ID and Email are required, and an empty Role is RolePrimary
 	Data         []byte         `json:"-"` // sealed at rest
 
 	Step string      // the first step of the sign-up, recorded
@@ -81,7 +81,7 @@ type WarmChoice struct {
 //
 // The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
 func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error) {
-	if res.Admin.Role == "" {
+	if res.hasAdmin() && res.Admin.Role == "" {
 		res.Admin.Role = registry.RolePrimary
 	}
 	if err := res.validate(); err != nil {
@@ -158,19 +158,31 @@ func (in *intent) insertOrganization(ctx context.Context, b *pgx.Batch, id tenan
 // insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Two processes with
 // different rings still meet at the unique constraint, by a key in both, during a change of keys too; no look-up before
 // the insert could promise that.
-func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch, id tenancy.ID, a registry.Admin) error {
-	email, err := in.db.Seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
+func insertAdmin(ctx context.Context, db *regdb.DB, b *pgx.Batch, id tenancy.ID, a registry.Admin) error {
+	email, err := db.Seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
 	if err != nil {
 		return err
 	}
 	b.Queue(`INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
 		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role)
-	for _, v := range emailIndex(in.db, a.Email) {
-		b.Queue(`INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
-			VALUES ($1, $2, $3, $4)`, a.ID, v.KeyID, v.Sum, id)
+	values := emailIndex(db, a.Email)
+	if len(values) == 0 {
+		return registry.ErrNoIndexKey
+	}
+	for _, v := range values {
+		b.Queue(indexEmail, a.ID, v.KeyID, v.Sum, id, db.SharedEmails)
 	}
 	return nil
 }
+
+// indexEmail writes a row of the blind index. Where the e-mail is in another tenant's already, or in this tenant's, and
+// must not be, the row takes the scope of the one that is there, and violates the unique constraint.
+const indexEmail = `
+INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id, scope)
+SELECT $1::text, $2::bigint, $3::bytea, $4::text, coalesce(
+	(SELECT i.scope FROM pgtenancy.admin_email_index i
+	 WHERE i.bidx = $3::bytea AND (i.tenant_id = $4::text OR NOT $5::boolean) LIMIT 1),
+	CASE WHEN $5::boolean THEN $4::text ELSE '' END)`
 
 func (res *Reservation) validate() error {
 	var errs []error
@@ -182,8 +194,8 @@ func (res *Reservation) validate() error {
 	refuse(!res.ID.Valid(), "ID: must be a valid tenant id")
 	refuse(res.Database == "", "Database: must be set")
 	refuse(res.Role == "", "Role: must be set")
-	refuse(res.Admin.ID == "", "Admin.ID: must be set")
-	refuse(res.Admin.Email.IsZero(), "Admin.Email: must be set")
+	refuse(res.hasAdmin() && res.Admin.ID == "", "Admin.ID: must be set")
+	refuse(res.hasAdmin() && res.Admin.Email.IsZero(), "Admin.Email: must be set")
 	refuse(res.Owner == "", "Owner: must be set")
 	refuse(res.TTL <= 0, "TTL: must be positive")
 	refuse(len(res.IdempotencyKey) > 255 || !regdb.Storable(res.IdempotencyKey),
@@ -191,6 +203,9 @@ func (res *Reservation) validate() error {
 	refuse(!regdb.Storable(res.Organization.Name), "Organization.Name: must be UTF-8 without NUL")
 	return errors.Join(errs...)
 }
+
+// hasAdmin reports whether the tenant is to have an admin.
+func (res *Reservation) hasAdmin() bool { return res.Admin != registry.Admin{} }
 
 // clone returns a copy of res that shares no memory with it but Place and Warm: the Claim keeps the rest.
 func (res Reservation) clone() Reservation {

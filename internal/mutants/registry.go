@@ -45,10 +45,16 @@ func ofRegistry() []mutant {
 		test: "./registry TestNoRuneMakesTwoAddressesOne|TestParseEmailFollowsItsRules",
 	}, {
 		name: "UNIQUE on the blind index",
-		file: "registry/migrations/00003_admins.sql",
-		old:  "CONSTRAINT admin_email_index_bidx_key UNIQUE (bidx)",
+		file: "registry/migrations/00015_email_scope.sql",
+		old:  "CONSTRAINT admin_email_index_bidx_key UNIQUE (bidx, scope)",
 		new:  "CONSTRAINT admin_email_index_bidx_key CHECK (true)",
 		test: "./internal/catalog TestReserveRefusesWhatIsTaken|TestOneOfManyConcurrentReservesOfOneEmailWins",
+	}, {
+		name: "the scope of an e-mail that is there",
+		file: "internal/catalog/reserve.go",
+		old:  "(i.tenant_id = $4::text OR NOT $5::boolean)",
+		new:  "false",
+		test: "./internal/catalog TestEmailOfSeveralTenants",
 	}, {
 		name: "the fence in the statement that activates",
 		file: "internal/catalog/claim.go",
