@@ -27,6 +27,15 @@ var (
 	// ErrIDTaken is returned by Reserve when the tenant id is or was in use.
 	ErrIDTaken error = status.New(status.Conflict, "registry: tenant id taken", "This name is taken.")
 
+	// ErrAliasTaken is returned when another tenant has the alias.
+	ErrAliasTaken error = status.New(status.Conflict, "registry: alias taken", "This name is taken.")
+
+	// ErrInvalidAlias is returned for an alias that is empty, too long, not UTF-8 or holds NUL.
+	ErrInvalidAlias error = status.Field("registry: invalid alias", "alias", "must be UTF-8 text of at most 255 bytes")
+
+	// ErrInvalidLabel is returned for labels that are too many or too long, or not UTF-8.
+	ErrInvalidLabel error = status.Field("registry: invalid label", "labels", "must be at most 64 short texts")
+
 	// ErrNoServer is returned by Reserve when no open server has room.
 	ErrNoServer error = status.New(status.Unavailable, "registry: no server has room", "")
 

@@ -17,14 +17,15 @@ import (
 // tenant, and closes pools that fall idle or must make room. A Resolver is safe for concurrent use. Create one with
 // [New] and release it with [Resolver.Close].
 type Resolver struct {
-	cfg    Config // defaults filled in
-	start  time.Time
-	tick   time.Duration
-	coarse atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
-	ctx    context.Context    // look-ups and pools run under it
-	cancel context.CancelFunc // called by Close
-	wg     sync.WaitGroup     // every goroutine of the resolver
-	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
+	cfg     Config // defaults filled in
+	start   time.Time
+	tick    time.Duration
+	coarse  atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
+	ctx     context.Context    // look-ups and pools run under it
+	cancel  context.CancelFunc // called by Close
+	wg      sync.WaitGroup     // every goroutine of the resolver
+	aliases *aliases
+	done    chan struct{} // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
 	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is
@@ -78,6 +79,7 @@ func New(cfg Config) (*Resolver, error) {
 		servers:  make(map[string]*server),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.aliases = newAliases(r)
 	r.wg.Add(1)
 	go r.sweep()
 	return r, nil

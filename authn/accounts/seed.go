@@ -18,7 +18,8 @@ type names struct {
 }
 
 // Seed returns the function for provision.Config.Seed that writes the first admin into the new tenant's database. It
-// may run more than once, and writes nothing for a tenant without an admin. To seed more, call it from a function of your own.
+// may run more than once, and writes nothing for a tenant without an admin. To seed more, call it from a function of
+// your own.
 func Seed(p Profiles) func(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
 	return func(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
 		if s.Admin.ID == "" { // a tenant without people

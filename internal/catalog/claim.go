@@ -18,8 +18,8 @@ import (
 // changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has expired
 // holds until another process takes it. Time is the database's. It prints its tenant's id and its attempt only.
 //
-// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, and omits values
-// whose key is lost.
+// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, and omits
+// values whose key is lost.
 type Claim struct {
 	Tenant  registry.Tenant
 	Admin   registry.Admin // the first one, role PRIMARY; zero: the tenant has none

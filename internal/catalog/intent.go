@@ -173,6 +173,9 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	); err != nil {
 		return nil, regdb.Refuse(err)
 	}
+	if len(in.res.Aliases) > 0 {
+		b.Queue(regdb.AddAliases, in.res.ID, in.res.Aliases)
+	}
 	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+regdb.Publish, in.res.ID)
 	b.Queue(`COMMIT`)
 	err = in.conn.SendBatch(ctx, b).Close()
@@ -210,7 +213,7 @@ func (in *intent) claim(server registry.Server) *Claim {
 		Tenant: tenancy.Tenant{
 			ID: res.ID, State: tenancy.Provisioning, Epoch: 1, SchemaHash: res.SchemaHash, Endpoint: address(server).Endpoint(),
 		},
-		Server: server, Organization: res.Organization, Attempt: 1, Step: res.Step,
+		Server: server, Organization: res.Organization, Labels: res.Labels, Attempt: 1, Step: res.Step,
 	}
 	t.Endpoint.Database, t.Endpoint.User, t.Endpoint.Password = res.Database, res.Role, res.Password
 	if at := &t.Organization.TrialEndsAt; !at.IsZero() {
@@ -230,8 +233,8 @@ func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch) error {
 func (in *intent) insertTenant(ctx context.Context, b *pgx.Batch, c *Claim, password []byte) error {
 	const insert = `
 INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
-	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
-VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)
+	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash, labels)
+VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12, $13::text::jsonb)
 RETURNING created_at, claim_expires`
 	res, row := &in.res, string(in.res.ID)
 	var data []byte
@@ -251,7 +254,7 @@ RETURNING created_at, claim_expires`
 		}
 	}
 	b.Queue(insert, res.ID, c.Tenant.Server.Name, res.Database, res.Role, password, res.SchemaHash, data, res.Owner,
-		res.TTL, res.Step, nullable(res.IdempotencyKey), hash,
+		res.TTL, res.Step, nullable(res.IdempotencyKey), hash, regdb.Labels(res.Labels),
 	).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Tenant.CreatedAt, &c.Expires) })
 	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen. An id
 	// that was used is an error of the statement, so that nothing is committed.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type Reservation struct {
 	Server       string             // empty: Place chooses
 	Place        registry.Placement `json:"-"` // nil: the emptiest by weight
 	Organization registry.Organization
+	Aliases      []string
+	Labels       map[string]string
 	Admin        registry.Admin // zero: none; else ID and Email are required, and an empty Role is RolePrimary
 	Data         []byte         `json:"-"` // sealed at rest
 
@@ -113,6 +116,8 @@ func (cat *Catalog) taken(ctx context.Context, res *Reservation, constraint stri
 	switch constraint {
 	case "admin_email_index_bidx_key":
 		return cat.emailTaken(ctx, res.Admin.Email)
+	case "aliases_pkey":
+		return registry.ErrAliasTaken
 	case "tenants_pkey", "tenants_database_key":
 		return fmt.Errorf("%w: %q", registry.ErrIDTaken, res.ID)
 	}
@@ -201,7 +206,10 @@ func (res *Reservation) validate() error {
 	refuse(len(res.IdempotencyKey) > 255 || !regdb.Storable(res.IdempotencyKey),
 		"IdempotencyKey: must be UTF-8 without NUL, of at most 255 bytes")
 	refuse(!regdb.Storable(res.Organization.Name), "Organization.Name: must be UTF-8 without NUL")
-	return errors.Join(errs...)
+	for _, alias := range res.Aliases {
+		errs = append(errs, registry.CheckAlias(alias))
+	}
+	return errors.Join(append(errs, registry.CheckLabels(res.Labels))...)
 }
 
 // hasAdmin reports whether the tenant is to have an admin.
@@ -216,7 +224,26 @@ func (res Reservation) clone() Reservation {
 		*s = strings.Clone(*s)
 	}
 	res.Data = bytes.Clone(res.Data)
+	res.Aliases = cloneStrings(res.Aliases)
+	res.Labels = cloneLabels(res.Labels)
 	return res
+}
+
+func cloneStrings(list []string) []string {
+	clone := make([]string, len(list))
+	for i, s := range list {
+		clone[i] = strings.Clone(s)
+	}
+	slices.Sort(clone) // in one order everywhere, so that two reservations cannot wait for each other
+	return slices.Compact(clone)
+}
+
+func cloneLabels(labels map[string]string) map[string]string {
+	clone := make(map[string]string, len(labels))
+	for k, v := range labels {
+		clone[strings.Clone(k)] = strings.Clone(v)
+	}
+	return clone
 }
 
 // emailIndex returns e's values in the blind index.

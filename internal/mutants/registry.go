@@ -86,6 +86,18 @@ func ofRegistry() []mutant {
 		new:  "\tRETURNING id, 0::bigint AS epoch\n) SELECT id FROM changed`",
 		test: "./registry TestChangeOfASchemaIsToldAsARenewal",
 	}, {
+		name: "an alias that changed during its look-up",
+		file: "tenancy/alias.go",
+		old:  "\t\tl.outdated = true\n\t\tdelete(a.lookups, alias)\n",
+		new:  "",
+		test: "./tenancy TestAliasThatChangesDuringItsLookUpIsNotKept",
+	}, {
+		name: "the news of an alias",
+		file: "registry/follow.go",
+		old:  "\t\t\tr.ForgetAlias(c.alias)\n",
+		new:  "\t\t\t_ = r\n",
+		test: "./registry TestRoutersForgetAnAliasThatMoves",
+	}, {
 		name: "the renewals among changes that were purged",
 		file: "registry/resync.go",
 		old:  "change{tenant: id}.apply(f.inv)",
