@@ -254,6 +254,9 @@ func result(t *registry.Tenant, claim *catalog.Claim) *Result {
 }
 
 func (j *job) signUp() []step {
+	if j.claim.Tenant.Adopted {
+		return []step{{"adopt", j.adopt}, {"activate", j.activate}}
+	}
 	steps := []step{{"database", j.database}, {"access", j.access}, {"seed", j.seed}}
 	if j.claim.Warm {
 		steps = steps[2:]

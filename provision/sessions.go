@@ -67,7 +67,7 @@ func (p *Provisioner) sessionIn(ctx context.Context, server registry.Server, dat
 var _ registry.Counter = (*Provisioner)(nil)
 
 // TenantSessions implements [registry.Counter]. It returns a name for each session, of any process and role, in the
-// databases of server whose names begin with Config.Prefix. It connects to the maintenance database. ctx governs all of
+// tenants' databases on server: those whose names begin with Config.Prefix, and adopted ones. It connects to the maintenance database. ctx governs all of
 // it.
 //
 // It returns an error for a server with a pooler in front, because sessions at the server are not connections to the
@@ -85,9 +85,14 @@ func (p *Provisioner) TenantSessions(ctx context.Context, server string) ([]stri
 		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, pgerr.Redact(err))
 	}
 	defer pgadmin.Disconnect(conn)
+	adopted, err := p.catalog.Adopted(ctx, server)
+	if err != nil {
+		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, err)
+	}
 	// To a role without the rights of another a session's begin is not shown. Then its pid is its name.
 	rows, _ := conn.Query(ctx, `SELECT concat_ws(' ', pid, backend_start) FROM pg_stat_activity
-		WHERE usesysid IS NOT NULL AND starts_with(datname::text, $1::text)`, p.cfg.Prefix)
+		WHERE usesysid IS NOT NULL AND (starts_with(datname::text, $1::text) OR datname = ANY($2::text[]))`,
+		p.cfg.Prefix, databasesOf(adopted))
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return nil, fmt.Errorf("provision: sessions of server %q: %w", server, pgerr.Redact(err))

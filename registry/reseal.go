@@ -26,6 +26,7 @@ func sealedColumns() []sealedColumn {
 		{table: "tenants", column: "password", key: []string{"id"}},
 		{table: "tenants", column: "data", key: []string{"id"}},
 		{table: "tenants", column: "attributes", key: []string{"id"}},
+		{table: "tenants", column: "before", key: []string{"id"}},
 		{table: "tenants", column: "request_hash", key: []string{"id"}},
 		{table: "retired_ids", column: "request_hash", key: []string{"id"}, home: "tenants"},
 		{table: "organizations", column: "email", key: []string{"id"}},

@@ -26,6 +26,8 @@ type Tenant struct {
 	Server         Server // its direct endpoint is for CREATE DATABASE, LISTEN, session locks
 	Organization   Organization
 	Labels         map[string]string // see SetLabels; not nil
+	Adopted        bool              // the database was there before the tenant: see provision.Provisioner.Adopt
+	SharedRole     bool              // an adopted tenant's: the role serves other databases too
 	Attempt        int64
 	Step           string // the last provisioning step that was begun
 	FailReason     string // why its sign-up failed: a step's name and an error without secrets
@@ -85,7 +87,7 @@ type record struct {
 func (r *record) fields() []any {
 	fields := append(r.route.Fields(), r.Server.fields()...)
 	return append(fields, &r.Organization.Name, &r.email, &r.Organization.BillingCustomer, &r.trialEndsAt,
-		&r.Labels, &r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
+		&r.Labels, &r.Adopted, &r.SharedRole, &r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
 }
 
 // decrypt returns the tenant; without those sealed values that do not open, of which the error tells.

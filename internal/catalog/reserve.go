@@ -38,6 +38,10 @@ type Reservation struct {
 	Step string      // the first step of the sign-up, recorded
 	Warm *WarmChoice `json:"-"` // nil: take no warm database
 
+	Adopted    bool   // the database is there, on Server, in any state of that
+	SharedRole bool   // see registry.Tenant
+	Before     []byte `json:"-"` // see Claim; sealed at rest
+
 	IdempotencyKey string // empty: none; at most 255 bytes
 	RequestHash    []byte `json:"-"` // of the request under that key; sealed at rest, because it can be guessed
 
@@ -278,7 +282,7 @@ func choose(servers []registry.Server, res *Reservation) (registry.Server, error
 		switch err := s.Verify(); {
 		case err != nil:
 			refused = err
-		case s.Capacity == 0 || s.Tenants < s.Capacity:
+		case res.Adopted || s.Capacity == 0 || s.Tenants < s.Capacity:
 			roomy = append(roomy, s)
 		}
 	}
