@@ -32,8 +32,8 @@ func (t *Tenant) Fence(tb testing.TB) {
 		if err != nil {
 			return err
 		}
-		record.Epoch++
-		if err := t.fleet.server.mark(ctx, record, true); err != nil {
+		record.Epoch++ // and not OwnerTag.Fenced, which the reconciler of a System would mend
+		if err := t.fleet.server.mark(ctx, record, false); err != nil {
 			return err
 		}
 		_, err = t.fleet.server.terminate(ctx, record.Endpoint.Database)

@@ -121,7 +121,11 @@ func (c *linkConn) Read(p []byte) (int, error) {
 		}
 		left := state.delay - time.Since(begin)
 		if !state.hung && (state.delay == 0 || left <= 0) {
-			return c.Conn.Read(p)
+			n, err := c.Conn.Read(p)
+			if err != nil && c.link.now().down {
+				err = syscall.ECONNRESET // and not that this side has closed it
+			}
+			return n, err
 		}
 		if err := c.pause(state, left); err != nil {
 			return 0, err
