@@ -73,7 +73,11 @@ func (s *server) mark(ctx context.Context, t tenancy.Tenant, fenced bool) error 
 
 // terminate ends the sessions in a database, and waits until they have ended.
 func (s *server) terminate(ctx context.Context, database string) (n int, err error) {
-	err = s.admin.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-		WHERE datname = $1 AND backend_type = 'client backend' AND pg_terminate_backend(pid, 10000)`, database).Scan(&n)
+	// Materialized: the planner would otherwise end sessions before it looks at their database.
+	err = s.admin.QueryRow(ctx, `
+		WITH sessions AS MATERIALIZED (
+			SELECT pid FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'
+		)
+		SELECT count(*) FROM sessions WHERE pg_terminate_backend(pid, 10000)`, database).Scan(&n)
 	return n, err
 }
