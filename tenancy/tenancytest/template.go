@@ -55,11 +55,16 @@ func (s *server) template(ctx context.Context, r recipe) (string, error) {
 // dies leaves is swept as its other databases are. If two processes make it at once, the second to finish drops its own.
 func (s *server) makeTemplate(ctx context.Context, name string, r recipe) error {
 	if s.given {
-		switch err := s.noteUse(ctx, name); {
-		case err == nil:
-			return nil
-		case !pgerr.IsState(err, pgerr.InvalidCatalogName):
+		// The note first: then no other process drops the template as unused. Of a missing database it is a warning.
+		if err := s.noteUse(ctx, name); err != nil {
 			return pgerr.Redact(err)
+		}
+		found, err := s.list(ctx, "SELECT datname FROM pg_database WHERE datname = $1", name)
+		if err != nil {
+			return pgerr.Redact(err)
+		}
+		if len(found) > 0 {
+			return nil
 		}
 	}
 	draft := s.newName()
@@ -99,7 +104,11 @@ func (s *server) finishTemplate(ctx context.Context, draft, name string, r recip
 
 // noteUse writes down when a template was last used, for sweepTemplates.
 func (s *server) noteUse(ctx context.Context, name string) error {
-	return s.exec(ctx, fmt.Sprintf("COMMENT ON DATABASE %s IS 'used %d'", quote(name), time.Now().Unix()))
+	err := s.exec(ctx, fmt.Sprintf("COMMENT ON DATABASE %s IS 'used %d'", quote(name), time.Now().Unix()))
+	if pgerr.IsState(err, pgerr.InternalError) { // another process writes it down at the same moment
+		return nil
+	}
+	return err
 }
 
 // copy makes a database of this run from a template, and returns its name.
