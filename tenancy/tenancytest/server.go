@@ -30,8 +30,11 @@ const (
 	patience = time.Minute
 )
 
-// process is the server of this test binary: package testing gives tests no other way to share one.
-var process server //nolint:gochecknoglobals // see above
+// process has the server of this test binary: package testing gives tests no other way to share one.
+var process struct { //nolint:gochecknoglobals // see above
+	mu      sync.Mutex // guards current
+	current *server
+}
 
 // server is the PostgreSQL server that all fleets of a process use. Its fields are set once, by start.
 type server struct {
@@ -48,16 +51,22 @@ type server struct {
 }
 
 // Stop ends the server that the tests of this process used, and waits until it has ended. The server ends without it
-// when the process does; call it at the end of TestMain where goroutines that are left over count as a failure. No New
-// works after it.
+// when the process does; call it at the end of TestMain where goroutines that are left over count as a failure. A later
+// New starts another server.
 func Stop() error {
-	s := &process
-	s.started.Do(func() { s.err = errors.New("tenancytest: New after Stop") })
-	if s.pg == nil {
+	process.mu.Lock()
+	s := process.current
+	process.current = nil
+	process.mu.Unlock()
+	if s == nil {
 		return nil
 	}
+	s.started.Do(func() { s.err = errors.New("tenancytest: stopped") }) // or waits until it has started
 	if s.admin != nil {
 		s.admin.Close()
+	}
+	if s.pg == nil {
+		return nil
 	}
 	return s.pg.Stop()
 }
@@ -65,7 +74,12 @@ func Stop() error {
 // theServer returns the server of the process, which it starts the first time.
 func theServer(tb testing.TB) *server {
 	tb.Helper()
-	s := &process
+	process.mu.Lock()
+	if process.current == nil {
+		process.current = new(server)
+	}
+	s := process.current
+	process.mu.Unlock()
 	s.started.Do(func() {
 		s.err = errors.New("tenancytest: the test that started PostgreSQL ended early")
 		s.err = s.start(context.WithoutCancel(tb.Context()))
