@@ -43,10 +43,6 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	if config.URL != "" {
 		return found(ctx, config.URL)
 	}
-	bin, err := Binaries(ctx)
-	if err != nil {
-		return nil, err
-	}
 	acct, err := serverAccount()
 	if err != nil {
 		return nil, err
@@ -57,7 +53,11 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{dir: dir}
 	s.stop = sync.OnceValue(s.end)
-	if err := s.launch(ctx, programs{bin: bin, dir: dir, scratch: dir.temporary || config.Own}, config); err != nil {
+	bin, err := Binaries(ctx)
+	if err == nil {
+		err = s.launch(ctx, programs{bin: bin, dir: dir, scratch: dir.temporary || config.Own}, config)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	s.reaper = startReaper(ctx, dir, s.proc.cmd.Process.Pid)

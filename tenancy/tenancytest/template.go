@@ -82,7 +82,7 @@ func (s *server) makeTemplate(ctx context.Context, name string, r recipe) error 
 	if dropErr := s.drop(context.WithoutCancel(ctx), draft); dropErr != nil {
 		err = errors.Join(err, pgerr.Redact(dropErr))
 	}
-	if pgerr.IsState(err, pgerr.DuplicateDatabase) {
+	if pgerr.IsState(err, pgerr.DuplicateDatabase, pgerr.UniqueViolation) { // before this one, or at the same moment
 		return nil
 	}
 	return err
