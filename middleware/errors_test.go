@@ -76,6 +76,10 @@ func answers() map[string]answered {
 		"catalog.ErrNotWanted":       {catalog.ErrNotWanted, 500},
 		"registry.ErrKeyReused":      {registry.ErrKeyReused, 422},
 		"catalog.ErrClaimLost":       {catalog.ErrClaimLost, 503},
+		"registry.ErrAliasTaken":     {registry.ErrAliasTaken, 409},
+		"registry.ErrInvalidAlias":   {registry.ErrInvalidAlias, 422},
+		"registry.ErrInvalidLabel":   {registry.ErrInvalidLabel, 422},
+		"registry.ErrNoIndexKey":     {registry.ErrNoIndexKey, 500},
 		"registry.ErrConflict":       {registry.ErrConflict, 409},
 		"registry.ErrAdminNotFound":  {registry.ErrAdminNotFound, 401},
 		"registry.ErrWrongKeys":      {registry.ErrWrongKeys, 500},
@@ -91,6 +95,7 @@ func answers() map[string]answered {
 
 		"provision.ErrTenantObjects":     {provision.ErrTenantObjects, 500},
 		"provision.InUseError":           {&provision.InUseError{}, 500},
+		"provision.AdoptError":           {&provision.AdoptError{}, 409},
 		"provision.ErrFailedBefore":      {provision.ErrFailedBefore, 409},
 		"provision.ErrNotOurs":           {provision.ErrNotOurs, 500},
 		"provision.ErrSharedRole":        {provision.ErrSharedRole, 500},

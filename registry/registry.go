@@ -25,6 +25,9 @@ type Registry struct {
 	heartbeat time.Duration
 	logger    *slog.Logger
 	born      time.Time
+
+	attributes bool // Config.Attributes
+
 	following following
 }
 
@@ -41,11 +44,14 @@ func New(cfg Config) (*Registry, error) {
 		secrets[scheme] = source
 	}
 	return &Registry{
-		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout},
+		db: &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout,
+			SharedEmails: cfg.SharedEmails},
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		born:      time.Now(),
+
+		attributes: cfg.Attributes,
 	}, nil
 }
 
@@ -80,6 +86,15 @@ type Config struct {
 
 	// Keyring holds the keys for e-mails, passwords and sessions.
 	Keyring *keyring.Keyring
+
+	// SharedEmails lets the admins of several tenants have one e-mail: a person who works for several customers. The
+	// database keeps either rule, also where two sign-ups come at once. Give every process the same. What is there when
+	// it is changed stays. Default: an e-mail belongs to one tenant, and a second sign-up with it gets [ErrEmailTaken].
+	SharedEmails bool
+
+	// Attributes has Lookup return what SetAttributes keeps, for [tenancy.Lease.Tenant]. It costs a look-up a decryption,
+	// and a hit nothing. Default: it does not.
+	Attributes bool
 
 	// Secrets has a source for each scheme of reference that SetPasswordRef takes, such as "env", "file" or "vault".
 	// Default: none, and every reference is refused.

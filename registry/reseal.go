@@ -25,6 +25,8 @@ func sealedColumns() []sealedColumn {
 		{table: "warm_databases", column: "password", key: []string{"id"}, home: "tenants"},
 		{table: "tenants", column: "password", key: []string{"id"}},
 		{table: "tenants", column: "data", key: []string{"id"}},
+		{table: "tenants", column: "attributes", key: []string{"id"}},
+		{table: "tenants", column: "before", key: []string{"id"}},
 		{table: "tenants", column: "request_hash", key: []string{"id"}},
 		{table: "retired_ids", column: "request_hash", key: []string{"id"}, home: "tenants"},
 		{table: "organizations", column: "email", key: []string{"id"}},
