@@ -95,6 +95,7 @@ func answers() map[string]answered {
 
 		"provision.ErrTenantObjects":     {provision.ErrTenantObjects, 500},
 		"provision.InUseError":           {&provision.InUseError{}, 500},
+		"provision.AdoptError":           {&provision.AdoptError{}, 409},
 		"provision.ErrFailedBefore":      {provision.ErrFailedBefore, 409},
 		"provision.ErrNotOurs":           {provision.ErrNotOurs, 500},
 		"provision.ErrSharedRole":        {provision.ErrSharedRole, 500},

@@ -74,16 +74,16 @@ type AdoptResult struct {
 
 // Adopt makes a database that exists a tenant's, under the name that it has, with its owner and its data. It gives the
 // database an owner tag, keeps other roles out, and writes the row. From then on Suspend, Resume, RotatePassword,
-// Upgrade and Drop work on it as on any tenant's, and Run keeps its access as it should be. [Provisioner.Release] is the
-// way back.
+// Upgrade and Drop work on it as on any tenant's, and Run keeps its access as it should be. [Provisioner.Release] is
+// the way back.
 //
 // Config.Admin must be a superuser, or able to become a member of the roles that own the database and what is in it.
 //
 // ctx governs all of it. Adopt looks first: an error before the row is written has changed nothing. When the process
 // dies after that, Run completes the adoption, or takes it back as Release does; the database is never dropped. Adopt
-// returns *[AdoptError] for a database or role that cannot be adopted, [ErrNotOurs] for one that has another tenant's
-// tag, registry.ErrServerNotFound, ErrIDTaken, ErrAliasTaken and ErrEmailTaken, tenancy.ErrInvalidID, or the server's
-// error.
+// returns *[AdoptError] for a database or role that cannot be adopted, [ErrNotOurs] for a database or role with
+// another tenant's tag, registry.ErrServerNotFound, ErrIDTaken, ErrAliasTaken and ErrEmailTaken, tenancy.ErrInvalidID,
+// or the server's error.
 func (p *Provisioner) Adopt(ctx context.Context, req AdoptRequest) (*AdoptResult, error) {
 	if req.ID == "" {
 		req.ID = tenancy.ID(cuid2.Generate())
@@ -160,9 +160,11 @@ func (p *Provisioner) checkAdoption(req AdoptRequest) error {
 	refuse(req.Database == "", "Database: required")
 	refuse(req.Role == "" && (req.SharedRole || !req.Password.IsZero()), "Role: required with SharedRole or Password")
 	refuse(p.names.isOwn(req.Database), "the database is a template or a scratch database of this package")
-	refuse(req.Database == p.cfg.Admin.Database, "it is the maintenance database")
-	refuse(slices.Contains([]string{p.cfg.Admin.User, p.names.ownerRole(), p.names.groupRole()}, req.Role),
-		"the role is the administrator's, or one that all tenants share")
+	if admin, err := p.admin(req.Server); err == nil {
+		refuse(req.Database == admin.Database, "it is the maintenance database")
+	}
+	refuse(p.cfg.isAdmin(req.Role) || slices.Contains([]string{p.names.ownerRole(), p.names.groupRole()}, req.Role),
+		"the role is the administrator's, or belongs to all tenants")
 	if !req.ID.Valid() || len(p.names.tenant(req.ID)) > maxName {
 		errs = append(errs, tenancy.ErrInvalidID)
 	}
@@ -251,7 +253,7 @@ func (j *job) adopt(ctx context.Context) error {
 func (p *Provisioner) driftOf(
 	ctx context.Context, conn *pgx.Conn, t *registry.Tenant, look bool,
 ) (drift []string, err error) {
-	target, err := p.config(t.Server, t.Endpoint.Database)
+	target, err := p.config(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return nil, err
 	}

@@ -125,6 +125,12 @@ func TestAdoptedDatabaseIsATenantsAsAnyIs(t *testing.T) {
 	must(t, err)
 	f.surveyed(t, p)
 
+	tag := f.list(t, f.admin, "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", l.database)
+	must(t, execute(t.Context(), f.admin, l.sql("COMMENT ON DATABASE $database IS 'restored by hand'")))
+	if err := p.Drop(t.Context(), "acme"); !errors.Is(err, provision.ErrNotOurs) {
+		t.Errorf("Drop without the tag: %v", err)
+	}
+	must(t, execute(t.Context(), f.admin, l.sql("COMMENT ON DATABASE $database IS '"+tag+"'")))
 	must(t, p.Drop(t.Context(), "acme"))
 	if f.residue(t) != f.active("other") || l.f.list(t, f.admin, "SELECT datname::text FROM pg_database WHERE datname = $1",
 		l.database) != "" {
@@ -266,17 +272,19 @@ func TestWhatCannotBeAdoptedIsLeftAlone(t *testing.T) {
 		change func(*provision.AdoptRequest)
 		want   any
 	}{
-		"no database":          {func(r *provision.AdoptRequest) { r.Database = "" }, adoptErr},
-		"an unknown database":  {func(r *provision.AdoptRequest) { r.Database = "none" }, adoptErr},
-		"template1":            {func(r *provision.AdoptRequest) { r.Database = "template1" }, adoptErr},
-		"the maintenance one":  {func(r *provision.AdoptRequest) { r.Database = f.admin.Database }, adoptErr},
-		"an unknown role":      {func(r *provision.AdoptRequest) { r.Role = "none" }, adoptErr},
-		"a superuser":          {func(r *provision.AdoptRequest) { r.Role, r.Password = mighty, tenancy.Secret{} }, adoptErr},
-		"a password alone":     {func(r *provision.AdoptRequest) { r.Role = "" }, adoptErr},
-		"a wrong password":     {func(r *provision.AdoptRequest) { r.Password = tenancy.NewSecret("wrong") }, nil},
-		"an invalid id":        {func(r *provision.AdoptRequest) { r.ID = "Acme" }, tenancy.ErrInvalidID},
-		"an unknown server":    {func(r *provision.AdoptRequest) { r.Server = "two" }, registry.ErrServerNotFound},
-		"another's database":   {func(r *provision.AdoptRequest) { r.Database = other.Tenant.Endpoint.Database }, provision.ErrNotOurs},
+		"no database":         {func(r *provision.AdoptRequest) { r.Database = "" }, adoptErr},
+		"an unknown database": {func(r *provision.AdoptRequest) { r.Database = "none" }, adoptErr},
+		"template1":           {func(r *provision.AdoptRequest) { r.Database = "template1" }, adoptErr},
+		"the maintenance one": {func(r *provision.AdoptRequest) { r.Database = f.admin.Database }, adoptErr},
+		"an unknown role":     {func(r *provision.AdoptRequest) { r.Role = "none" }, adoptErr},
+		"a superuser":         {func(r *provision.AdoptRequest) { r.Role, r.Password = mighty, tenancy.Secret{} }, adoptErr},
+		"a password alone":    {func(r *provision.AdoptRequest) { r.Role = "" }, adoptErr},
+		"a wrong password":    {func(r *provision.AdoptRequest) { r.Password = tenancy.NewSecret("wrong") }, nil},
+		"an invalid id":       {func(r *provision.AdoptRequest) { r.ID = "Acme" }, tenancy.ErrInvalidID},
+		"an unknown server":   {func(r *provision.AdoptRequest) { r.Server = "two" }, registry.ErrServerNotFound},
+		"another's database": {
+			func(r *provision.AdoptRequest) { r.Database = other.Tenant.Endpoint.Database }, provision.ErrNotOurs,
+		},
 		"another's role":       {func(r *provision.AdoptRequest) { r.Role = other.Tenant.Endpoint.User }, nil},
 		"an id that is in use": {func(r *provision.AdoptRequest) { r.ID = "other" }, nil},
 	} {

@@ -109,7 +109,7 @@ func (p *Provisioner) logIn(ctx context.Context, t *registry.Tenant) error {
 	if t.Endpoint.Password.IsZero() || !p.keepsRole(t) {
 		return nil
 	}
-	cfg, err := p.config(t.Server, t.Endpoint.Database)
+	cfg, err := p.config(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ import (
 // again; adopt the database anew under another.
 //
 // ctx governs all of it. Once the tenant is marked, Release cannot be taken back, and Run completes it. It returns
-// tenancy.ErrNotFound or [ErrNotOurs], and then has changed nothing; registry.ErrConflict for a tenant in another state;
-// or the error of the server or of a side effect's Undo.
+// tenancy.ErrNotFound or [ErrNotOurs], and then has changed nothing; registry.ErrConflict for a tenant in another
+// state; or the error of the server or of a side effect's Undo.
 func (p *Provisioner) Release(ctx context.Context, id tenancy.ID) error {
 	if err := p.release(ctx, id); err != nil {
 		return fmt.Errorf("provision: release tenant %q: %w", string(id), pgerr.Redact(err))

@@ -105,7 +105,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	if err != nil {
 		return nil, err
 	}
-	target, err := p.config(t.Server, t.Endpoint.Database)
+	target, err := p.config(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,10 @@ type Config struct {
 	// server refuses them, one connection fails, and later ones are made without them.
 	Base *pgxpool.Config
 
+	// Bases are Base for the tenants of servers with these names (Endpoint.Server): servers of a managed service may each
+	// have a certificate authority of their own. Base is required all the same. Default: Base for all.
+	Bases map[string]*pgxpool.Config
+
 	// MaxPools limits how many pools are open at once, leased or not. A pool that is draining counts until it is
 	// closed. When all are leased, other tenants wait: do not let a client that sends its body or reads the response
 	// slowly decide how long a lease is held (middleware.Config.BodyFirst). Default: 1024.
@@ -168,6 +172,9 @@ func (c Config) validate() error {
 	check(c.Directory != nil, "Directory", "required")
 	check(c.Base != nil, "Base", "required")
 	check(c.Base == nil || parsed(c.Base), "Base", "must be made by pgxpool.ParseConfig")
+	for name, base := range c.Bases {
+		check(base != nil && parsed(base), fmt.Sprintf("Bases[%q]", name), "must be made by pgxpool.ParseConfig")
+	}
 	check(c.MaxPools > 0, "MaxPools", "must not be negative")
 	check(c.MaxConnsPerTenant > 0, "MaxConnsPerTenant", "must not be negative")
 	check(c.OpenTimeout > 0, "OpenTimeout", "must not be negative")

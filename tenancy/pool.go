@@ -52,7 +52,11 @@ func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	if err := ep.validate(); err != nil {
 		return nil, err
 	}
-	pc := cfg.Base.Copy()
+	base := cfg.Base
+	if own := cfg.Bases[ep.Server]; own != nil {
+		base = own
+	}
+	pc := base.Copy()
 	pc.MaxConns, pc.MinConns, pc.MinIdleConns = cfg.MaxConnsPerTenant, 0, 0
 	cc := pc.ConnConfig
 	if err := pgtarget.Point(&cc.Config, ep.Host, ep.Port); err != nil {

@@ -3,11 +3,13 @@ package tenancy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
@@ -57,11 +59,17 @@ func New(cfg Config) (*Resolver, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Base = cfg.Base.Copy()
 	var err error
-	if cfg.Base.ConnConfig, err = connstring.Remove(cfg.Base.ConnConfig); err != nil {
+	if cfg.Base, err = copyBase(cfg.Base); err != nil {
 		return nil, fmt.Errorf("tenancy: Config.Base: %w", pgerr.Redact(err))
 	}
+	bases := make(map[string]*pgxpool.Config, len(cfg.Bases))
+	for name, base := range cfg.Bases {
+		if bases[strings.Clone(name)], err = copyBase(base); err != nil {
+			return nil, fmt.Errorf("tenancy: Config.Bases[%q]: %w", name, pgerr.Redact(err))
+		}
+	}
+	cfg.Bases = bases
 	entries, err := simplelru.NewLRU[ID, *entry](cfg.MaxPools, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
@@ -83,6 +91,14 @@ func New(cfg Config) (*Resolver, error) {
 	r.wg.Add(1)
 	go r.sweep()
 	return r, nil
+}
+
+// copyBase returns a copy without the connection string.
+func copyBase(base *pgxpool.Config) (*pgxpool.Config, error) {
+	base = base.Copy()
+	var err error
+	base.ConnConfig, err = connstring.Remove(base.ConnConfig)
+	return base, err
 }
 
 // Evict closes the pool of tenant id as soon as its leases are released. The next Acquire opens a new one. It does

@@ -20,8 +20,8 @@ func (cat *Catalog) BeginDelete(ctx context.Context, id tenancy.ID, owner string
 	return cat.beginDelete(ctx, id, owner, ttl, false)
 }
 
-// BeginRelease is BeginDelete for a tenant whose database stays ([Claim.KeepDatabase]). A deletion that has begun cannot
-// become a release, nor a release a deletion: that is [ErrConflict] too.
+// BeginRelease is BeginDelete for a tenant whose database stays ([Claim.KeepDatabase]). A deletion that has begun
+// cannot become a release, nor a release a deletion: that is [ErrConflict] too.
 func (cat *Catalog) BeginRelease(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
 	return cat.beginDelete(ctx, id, owner, ttl, true)
 }
