@@ -133,5 +133,17 @@ func ofRegistry() []mutant {
 		old:  "ago > age {",
 		new:  "ago > age && ago < 0 {",
 		test: "./registry TestFollowLogsTheFirstFailureInARowAndItsEnd",
+	}, {
+		name: "what an operator has set stays at the next start",
+		file: "registry/server.go",
+		old:  "insertServer+` ON CONFLICT (name) DO NOTHING`",
+		new:  "insertServer+replaceServer",
+		test: "./registry TestAddServerKeepsWhatAnOperatorHasSet",
+	}, {
+		name: "keys that are there are not replaced",
+		file: "registry/keyring/create.go",
+		old:  "os.Link(f.Name(), path)",
+		new:  "os.Rename(f.Name(), path)",
+		test: "./registry/keyring TestStartsAtOnceEndWithOneFileOfKeys",
 	}}
 }
