@@ -35,9 +35,13 @@ type Fleet struct {
 // control makes and changes the tenants of a fleet.
 type control interface {
 	tenancy.Directory
+	tenancy.AliasDirectory
 
 	// create makes a tenant; an empty id means any.
 	create(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error)
+
+	// addAlias gives the tenant another name.
+	addAlias(ctx context.Context, id tenancy.ID, alias string) error
 
 	// remove takes the tenant and its database away.
 	remove(ctx context.Context, t tenancy.Tenant) error
@@ -78,7 +82,7 @@ func newFleet(s *server) *Fleet {
 func (f *Fleet) open(tb testing.TB, base *pgxpool.Config, change func(*tenancy.Config)) {
 	tb.Helper()
 	base.ConnConfig.DialFunc = f.link.dial
-	cfg := tenancy.Config{Directory: tenancy.DirectoryFunc(f.lookup), Base: base, Fence: true}
+	cfg := tenancy.Config{Directory: tenancy.DirectoryFunc(f.lookup), Aliases: f.control, Base: base, Fence: true}
 	if change != nil {
 		change(&cfg)
 	}

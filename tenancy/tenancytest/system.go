@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -202,14 +201,19 @@ func (m *managed) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, er
 	return m.Registry.Lookup(ctx, id)
 }
 
+// LookupAlias implements [tenancy.AliasDirectory].
+func (m *managed) LookupAlias(ctx context.Context, alias string) (tenancy.ID, error) {
+	return m.Registry.LookupAlias(ctx, alias)
+}
+
+func (m *managed) addAlias(ctx context.Context, id tenancy.ID, alias string) error {
+	err := m.Registry.AddAlias(ctx, id, alias)
+	m.Resolver.ForgetAlias(alias) // at once, and not when the feed comes to it
+	return err
+}
+
 func (m *managed) create(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
-	email, err := registry.ParseEmail(fmt.Sprintf("u%s@tenancytest.example", rand.Text()))
-	if err != nil {
-		return tenancy.Tenant{}, err
-	}
-	result, err := m.Provisioner.Create(ctx, provision.Request{
-		ID: id, Organization: registry.Organization{Name: "Test"}, Admin: registry.Admin{Email: email},
-	})
+	result, err := m.Provisioner.Create(ctx, provision.Request{ID: id})
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
