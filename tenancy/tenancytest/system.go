@@ -24,8 +24,8 @@ import (
 // ServerName is the registry's name for the server of a [System].
 const ServerName = "tenancytest"
 
-// System is a fleet with a registry and a provisioner, for tests of sign-ups, suspensions and upgrades. Its tenants have
-// roles of their own, as in production, and go with the system. It is safe for concurrent use.
+// System is a fleet with a registry and a provisioner, for tests of sign-ups, suspensions and upgrades. Its tenants
+// have roles of their own, as in production, and go with the system. It is safe for concurrent use.
 type System struct {
 	*Fleet
 
@@ -220,7 +220,7 @@ func (m *managed) create(ctx context.Context, id tenancy.ID) (tenancy.Tenant, er
 	return result.Tenant, nil
 }
 
-// remove leaves the tenant to the end of the system: the server may have a fault, and the id cannot be used again anyway.
+// remove leaves the tenant to the end of the system: the server may have a fault, and the id cannot be used again.
 func (m *managed) remove(context.Context, tenancy.Tenant) error { return nil }
 
 func (m *managed) suspend(ctx context.Context, id tenancy.ID) error {
