@@ -121,8 +121,8 @@ func (f *Fleet) lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, erro
 	return t, err
 }
 
-// Tenant makes a tenant with a database of its own, which tb's end drops; in a [System], the end of the system does. The
-// id is id[0], or made up if there is none. The test ends at once if a tenant of the fleet has the id.
+// Tenant makes a tenant with a database of its own, which tb's end drops; in a [System], the end of the system does.
+// The id is id[0], or made up if there is none. The test ends at once if a tenant of the fleet has the id.
 func (f *Fleet) Tenant(tb testing.TB, id ...tenancy.ID) *Tenant {
 	tb.Helper()
 	ctx, cancel := bounded(tb)
