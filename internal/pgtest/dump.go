@@ -14,7 +14,7 @@ import (
 )
 
 // Dump returns what pg_dump prints of the database of pool. Where there is no pg_dump, as beside a prebuilt server, or
-// one that is older than the server and refuses, Dump returns every value of every table.
+// pg_dump is older than the server and refuses, Dump returns every value of every table.
 func Dump(tb testing.TB, pool *pgxpool.Pool) []byte {
 	tb.Helper()
 	path, err := exec.LookPath(Program(tb, "pg_dump"))

@@ -35,9 +35,13 @@ type Fleet struct {
 // control makes and changes the tenants of a fleet.
 type control interface {
 	tenancy.Directory
+	tenancy.AliasDirectory
 
 	// create makes a tenant; an empty id means any.
 	create(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error)
+
+	// addAlias gives the tenant another name.
+	addAlias(ctx context.Context, id tenancy.ID, alias string) error
 
 	// remove takes the tenant and its database away.
 	remove(ctx context.Context, t tenancy.Tenant) error
@@ -78,7 +82,7 @@ func newFleet(s *server) *Fleet {
 func (f *Fleet) open(tb testing.TB, base *pgxpool.Config, change func(*tenancy.Config)) {
 	tb.Helper()
 	base.ConnConfig.DialFunc = f.link.dial
-	cfg := tenancy.Config{Directory: tenancy.DirectoryFunc(f.lookup), Base: base, Fence: true}
+	cfg := tenancy.Config{Directory: tenancy.DirectoryFunc(f.lookup), Aliases: f.control, Base: base, Fence: true}
 	if change != nil {
 		change(&cfg)
 	}
@@ -117,8 +121,8 @@ func (f *Fleet) lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, erro
 	return t, err
 }
 
-// Tenant makes a tenant with a database of its own, which tb's end drops (or the end of the test, if the fleet is a
-// System's). The id is id[0], or one that the fleet makes up. The test ends at once if a tenant of the fleet has the id.
+// Tenant makes a tenant with a database of its own, which tb's end drops; in a [System], the end of the system does.
+// The id is id[0], or made up if there is none. The test ends at once if a tenant of the fleet has the id.
 func (f *Fleet) Tenant(tb testing.TB, id ...tenancy.ID) *Tenant {
 	tb.Helper()
 	ctx, cancel := bounded(tb)

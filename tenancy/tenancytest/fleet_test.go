@@ -2,6 +2,7 @@ package tenancytest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -73,6 +74,34 @@ func TestFleetsDoNotSeeEachOther(t *testing.T) {
 				t.Errorf("notes %q, want %q", notes, text)
 			}
 		})
+	}
+}
+
+func TestAliasLeadsToItsTenantUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	fleet := tenancytest.New(t, notesConfig())
+	const host = "notes.acme.example"
+	resolve := func(t *testing.T) (tenancy.ID, error) {
+		t.Helper()
+		return fleet.Resolver.ResolveAlias(t.Context(), host)
+	}
+	for _, id := range []tenancy.ID{"acme", "globex"} {
+		t.Run(string(id), func(t *testing.T) {
+			if got, err := resolve(t); !errors.Is(err, tenancy.ErrNotFound) { // which the resolver remembers
+				t.Errorf("before: %q, %v", got, err)
+			}
+			fleet.Tenant(t, id).AddAlias(t, host)
+			if got, err := resolve(t); got != id || err != nil {
+				t.Errorf("the alias leads to %q, %v, want %q", got, err, id)
+			}
+		})
+	}
+	got := reported(t, func(tb testing.TB) {
+		fleet.Tenant(tb, "one").AddAlias(tb, host)
+		fleet.Tenant(tb, "two").AddAlias(tb, host)
+	})
+	if want := `add alias of tenant "two": tenant "one" has it`; !strings.Contains(got, want) {
+		t.Errorf("the test reports %q, want %q", got, want)
 	}
 }
 

@@ -90,7 +90,7 @@ func request(h http.Handler, r *http.Request) (int, string) {
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
-// test is a testing.TB that writes down what it is told, and ends when it is told to.
+// test is a testing.TB that keeps what the tested code reports, and panics where a test ends.
 type test struct {
 	testing.TB
 

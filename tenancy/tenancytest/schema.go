@@ -61,8 +61,8 @@ func Files(fsys fs.FS, patterns ...string) Schema {
 }
 
 // Migrations returns the schema that migrate makes with the files of fsys, for example through goose or golang-migrate.
-// It is another schema when the content of any file is another: if migrate depends on anything else, write a [Schema] of
-// your own. migrate must close the connections that it makes.
+// It is another schema when the content of any file is another: if migrate depends on anything else, write a [Schema]
+// of your own. migrate must close the connections that it makes.
 func Migrations(fsys fs.FS, migrate func(ctx context.Context, cfg *pgx.ConnConfig) error) Schema {
 	s := &migratedSchema{migrate: migrate}
 	digest := sha256.New()

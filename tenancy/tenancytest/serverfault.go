@@ -12,8 +12,8 @@ func (f *Fleet) SlowServer(delay time.Duration) { f.link.set(linkState{delay: de
 func (f *Fleet) HangServer() { f.link.set(linkState{hung: true}) }
 
 // StopServer resets all connections of this fleet to the server, and lets new ones be refused, as the end of the server
-// does. It holds until HealServer or another fault. After tenancy.Config.BreakerThreshold connections that were refused,
-// queries get tenancy.ErrServerDown without a dial.
+// does. It holds until HealServer or another fault. After tenancy.Config.BreakerThreshold refused connections, queries
+// get tenancy.ErrServerDown without a dial.
 func (f *Fleet) StopServer() { f.link.set(linkState{down: true}) }
 
 // HealServer ends SlowServer, HangServer and StopServer. A breaker that opened meanwhile lets the next attempt through

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -20,11 +21,13 @@ type static struct {
 	epoch   int64      // of the last change of any tenant: an id that is used again gets a greater one
 	number  int
 	tenants map[tenancy.ID]tenancy.Tenant
+	aliases map[string]tenancy.ID
 }
 
 func newStatic(f *Fleet, template string, cfg Config) *static {
 	s := &static{
-		fleet: f, template: template, owned: cfg.TenantOwns, tenants: make(map[tenancy.ID]tenancy.Tenant),
+		fleet: f, template: template, owned: cfg.TenantOwns,
+		tenants: make(map[tenancy.ID]tenancy.Tenant), aliases: make(map[string]tenancy.ID),
 	}
 	if cfg.Schema != nil {
 		s.hash = cfg.Schema.Hash()
@@ -41,6 +44,31 @@ func (s *static) Lookup(_ context.Context, id tenancy.ID) (tenancy.Tenant, error
 		return tenancy.Tenant{}, tenancy.ErrNotFound
 	}
 	return t, nil
+}
+
+// LookupAlias implements [tenancy.AliasDirectory].
+func (s *static) LookupAlias(_ context.Context, alias string) (tenancy.ID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.aliases[alias]
+	if !ok {
+		return "", tenancy.ErrNotFound
+	}
+	return id, nil
+}
+
+func (s *static) addAlias(_ context.Context, id tenancy.ID, alias string) error {
+	s.mu.Lock()
+	owner, taken := s.aliases[alias]
+	if !taken {
+		s.aliases[strings.Clone(alias)] = id
+	}
+	s.mu.Unlock()
+	if taken {
+		return fmt.Errorf("tenant %q has it", string(owner))
+	}
+	s.fleet.Resolver.ForgetAlias(alias)
+	return nil
 }
 
 func (s *static) create(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
@@ -72,6 +100,7 @@ func (s *static) reserve(id tenancy.ID) (tenancy.Tenant, error) {
 			id = made
 		}
 	}
+	id = tenancy.ID(strings.Clone(string(id)))
 	if _, taken := s.tenants[id]; taken {
 		return tenancy.Tenant{}, errors.New("the fleet has a tenant of this id")
 	}
@@ -84,9 +113,19 @@ func (s *static) reserve(id tenancy.ID) (tenancy.Tenant, error) {
 func (s *static) remove(ctx context.Context, t tenancy.Tenant) error {
 	s.mu.Lock()
 	delete(s.tenants, t.ID)
+	var aliases []string
+	for alias, id := range s.aliases {
+		if id == t.ID {
+			aliases = append(aliases, alias)
+			delete(s.aliases, alias)
+		}
+	}
 	s.epoch++
 	epoch := s.epoch
 	s.mu.Unlock()
+	for _, alias := range aliases {
+		s.fleet.Resolver.ForgetAlias(alias)
+	}
 	s.fleet.Resolver.Invalidate(t.ID, epoch)
 	if t.Endpoint.Database == "" {
 		return nil

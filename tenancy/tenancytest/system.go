@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -25,8 +24,8 @@ import (
 // ServerName is the registry's name for the server of a [System].
 const ServerName = "tenancytest"
 
-// System is a fleet with a registry and a provisioner, for tests of sign-ups, suspensions and upgrades. Its tenants have
-// roles of their own, as in production, and go with the system. It is safe for concurrent use.
+// System is a fleet with a registry and a provisioner, for tests of sign-ups, suspensions and upgrades. Its tenants
+// have roles of their own, as in production, and go with the system. It is safe for concurrent use.
 type System struct {
 	*Fleet
 
@@ -202,21 +201,26 @@ func (m *managed) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, er
 	return m.Registry.Lookup(ctx, id)
 }
 
+// LookupAlias implements [tenancy.AliasDirectory].
+func (m *managed) LookupAlias(ctx context.Context, alias string) (tenancy.ID, error) {
+	return m.Registry.LookupAlias(ctx, alias)
+}
+
+func (m *managed) addAlias(ctx context.Context, id tenancy.ID, alias string) error {
+	err := m.Registry.AddAlias(ctx, id, alias)
+	m.Resolver.ForgetAlias(alias) // at once, and not when the feed comes to it
+	return err
+}
+
 func (m *managed) create(ctx context.Context, id tenancy.ID) (tenancy.Tenant, error) {
-	email, err := registry.ParseEmail(fmt.Sprintf("u%s@tenancytest.example", rand.Text()))
-	if err != nil {
-		return tenancy.Tenant{}, err
-	}
-	result, err := m.Provisioner.Create(ctx, provision.Request{
-		ID: id, Organization: registry.Organization{Name: "Test"}, Admin: registry.Admin{Email: email},
-	})
+	result, err := m.Provisioner.Create(ctx, provision.Request{ID: id})
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
 	return result.Tenant, nil
 }
 
-// remove leaves the tenant to the end of the system: the server may have a fault, and the id cannot be used again anyway.
+// remove leaves the tenant to the end of the system: the server may have a fault, and the id cannot be used again.
 func (m *managed) remove(context.Context, tenancy.Tenant) error { return nil }
 
 func (m *managed) suspend(ctx context.Context, id tenancy.ID) error {

@@ -95,6 +95,11 @@ func TestFaultsOfASystemsTenant(t *testing.T) {
 	s := target{sys.Fleet, sys.Lookup(t, "acme"), service(t, sys.Resolver)}
 	s.wants(t, http.StatusOK)
 
+	s.acme.AddAlias(t, "Acme.example")
+	if id, err := sys.Resolver.ResolveAlias(t.Context(), "Acme.example"); id != "acme" || err != nil {
+		t.Errorf("the alias leads to %q, %v", id, err)
+	}
+
 	s.acme.Suspend(t)
 	s.wants(t, http.StatusForbidden)
 	s.acme.Resume(t)

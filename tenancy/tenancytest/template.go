@@ -52,7 +52,7 @@ func (s *server) template(ctx context.Context, r recipe) (string, error) {
 }
 
 // makeTemplate makes the database under a name of this run, and renames it when it is complete: what a process that
-// dies leaves is swept as its other databases are. If two processes make it at once, the second to finish drops its own.
+// dies leaves is swept as its other databases are. If two processes make it at once, the second one drops its own.
 func (s *server) makeTemplate(ctx context.Context, name string, r recipe) error {
 	if s.given {
 		// The note first: then no other process drops the template as unused. Of a missing database it is a warning.

@@ -23,6 +23,14 @@ func (t *Tenant) ID() tenancy.ID { return t.record.ID }
 // Database returns the name of the tenant's database.
 func (t *Tenant) Database() string { return t.record.Endpoint.Database }
 
+// AddAlias gives the tenant another name, such as a host name, until its end. The test ends at once if a tenant has it.
+func (t *Tenant) AddAlias(tb testing.TB, alias string) {
+	tb.Helper()
+	t.do(tb, "add alias", func(ctx context.Context) error {
+		return t.fleet.control.addAlias(ctx, t.record.ID, alias)
+	})
+}
+
 // Lease leases the tenant's pool until tb's end. Its pool acts as the tenant's role. The test ends at once if the
 // tenant cannot be leased, for example while it is suspended.
 func (t *Tenant) Lease(tb testing.TB) *tenancy.Lease {
