@@ -38,14 +38,16 @@ func TestAddServerKeepsWhatAnOperatorHasSet(t *testing.T) {
 	}
 }
 
-func TestAddServerSignsAnAddressWithoutAValidSignature(t *testing.T) {
+func TestAddServerSignsAnAddressThatWasNeverSigned(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	mine := registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}
 	must(t, f.PutServer(t.Context(), registry.Server{
 		Name: "s1", Host: "db1.internal", Port: 5432, Weight: 5, State: registry.ServerFull,
 	}))
-	for change, host := range map[string]string{"address_mac = ''": "db1.internal", "host = 'attacker'": "attacker"} {
+	for change, host := range map[string]string{
+		"address_mac = ''": "db1.internal", "address_mac = '', host = 'attacker'": "attacker",
+	} {
 		f.exec(t, `UPDATE pgtenancy.servers SET `+change+` WHERE name = 's1'`)
 		if s, err := f.Server(t.Context(), "s1"); err != nil || !s.Unsigned || s.Host != host {
 			t.Fatalf("%s: %v, unsigned %t", change, err, s.Unsigned)
@@ -67,13 +69,30 @@ func TestAddServerRaisesTheEpochsOfTenantsWhoseAddressItChanges(t *testing.T) {
 	for _, c := range []struct {
 		change string
 		raised int64
-	}{{"address_mac = ''", 0}, {"host = 'attacker'", 1}} {
+	}{{"address_mac = ''", 0}, {"address_mac = '', host = 'moved'", 1}} {
 		f.exec(t, `UPDATE pgtenancy.servers SET `+c.change+` WHERE name = 's1'`)
 		_, err := f.AddServer(t.Context(), registry.Server{Name: "s1", Host: "db1.internal", Port: 5432})
 		must(t, err)
 		if now := f.lookup(t, "acme").Epoch; now != before+c.raised {
 			t.Errorf("%s: epoch %d, want %d", c.change, now, before+c.raised)
 		}
+	}
+}
+
+func TestAddServerRefusesASignatureOfOtherKeys(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	s1 := registry.Server{Name: "s1", Host: "db1.internal", Port: 5432}
+	other := newRegistry(t, registry.Config{Pool: f.pool, Keyring: newKeyring(t, 9)}) // a process with a file of its own
+	if _, err := other.AddServer(t.Context(), s1); !isUnsigned(err) {
+		t.Errorf("with other keys: %v, want an UnsignedServerError", err)
+	}
+	if s, err := f.AddServer(t.Context(), s1); err != nil || s.Unsigned {
+		t.Errorf("with the registry's keys afterwards: %v, unsigned %t", err, s.Unsigned)
+	}
+	f.exec(t, `UPDATE pgtenancy.servers SET host = 'attacker' WHERE name = 's1'`)
+	if _, err := f.AddServer(t.Context(), s1); !isUnsigned(err) {
+		t.Errorf("a row that was changed by hand: %v, want an UnsignedServerError", err)
 	}
 }
 

@@ -97,9 +97,10 @@ ON CONFLICT (name) DO UPDATE SET
 // undo what an operator did meanwhile. Zero Weight is 1, zero State open. It returns the record as it is now. ctx
 // governs the transaction. Its error names every field that is wrong.
 //
-// Only a record whose address is Unsigned gets the address of s, signed under the current index key; the rest of it
-// stays. If that changes the address, the epoch of every tenant on it is raised. As with PutServer, take s from your
-// configuration.
+// Only a record that was never signed gets the address of s, signed under the current index key; the rest of it stays.
+// If that changes the address, the epoch of every tenant on it is raised. A signature that no key of the ring has made
+// is an [*UnsignedServerError]: this process has other keys than the registry, or somebody changed the row, and an
+// operator must look. As with PutServer, take s from your configuration.
 func (r *Registry) AddServer(ctx context.Context, s Server) (Server, error) {
 	s = s.withDefaults()
 	if err := s.validate(); err != nil {
@@ -116,8 +117,11 @@ func (r *Registry) AddServer(ctx context.Context, s Server) (Server, error) {
 			WHERE s.name = $1 FOR NO KEY UPDATE`, s.Name).Scan(append(there.fields(), &mac)...); err != nil {
 			return err
 		}
-		if there.address().Signed(r.db.Keys, mac) {
+		switch {
+		case there.address().Signed(r.db.Keys, mac):
 			return nil
+		case mac != "":
+			return regdb.Refuse(&UnsignedServerError{Server: s.Name})
 		}
 		if _, err := tx.Exec(ctx, signServer, s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort,
 			s.address().Sign(r.db.Keys)); err != nil || there.address() == s.address() {
