@@ -33,18 +33,20 @@ var service = grpc.ServiceDesc{
 			return wrapperspb.String(name), err
 		})},
 	},
-	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
-		lease := tenancy.MustFromContext(s.Context())
-		if err := s.SendMsg(wrapperspb.String("begun")); err != nil {
-			return err
-		}
-		select {
-		case <-lease.Done():
-			return status.Error(grpcmw.Code(lease.Err()), "the tenant is gone")
-		case <-s.Context().Done():
-			return s.Context().Err()
-		}
-	}}},
+	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: streamUntilDone}},
+}
+
+func streamUntilDone(_ any, s grpc.ServerStream) error {
+	lease := tenancy.MustFromContext(s.Context())
+	if err := s.SendMsg(wrapperspb.String("begun")); err != nil {
+		return err
+	}
+	select {
+	case <-lease.Done():
+		return status.Error(grpcmw.Code(lease.Err()), "the tenant is gone")
+	case <-s.Context().Done():
+		return s.Context().Err()
+	}
 }
 
 func unary(name string, handle grpc.UnaryHandler) grpc.MethodHandler {
@@ -117,7 +119,9 @@ func TestGRPCServesEachTenantFromItsDatabase(t *testing.T) {
 // byName is an AliasResolver of tenants' own names.
 type byName struct{}
 
-func (byName) ResolveAlias(_ context.Context, alias string) (tenancy.ID, error) { return tenancy.ParseID(alias) }
+func (byName) ResolveAlias(_ context.Context, alias string) (tenancy.ID, error) {
+	return tenancy.ParseID(alias)
+}
 
 func TestGRPCEndsAStreamWhenItsTenantIsSuspended(t *testing.T) {
 	d := newDirectory(t, 1)

@@ -20,9 +20,10 @@ type hold struct {
 	kept  bool
 }
 
-// New returns a handler that identifies, authenticates and leases, calls the handlers that follow, and releases the lease
-// when they have returned or panicked. A refused request is answered by m's ErrorHandler, and the handlers that follow
-// are not called. m's BodyFirst has no effect: fasthttp has read the body already, unless StreamRequestBody is set.
+// New returns a handler that identifies, authenticates and leases, calls the handlers that follow, and releases the
+// lease when they have returned or panicked. A refused request is answered by m's ErrorHandler, and the handlers that
+// follow are not called. m's BodyFirst has no effect: fasthttp has read the body already, unless StreamRequestBody is
+// set.
 func New(m *middleware.Middleware) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		var r http.Request
