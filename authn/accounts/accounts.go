@@ -55,6 +55,9 @@ type Config struct {
 	// bound of the query.
 	MinRefusal time.Duration
 
+	// SecondFactor is asked after a password that was right, also after SignUp with a known IdempotencyKey. Default: none.
+	SecondFactor SecondFactor
+
 	// Throttle is how fast passwords may be tried and accounts be made.
 	Throttle Throttle
 

@@ -89,6 +89,8 @@ func (a *Accounts) finish(ctx context.Context, c *catalog.AdminChange) error {
 		return nil
 	case errors.Is(err, catalog.ErrClaimLost): // another process finishes it
 		return nil
+	case errors.Is(err, errNotDecided):
+		return a.catalog.WithdrawChange(ctx, c)
 	case c.Kind == catalog.ChangeAdd && isRefused(err):
 		if undoErr := a.catalog.UndoAdd(ctx, c); undoErr != nil {
 			return undoErr
@@ -110,6 +112,9 @@ func (a *Accounts) apply(ctx context.Context, c *catalog.AdminChange) error {
 	var d changeData
 	if err := json.Unmarshal(c.Data, &d); err != nil {
 		return fmt.Errorf("accounts: change of admin %q: unreadable", c.AdminID)
+	}
+	if c.Kind == catalog.ChangePassword && d.OldHash != "" {
+		return a.followLeader(ctx, c, d)
 	}
 	if c.Kind == catalog.ChangePassword {
 		return a.applyPassword(ctx, c, d)

@@ -77,6 +77,9 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 		if errors.Is(err, ErrBadCredentials) {
 			return nil, registry.ErrKeyReused
 		}
+		if isFactor(err) {
+			return nil, err
+		}
 	} else {
 		session, err = a.begin(ctx, made.Tenant, made.Organization, made.profile, client)
 	}
