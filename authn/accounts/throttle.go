@@ -58,8 +58,8 @@ type Throttle struct {
 	// codes are good at once take 231,000 attempts for an even chance. Default: 5, 1 s, 15 min.
 	Factor Pace
 
-	// Mail is for mails to one e-mail that anybody can ask for: to reset a password, to verify a sign-up. Default: 3, 1
-	// min, 1 h. Such requests count by SignUp too, for their address.
+	// Mail is for mails to one e-mail that anybody can ask for: to reset a password, to verify a sign-up. They are counted
+	// as SignUp and SignUps too, apart from sign-ups. Default: 3, 1 min, 1 h.
 	Mail Pace
 }
 
@@ -146,7 +146,13 @@ func (t *Throttle) forFactor(m registry.Membership) catalog.Attempt {
 
 // forMail are the counts of a mail that anybody can ask for. They are the same for an unknown e-mail.
 func (t *Throttle) forMail(addr netip.Addr, email registry.Email) catalog.Attempt {
-	a := t.forSignUp(SignUp{Addr: addr})
+	var a catalog.Attempt
+	if address := network(addr); address != "" {
+		a.Counts = append(a.Counts, count("mail for", address, t.SignUp))
+	}
+	if t.SignUps.Free >= 0 {
+		a.Counts = append(a.Counts, count("mail", "", t.SignUps))
+	}
 	c := count("mail to", "", t.Mail)
 	c.Email = email
 	a.Counts = append(a.Counts, c)

@@ -114,6 +114,26 @@ func (cat *Catalog) SetRole(ctx context.Context, c *AdminChange, role string, tt
 	})
 }
 
+// UndoRole gives an admin the role back that they had, because the tenant's database cannot have the new one. It
+// returns [ErrClaimLost] when another process has claimed the change since. ctx governs the transaction.
+func (cat *Catalog) UndoRole(ctx context.Context, c *AdminChange, role string) error {
+	note, err := cat.note(ctx, registry.EventRoleChanged, role)
+	if err != nil {
+		return err
+	}
+	note.TenantID, note.AdminID = c.TenantID, c.AdminID
+	return cat.db.InTx(ctx, fmt.Sprintf("undo change of admin %q", c.AdminID), func(tx pgx.Tx) error {
+		if err := dropChange(ctx, tx, c); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE pgtenancy.admins SET role = $2, updated_at = now() WHERE id = $1`, c.AdminID,
+			role); err != nil {
+			return err
+		}
+		return note.Write(ctx, tx)
+	})
+}
+
 // RemoveAdmin closes the sessions of an admin, keeps others from being opened, and writes the intent to delete both
 // rows, in one transaction, which ctx governs. It returns what SetRole does.
 func (cat *Catalog) RemoveAdmin(ctx context.Context, c *AdminChange, ttl time.Duration) error {
