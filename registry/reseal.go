@@ -38,6 +38,7 @@ func sealedColumns() []sealedColumn {
 		{table: "admin_changes", column: "data", key: []string{"admin_id"}},
 		{table: "tokens", column: "data", key: []string{"id"}},
 		{table: "mails", column: "data", key: []string{"id"}},
+		{table: "factors", column: "secret", key: []string{"admin_id"}},
 	}
 }
 

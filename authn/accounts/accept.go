@@ -75,10 +75,10 @@ func (a *Accounts) Accept(ctx context.Context, in Acceptance) (*Session, error) 
 		return nil, err
 	}
 	session, err := a.open(ctx, m, profile, in.Password, catalog.Client(client))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotSignedIn, err)
+	if err != nil && !isFactor(err) {
+		err = fmt.Errorf("%w: %w", ErrNotSignedIn, err)
 	}
-	return session, nil
+	return session, err
 }
 
 // accepting returns the row that the tenant's database gets, with the hash of a password that is right.

@@ -55,6 +55,16 @@ type Config struct {
 	// bound of the query.
 	MinRefusal time.Duration
 
+	// Mailer sends the mails that people ask for; Run calls it. Default: none, and the requests return an error.
+	Mailer Mailer
+
+	// VerifyEmail has people show that they own their e-mail before a database is made: SignUp returns ErrUnverified, and
+	// RequestSignUp and CompleteSignUp take its place. It needs a Mailer. Default: a sign-up needs no verified e-mail.
+	VerifyEmail bool
+
+	// SecondFactor is asked after a password that was right, also after SignUp with a known IdempotencyKey. Default: none.
+	SecondFactor SecondFactor
+
 	// Throttle is how fast passwords may be tried and accounts be made.
 	Throttle Throttle
 
@@ -70,6 +80,7 @@ type Accounts struct {
 	cfg                         Config
 	catalog                     *catalog.Catalog
 	signIns, signUps, refreshes entrance
+	mails                       entrance
 	flights                     flights
 	owner                       string        // of this process's claims on changes
 	wake                        chan struct{} // see wakeUp
@@ -94,6 +105,9 @@ func New(cfg Config) (*Accounts, error) {
 	}
 	if cfg.SessionTTL < 0 {
 		errs = append(errs, errors.New("accounts: Config.SessionTTL: must not be negative"))
+	}
+	if cfg.VerifyEmail && cfg.Mailer == nil {
+		errs = append(errs, errors.New("accounts: Config.VerifyEmail: needs a Mailer"))
 	}
 	if cfg.SessionIdle < 0 {
 		errs = append(errs, errors.New("accounts: Config.SessionIdle: must not be negative"))
@@ -121,6 +135,7 @@ func New(cfg Config) (*Accounts, error) {
 		signIns:   make(entrance, entranceSize),
 		signUps:   make(entrance, entranceSize),
 		refreshes: make(entrance, entranceSize),
+		mails:     make(entrance, entranceSize),
 		flights:   flights{underWay: map[flightKey]*flight{}},
 		owner:     strings.ToLower(rand.Text()),
 		wake:      make(chan struct{}, 1),

@@ -42,6 +42,7 @@ type changeData struct {
 	FirstName    string `json:"firstName,omitempty"`
 	LastName     string `json:"lastName,omitempty"`
 	Role         string `json:"role,omitempty"`
+	OldRole      string `json:"oldRole,omitempty"`
 	PasswordHash string `json:"passwordHash,omitempty"`
 
 	// OldHash and Leader are of a password that was changed at one tenant, the leader, and is to be changed at others: it
@@ -89,17 +90,28 @@ func (a *Accounts) finish(ctx context.Context, c *catalog.AdminChange) error {
 		return nil
 	case errors.Is(err, catalog.ErrClaimLost): // another process finishes it
 		return nil
-	case c.Kind == catalog.ChangeAdd && isRefused(err):
-		if undoErr := a.catalog.UndoAdd(ctx, c); undoErr != nil {
-			return undoErr
-		}
+	case errors.Is(err, errNotDecided):
+		return a.catalog.WithdrawChange(ctx, c)
+	case (c.Kind == catalog.ChangeAdd || c.Kind == catalog.ChangeRole) && isRefused(err):
 		a.log(ctx, slog.LevelError, "the tenant's database refuses the admin's row", m)
-		return err
+		return errors.Join(err, a.undo(ctx, c))
 	}
 	a.log(ctx, slog.LevelWarn, "change of admin not finished: "+string(c.Kind), m)
 	retry := min(firstRetry<<min(c.Attempt-1, 10), lastRetry)
 	_ = a.catalog.ReleaseChange(ctx, c, retry) // at worst, the claim has to expire
 	return fmt.Errorf("%w: %w", ErrUnfinished, err)
+}
+
+// undo takes back what the tenant's database cannot have.
+func (a *Accounts) undo(ctx context.Context, c *catalog.AdminChange) error {
+	if c.Kind == catalog.ChangeAdd {
+		return a.catalog.UndoAdd(ctx, c)
+	}
+	var d changeData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return fmt.Errorf("accounts: change of admin %q: unreadable", c.AdminID)
+	}
+	return a.catalog.UndoRole(ctx, c, d.OldRole)
 }
 
 // isRefused reports whether a row can never be written as it is: a constraint forbids it.
@@ -110,6 +122,9 @@ func (a *Accounts) apply(ctx context.Context, c *catalog.AdminChange) error {
 	var d changeData
 	if err := json.Unmarshal(c.Data, &d); err != nil {
 		return fmt.Errorf("accounts: change of admin %q: unreadable", c.AdminID)
+	}
+	if c.Kind == catalog.ChangePassword && d.OldHash != "" {
+		return a.followLeader(ctx, c, d)
 	}
 	if c.Kind == catalog.ChangePassword {
 		return a.applyPassword(ctx, c, d)

@@ -28,11 +28,14 @@ type child struct {
 	Registry string // database
 
 	Point  string // where it gets SIGKILL
-	Does   string // "accept", "role", "email", "reset" or "remove"
+	Does   string // "accept", "role", "remove" or "password"
 	Tenant tenancy.ID
 	Admin  string
+	Email  string
 	Token  string
 }
+
+const otherPassword = "an entirely new pass phrase"
 
 const childVar = "PGTENANCY_TEST_CHILD"
 
@@ -71,6 +74,9 @@ func (h *house) do(t *testing.T, c child) (err error) {
 		err = h.SetRole(t.Context(), by, c.Admin, "EDITOR")
 	case "remove":
 		err = h.Remove(t.Context(), by, c.Admin)
+	case "password": // at the tenant where the admin is, and at others
+		s := must(h.SignIn(t.Context(), accounts.SignIn{Email: c.Email, Password: password, Tenant: c.Tenant}))(t)
+		err = h.ChangePassword(t.Context(), h.identity(t, s), password, otherPassword)
 	}
 	return err
 }
@@ -162,6 +168,29 @@ func (h *house) bothHave(t *testing.T, s *accounts.Session, adminID, role, what,
 	t.Helper()
 	if reg, own := h.rows(t, s, adminID); reg != role || own != role {
 		t.Errorf("%s, killed %s: roles %q and %q, want %q", what, point, reg, own, role)
+	}
+}
+
+// TestKilledProcessLeavesOnePasswordAtAllTenants kills a process at each point of a change of a password that a person
+// has at three tenants.
+func TestKilledProcessLeavesOnePasswordAtAllTenants(t *testing.T) {
+	t.Parallel()
+	for n, point := range points {
+		h, own := inThree(t)
+		h.die(t, child{Does: "password", Point: point, Tenant: own[1].Tenant.ID, Email: "ada@example.org"})
+		h.recover(t)
+		want := otherPassword
+		if n < 2 { // the leader's row is written between the second point and the third
+			want = password
+		}
+		if got := len(h.choice(t, want).Tenants); got != 3 {
+			t.Errorf("killed %s: %d tenants have the password", point, got)
+		}
+		for i, s := range own {
+			if h.tenantHash(t, s) != h.tenantHash(t, own[0]) {
+				t.Errorf("killed %s: tenant %d has another hash", point, i)
+			}
+		}
 	}
 }
 

@@ -33,6 +33,17 @@ var (
 	// matches ErrInvalidSession too.
 	ErrSessionReused = catalog.ErrSessionReused
 
+	// ErrInvalidTicket is returned for a ticket of a sign-in that is expired or for something else, or whose password was
+	// changed meanwhile.
+	ErrInvalidTicket = catalog.ErrInvalidTicket
+
+	// ErrBadCode is returned for a code of a second factor that is wrong or was used before.
+	ErrBadCode error = status.New(status.Unauthorized, "accounts: wrong code", "Wrong code, or used before.")
+
+	// ErrUnverified is returned by SignUp where Config.VerifyEmail wants the e-mail verified first.
+	ErrUnverified error = status.New(status.Forbidden, "accounts: e-mail must be verified first",
+		"Verify your e-mail address first.")
+
 	// ErrForbidden is returned to a Manager that may not do what it asks for.
 	ErrForbidden error = status.New(status.Forbidden, "accounts: not allowed to manage these admins",
 		"You may not do that.")

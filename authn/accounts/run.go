@@ -33,7 +33,7 @@ func (a *Accounts) Run(ctx context.Context) {
 
 // work is one pass of Run.
 func (a *Accounts) work(ctx context.Context) error {
-	errs := []error{a.finishAbandoned(ctx, "")}
+	errs := []error{a.finishAbandoned(ctx, ""), a.sendMails(ctx)}
 	mine, err := a.catalog.TryLease(ctx, "sweep accounts", sweepInterval)
 	if mine {
 		errs = append(errs, a.catalog.SweepTokens(ctx), a.cfg.Registry.TrimEvents(ctx))

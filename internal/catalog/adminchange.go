@@ -118,8 +118,8 @@ func (cat *Catalog) ReleaseChange(ctx context.Context, c *AdminChange, retryAfte
 	return err
 }
 
-// EndChange ends a change that the tenant's database has. A removed admin's row goes now, and all sessions that were
-// opened before the tenant's database had the change are closed, except for an added admin. It returns [ErrClaimLost]
+// EndChange ends a change that the tenant's database has. A removed admin's row goes now. Sessions that were opened
+// before the tenant's database had the change are closed, unless the change is of the kind add or email. It returns [ErrClaimLost]
 // when another process has claimed the change since. ctx governs the transaction.
 func (cat *Catalog) EndChange(ctx context.Context, c *AdminChange) error {
 	closed, err := cat.note(ctx, registry.EventSessionsClosed, "admin changed: "+string(c.Kind))
@@ -133,7 +133,7 @@ func (cat *Catalog) EndChange(ctx context.Context, c *AdminChange) error {
 		if err := dropChange(ctx, tx, c); err != nil {
 			return err
 		}
-		if c.Kind != ChangeAdd && c.Kind != ChangeEmail && c.Kind != ChangePassword {
+		if c.Kind != ChangeAdd && c.Kind != ChangeEmail {
 			if err := closeSessions(ctx, tx, closed, `admin_id = $1::text`, c.AdminID); err != nil {
 				return err
 			}

@@ -18,6 +18,10 @@ var (
 	ErrInvalidToken error = status.New(status.Unprocessable, "registry: invalid token",
 		"This link has expired or was used. Ask for a new one.")
 
+	// ErrInvalidTicket is returned for a ticket that is expired, for something else or not signed, or of another
+	// password than the present one.
+	ErrInvalidTicket error = status.New(status.Unauthorized, "registry: invalid ticket", "Please sign in again.")
+
 	// ErrLastPrimary is returned when a tenant would be left without an admin whose role is registry.RolePrimary.
 	ErrLastPrimary error = status.New(status.Conflict, "registry: last admin with role PRIMARY",
 		"The last primary admin must stay. Give another admin that role first.")

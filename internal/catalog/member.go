@@ -46,6 +46,59 @@ func (cat *Catalog) Members(ctx context.Context, e registry.Email) ([]Member, er
 	return members, regdb.Redact("memberships by e-mail", err)
 }
 
+// MembersOf returns the memberships of the person whose admin in one tenant has that id, the oldest first, that one
+// among them. ctx governs the query.
+func (cat *Catalog) MembersOf(ctx context.Context, adminID string) ([]Member, error) {
+	var members []Member
+	err := regdb.Retry(ctx, func() (err error) {
+		rows, _ := cat.db.Pool.Query(ctx, `SELECT a.tenant_id, a.id, a.password_hash FROM pgtenancy.admins a
+			WHERE a.id IN (SELECT o.admin_id FROM pgtenancy.admin_email_index i
+				JOIN pgtenancy.admin_email_index o ON o.bidx = i.bidx WHERE i.admin_id = $1::text)
+			ORDER BY a.created_at, a.id`, adminID)
+		members, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (m Member, err error) {
+			return m, row.Scan(&m.TenantID, &m.AdminID, &m.PasswordHash)
+		})
+		return err
+	})
+	return members, regdb.Redact("memberships of an admin", err)
+}
+
+// BeginPasswords writes the intents to change passwords in several tenants, and nothing else: whether they are changed
+// is decided by the caller's write elsewhere. It returns [registry.ErrConflict] while one of these admins is being
+// changed. ctx governs the transaction.
+func (cat *Catalog) BeginPasswords(ctx context.Context, changes []*AdminChange, ttl time.Duration) error {
+	data, err := cat.sealChanges(ctx, changes)
+	if err != nil {
+		return err
+	}
+	return cat.db.InTx(ctx, "begin change of passwords", func(tx pgx.Tx) error {
+		for i, c := range changes {
+			if err := beginChange(ctx, tx, c, data[i], ttl); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (cat *Catalog) sealChanges(ctx context.Context, changes []*AdminChange) ([][]byte, error) {
+	data := make([][]byte, len(changes))
+	for i, c := range changes {
+		var err error
+		if data[i], err = cat.sealChange(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+// WithdrawChange drops the intent of a change that was not decided on. ctx governs the transaction.
+func (cat *Catalog) WithdrawChange(ctx context.Context, c *AdminChange) error {
+	return cat.db.InTx(ctx, fmt.Sprintf("withdraw change of admin %q", c.AdminID), func(tx pgx.Tx) error {
+		return dropChange(ctx, tx, c)
+	})
+}
+
 // SetRole changes a role in the registry and writes the intent of the tenant's own row, in one transaction, which ctx
 // governs. It returns [ErrLastPrimary] if no other admin would be left whose role is RolePrimary,
 // [registry.ErrAdminNotFound], [registry.ErrConflict] while the admin is being changed, or a *[tenancy.StateError].
@@ -58,6 +111,26 @@ func (cat *Catalog) SetRole(ctx context.Context, c *AdminChange, role string, tt
 		}
 		_, err := tx.Exec(ctx, `UPDATE pgtenancy.admins SET role = $2, updated_at = now() WHERE id = $1`, c.AdminID, role)
 		return err
+	})
+}
+
+// UndoRole gives an admin the role back that they had, because the tenant's database cannot have the new one. It
+// returns [ErrClaimLost] when another process has claimed the change since. ctx governs the transaction.
+func (cat *Catalog) UndoRole(ctx context.Context, c *AdminChange, role string) error {
+	note, err := cat.note(ctx, registry.EventRoleChanged, role)
+	if err != nil {
+		return err
+	}
+	note.TenantID, note.AdminID = c.TenantID, c.AdminID
+	return cat.db.InTx(ctx, fmt.Sprintf("undo change of admin %q", c.AdminID), func(tx pgx.Tx) error {
+		if err := dropChange(ctx, tx, c); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE pgtenancy.admins SET role = $2, updated_at = now() WHERE id = $1`, c.AdminID,
+			role); err != nil {
+			return err
+		}
+		return note.Write(ctx, tx)
 	})
 }
 
