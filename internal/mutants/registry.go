@@ -70,8 +70,8 @@ func ofRegistry() []mutant {
 	}, {
 		name: "the commit of a session's revocation",
 		file: "internal/catalog/session.go",
-		old:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)\n",
-		new:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = regdb.Refuse(ErrSessionReused)\n\t\t\t}\n",
+		old:  "err = closeSessions(ctx, tx, note, `id = $1`, s.ID)\n",
+		new:  "err = closeSessions(ctx, tx, note, `id = $1`, s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = regdb.Refuse(ErrSessionReused)\n\t\t\t}\n",
 		test: "./internal/catalog TestReuseAfterTheGraceRevokesAndTheRevocationCommits",
 	}, {
 		name: "the copy of what a claim keeps",
@@ -133,5 +133,17 @@ func ofRegistry() []mutant {
 		old:  "ago > age {",
 		new:  "ago > age && ago < 0 {",
 		test: "./registry TestFollowLogsTheFirstFailureInARowAndItsEnd",
+	}, {
+		name: "what an operator has set stays at the next start",
+		file: "registry/server.go",
+		old:  "insertServer+` ON CONFLICT (name) DO NOTHING`",
+		new:  "insertServer+replaceServer",
+		test: "./registry TestAddServerKeepsWhatAnOperatorHasSet",
+	}, {
+		name: "keys that are there are not replaced",
+		file: "registry/keyring/create.go",
+		old:  "os.Link(f.Name(), path)",
+		new:  "os.Rename(f.Name(), path)",
+		test: "./registry/keyring TestStartsAtOnceEndWithOneFileOfKeys",
 	}}
 }
