@@ -33,10 +33,10 @@ func ofKit() []mutant {
 		new:  "\t_ = record.Epoch",
 		test: "./tenancy/tenancytest TestIDCanBeUsedAgain",
 	}, {
-		name: "Strict asks for a lease",
+		name: "Strict fails the test",
 		file: "tenancy/tenancytest/strict.go",
-		old:  "if g.fleet.Resolver.Stat().Leases() == 0 {",
-		new:  "if g.fleet.Resolver.Stat().Leases() < 0 {",
+		old:  "\tif !g.ended {",
+		new:  "\tif g.ended {",
 		test: "./tenancy/tenancytest TestStrictFailsATestThatUsesAPoolAfterItsLease",
 	}, {
 		name: "the shell that removes the directory of a process that was killed",

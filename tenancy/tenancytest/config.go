@@ -17,9 +17,9 @@ type Config struct {
 	// package provision. It has no effect on a System.
 	TenantOwns bool
 
-	// Strict fails a test whose code uses a pool after its lease: a query that comes while no lease is held gets an error,
-	// and the test has the stack of its goroutine. While other leases are held, it goes unnoticed. Default: such a query
-	// works until the pool is evicted, as in production.
+	// Strict sets tenancy.Config.Strict, and fails a test whose code uses a pool after its lease: the query gets
+	// tenancy.ErrReleased, and the test has the stack of its goroutine. While another lease of the same tenant is held, it
+	// goes unnoticed. Default: such a query works until the pool is evicted, as in production.
 	Strict bool
 
 	// Resolver changes the resolver's configuration before it is used, for example its Observer or the tracer of its

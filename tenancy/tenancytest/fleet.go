@@ -88,7 +88,7 @@ func (f *Fleet) open(tb testing.TB, base *pgxpool.Config, cfg Config) {
 		cfg.Resolver(&config)
 	}
 	if cfg.Strict {
-		f.guardPools(tb, config.Base)
+		f.beStrict(tb, &config)
 	}
 	var err error
 	if f.Resolver, err = tenancy.New(config); err != nil {

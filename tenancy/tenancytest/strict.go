@@ -8,50 +8,60 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// errReleased is what a query gets that uses a pool after its lease.
-var errReleased = errors.New("tenancytest: the pool is used after its lease was released")
-
-// guard fails a test whose code uses a pool while no lease is held. It sees each connection that a pool hands out.
+// guard is a tracer that fails a test whose code uses a pool after its lease. It sees what a strict resolver refuses.
 type guard struct {
-	fleet *Fleet
-	next  func(context.Context, *pgx.Conn) (bool, error) // the caller's hook, or nil
-	tb    testing.TB
+	tb testing.TB
 
 	mu    sync.Mutex // guards ended
 	ended bool       // tb has: it must not be called any more
 }
 
-// guardPools makes the pools of base report their use to tb.
-func (f *Fleet) guardPools(tb testing.TB, base *pgxpool.Config) {
-	g := &guard{fleet: f, next: base.PrepareConn, tb: tb}
-	base.PrepareConn = g.prepare
-	f.guard = g
+// beStrict makes the resolver refuse pools after their leases, and report it to tb.
+func (f *Fleet) beStrict(tb testing.TB, cfg *tenancy.Config) {
+	f.guard = &guard{tb: tb}
+	cfg.Strict = true
+	conn := cfg.Base.ConnConfig
+	if conn.Tracer == nil {
+		conn.Tracer = f.guard
+	} else {
+		conn.Tracer = multitracer.New(conn.Tracer, f.guard)
+	}
 }
 
-// prepare is a pgxpool.Config.PrepareConn. The goroutine is that of the query.
-func (g *guard) prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	if g.fleet.Resolver.Stat().Leases() == 0 {
-		g.report()
-		return true, errReleased
-	}
-	if g.next == nil {
-		return true, nil
-	}
-	return g.next(ctx, conn)
+// TraceAcquireStart implements [pgxpool.AcquireTracer].
+func (g *guard) TraceAcquireStart(
+	ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData,
+) context.Context {
+	return ctx
 }
 
-func (g *guard) report() {
+// TraceAcquireEnd implements [pgxpool.AcquireTracer]. The goroutine is that of the query.
+func (g *guard) TraceAcquireEnd(_ context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
+	if !errors.Is(data.Err, tenancy.ErrReleased) {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.ended {
-		g.tb.Errorf("%v, at\n%s", errReleased, debug.Stack())
+		g.tb.Errorf("tenancytest: %v, at\n%s", data.Err, debug.Stack())
 	}
 }
 
-// end is called when the test ends.
+// TraceQueryStart implements [pgx.QueryTracer], which a tracer must.
+func (g *guard) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd implements [pgx.QueryTracer].
+func (g *guard) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// end is called when the test ends. g may be nil.
 func (g *guard) end() {
 	if g == nil {
 		return

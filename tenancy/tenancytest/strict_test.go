@@ -2,6 +2,7 @@ package tenancytest_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ func TestStrictFailsATestThatUsesAPoolAfterItsLease(t *testing.T) {
 				cfg := notesConfig()
 				cfg.Strict = strict
 				fleet := tenancytest.New(tb, cfg)
+				fleet.Tenant(tb).Lease(tb) // another tenant's lease is none of this tenant's
 				var pool *pgxpool.Pool
 				if err = fleet.Resolver.AcquireFunc(t.Context(), fleet.Tenant(tb).ID(),
 					func(ctx context.Context, p *pgxpool.Pool) error {
@@ -40,10 +42,10 @@ func TestStrictFailsATestThatUsesAPoolAfterItsLease(t *testing.T) {
 				}
 				err = auditLater(t.Context(), pool)
 			})
-			if (err != nil) != strict {
+			if errors.Is(err, tenancy.ErrReleased) != strict {
 				t.Errorf("the query after the release: %v", err)
 			}
-			if strings.Contains(got, "auditLater") != strict || strings.Contains(got, "used after its lease") != strict {
+			if strings.Contains(got, "auditLater") != strict || strings.Contains(got, "pool used after Release") != strict {
 				t.Errorf("the test reports %q", got)
 			}
 		})
@@ -54,10 +56,13 @@ func TestStrictLeavesRightUseAlone(t *testing.T) {
 	t.Parallel()
 	cfg := notesConfig()
 	cfg.Strict = true
-	var prepared bool
+	seen := make(chan struct{}, 1000)
 	cfg.Resolver = func(cfg *tenancy.Config) {
 		cfg.MaxConns, cfg.MaxConnsPerTenant = 1, 1 // so that connections are taken from idle pools
-		cfg.Base.PrepareConn = func(context.Context, *pgx.Conn) (bool, error) { prepared = true; return true, nil }
+		cfg.Base.ConnConfig.Tracer = tracer(seen)
+		cfg.Attach = func(ctx context.Context, _ tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
+			return nil, nil, pool.Ping(ctx) // before the first lease
+		}
 	}
 	fleet := tenancytest.New(t, cfg)
 	h := service(t, fleet.Resolver)
@@ -72,7 +77,17 @@ func TestStrictLeavesRightUseAlone(t *testing.T) {
 		fleet.EvictAll()
 	}
 	pgtest.Eventually(t, "pools drain", func() bool { return fleet.Resolver.Stat().DrainingPools() == 0 })
-	if !prepared {
-		t.Error("Strict has replaced the hook of the test")
+	if len(seen) == 0 {
+		t.Error("Strict has replaced the tracer of the test")
 	}
 }
+
+// tracer notes queries.
+type tracer chan struct{}
+
+func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	t <- struct{}{}
+	return ctx
+}
+
+func (tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
