@@ -17,6 +17,11 @@ type Config struct {
 	// package provision. It has no effect on a System.
 	TenantOwns bool
 
+	// Strict sets tenancy.Config.Strict, and fails a test whose code uses a pool after its lease: the query gets
+	// tenancy.ErrReleased, and the test has the stack of its goroutine. While another lease of the same tenant is held, it
+	// goes unnoticed. Default: such a query works until the pool is evicted, as in production.
+	Strict bool
+
 	// Resolver changes the resolver's configuration before it is used, for example its Observer or the tracer of its
 	// Base. Directory, and the host and the DialFunc of Base, must stay. Default: no change.
 	Resolver func(*tenancy.Config)

@@ -34,6 +34,7 @@
 // # Where to begin
 //
 // fleet.go has New and tenant.go what it returns; fault.go and serverfault.go have the faults, system.go the second
-// level. Below are schema.go (what a template is made of), server.go (the server of the process), template.go
-// (templates and copies), sweep.go (what killed processes left) and link.go (the connection that faults hold up).
+// level, strict.go Config.Strict. Below are schema.go (what a template is made of), server.go (the server of the
+// process), template.go (templates and copies), sweep.go (what killed processes left) and link.go (the connection that
+// faults hold up).
 package tenancytest

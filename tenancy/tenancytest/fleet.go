@@ -27,6 +27,7 @@ type Fleet struct {
 	server  *server
 	link    *link
 	control control
+	guard   *guard // nil without Config.Strict
 
 	mu   sync.Mutex              // guards seen
 	seen map[tenancy.ID]struct{} // the tenants that the resolver has looked up
@@ -70,7 +71,7 @@ func New(tb testing.TB, cfg Config) *Fleet {
 		tb.Fatal(err)
 	}
 	base.ConnConfig.RuntimeParams["role"] = tenantRole
-	f.open(tb, base, cfg.Resolver)
+	f.open(tb, base, cfg)
 	return f
 }
 
@@ -79,15 +80,18 @@ func newFleet(s *server) *Fleet {
 }
 
 // open makes the resolver, which the end of the test closes.
-func (f *Fleet) open(tb testing.TB, base *pgxpool.Config, change func(*tenancy.Config)) {
+func (f *Fleet) open(tb testing.TB, base *pgxpool.Config, cfg Config) {
 	tb.Helper()
 	base.ConnConfig.DialFunc = f.link.dial
-	cfg := tenancy.Config{Directory: tenancy.DirectoryFunc(f.lookup), Aliases: f.control, Base: base, Fence: true}
-	if change != nil {
-		change(&cfg)
+	config := tenancy.Config{Directory: tenancy.DirectoryFunc(f.lookup), Aliases: f.control, Base: base, Fence: true}
+	if cfg.Resolver != nil {
+		cfg.Resolver(&config)
+	}
+	if cfg.Strict {
+		f.beStrict(tb, &config)
 	}
 	var err error
-	if f.Resolver, err = tenancy.New(cfg); err != nil {
+	if f.Resolver, err = tenancy.New(config); err != nil {
 		tb.Fatalf("tenancytest: make resolver: %v", err)
 	}
 	tb.Cleanup(func() {
@@ -99,6 +103,7 @@ func (f *Fleet) open(tb testing.TB, base *pgxpool.Config, change func(*tenancy.C
 func (f *Fleet) close(tb testing.TB) {
 	tb.Helper()
 	f.HealServer()
+	f.guard.end()
 	ctx, cancel := context.WithTimeout(context.Background(), releaseWait)
 	defer cancel()
 	err := f.Resolver.Close(ctx)

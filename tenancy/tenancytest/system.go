@@ -67,7 +67,7 @@ func NewSystem(tb testing.TB, cfg SystemConfig) *System {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	sys.open(tb, base, cfg.Resolver)
+	sys.open(tb, base, cfg.Config)
 	sys.run(tb)
 	return sys
 }
