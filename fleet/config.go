@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -51,6 +52,13 @@ type Config struct {
 	// Logger gets what registry and provision log, a warning for a server that cannot be prepared or has another address
 	// in the registry, and the cause of each failed probe. Default: discards.
 	Logger *slog.Logger
+
+	// UnreadyFor is how long Serve goes on after ctx has ended, while Check fails: until load balancers have seen it.
+	// Default: 0.
+	UnreadyFor time.Duration
+
+	// StopTimeout is how long Serve waits for requests to finish, and after that for leases. Default: 20 s.
+	StopTimeout time.Duration
 
 	// EditRegistry, EditProvision and EditTenancy change the configuration of a part before it is used: they get it with
 	// everything that Open has set, and Open calls each of them once. provision.Config has its Registry, and

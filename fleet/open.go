@@ -35,6 +35,8 @@ type Fleet struct {
 	// The loops; nil until Open starts them.
 	sharing, following, reconciling *part
 
+	unreadyFor, stopTimeout time.Duration // of Serve
+
 	stopping atomic.Bool
 	closing  atomic.Bool
 	closed   chan struct{} // closed when the first Close has ended
@@ -57,7 +59,7 @@ func Open(ctx context.Context, cfg Config) (*Fleet, error) {
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
-	err = errors.Join(err, f.build(ctx, cfg, p)) // also if err is set, so that everything is named
+	err = errors.Join(err, f.setTimes(cfg), f.build(ctx, cfg, p)) // also if err is set, so that everything is named
 	if err == nil {
 		if err = f.open(ctx, cfg, p); err == nil {
 			return f, nil

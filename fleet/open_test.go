@@ -26,7 +26,7 @@ import (
 func TestOpenNamesEverythingThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := fleet.Open(t.Context(), fleet.Config{
-		Registry: "postgres://u:hunter2@h:port/", KeysFile: filepath.Join(t.TempDir(), "none.json"), Prefix: "Tenant",
+		Registry: "postgres://u:hunter2@h:port/", KeysFile: filepath.Join(t.TempDir(), "none.json"), Prefix: "Tenant", UnreadyFor: -1,
 		Servers: []fleet.Server{
 			{Admin: "postgres://u:hunter2@a,b/postgres"}, {Admin: "postgres://u:hunter2@a/?sslmode=odd", Name: "main"},
 			{Admin: "postgres://u:hunter2@a/postgres", AdminConfig: new(pgxpool.Config), Name: "three"}, {Name: "four"},
@@ -39,7 +39,7 @@ func TestOpenNamesEverythingThatIsWrong(t *testing.T) {
 		t.Fatal("opened")
 	}
 	for _, want := range []string{
-		"fleet: Config.Registry: not a connection string", "fleet: Config.KeysFile: ",
+		"fleet: Config.UnreadyFor: ", "fleet: Config.Registry: not a connection string", "fleet: Config.KeysFile: ",
 		"fleet: Config.Servers[0].Admin: must name one host", "fleet: Config.Servers[1].Admin: not a connection string",
 		`fleet: Config.Servers[1].Name: "main" is taken`, "fleet: Config.Servers[2].Admin: must not be set beside",
 		"fleet: Config.Servers[3].Admin: required", "provision: Config.Schema: required", "provision: Config.Prefix: ",
@@ -49,7 +49,7 @@ func TestOpenNamesEverythingThatIsWrong(t *testing.T) {
 			t.Errorf("%q is not named", want)
 		}
 	}
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 11 || !errors.Is(err, fs.ErrNotExist) {
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 12 || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%d lines:\n%v", lines, err)
 	}
 	if strings.Contains(err.Error(), "hunter2") {
