@@ -129,7 +129,7 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 	seen := 0
 	for _, dir := range []string{
 		"tenancy", "authn", "authn/accounts", "authn/jwks", "registry", "registry/keyring", "internal/catalog",
-		"provision", "provision/atlas", "middleware",
+		"provision", "provision/atlas", "fleet", "middleware",
 	} {
 		for _, name := range exportedErrors(t, filepath.Join("..", dir)) {
 			seen++

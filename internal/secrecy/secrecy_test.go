@@ -23,7 +23,7 @@ func TestNothingExportedPrintsASecret(t *testing.T) {
 	known, plants := types(), newPlanter(t)
 	looked, hits := 0, 0
 	for _, dir := range []string{
-		"tenancy", "registry", "registry/keyring", "internal/catalog", "internal/regdb", "provision", "provision/atlas",
+		"tenancy", "registry", "registry/keyring", "internal/catalog", "internal/regdb", "provision", "provision/atlas", "fleet",
 		"provision/fingerprint", "authn", "authn/accounts", "authn/jwks", "middleware",
 	} {
 		for _, name := range exportedStructs(t, dir) {

@@ -4,6 +4,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
+	"github.com/pgtenancy/pgtenancy/fleet"
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/middleware"
@@ -89,6 +90,8 @@ func types() map[string]any {
 
 		"authn/jwks.Handler": opaque{"authn/jwks.Handler"}, "authn/jwks.HandlerConfig": jwks.HandlerConfig{},
 		"authn/jwks.Remote": jwks.Remote{}, "authn/jwks.RemoteConfig": jwks.RemoteConfig{},
+
+		"fleet.Config": fleet.Config{}, "fleet.Server": fleet.Server{}, "fleet.Fleet": opaque{"fleet.Fleet"},
 
 		"middleware.Config": middleware.Config{}, "middleware.Middleware": opaque{"middleware.Middleware"},
 		"middleware.Problem": middleware.Problem{},
