@@ -108,6 +108,7 @@ func answers() map[string]answered {
 		"atlas.UnsupportedError": {&atlas.UnsupportedError{}, 500},
 		"atlas.CommandError":     {&atlas.CommandError{}, 500},
 
+		"middleware.ErrMiswired":       {middleware.ErrMiswired, 500},
 		"middleware.ErrBodyTooLarge":   {middleware.ErrBodyTooLarge, 413},
 		"middleware.ErrBodyIncomplete": {middleware.ErrBodyIncomplete, 400},
 		"middleware.ErrNoTenant":       {middleware.ErrNoTenant, 404},
@@ -115,6 +116,11 @@ func answers() map[string]answered {
 		"middleware.ErrTenantMismatch": {middleware.ErrTenantMismatch, 404},
 		"middleware.ErrUnavailable":    {middleware.ErrUnavailable, 503},
 	}
+}
+
+// grpcCodes are the codes of the statuses, as https://grpc.io/docs/guides/status-codes numbers them.
+func grpcCodes() map[int]uint32 {
+	return map[int]uint32{400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 422: 3, 429: 8, 500: 13, 503: 14}
 }
 
 func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
@@ -142,6 +148,9 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 		}
 		if got := middleware.StatusCode(fmt.Errorf("create tenant: %w", a.err)); got != a.status {
 			t.Errorf("%s, wrapped: %d, want %d", name, got, a.status)
+		}
+		if got := middleware.GRPCCode(fmt.Errorf("create tenant: %w", a.err)); got != grpcCodes()[a.status] {
+			t.Errorf("%s: gRPC's code %d, want %d", name, got, grpcCodes()[a.status])
 		}
 		w := httptest.NewRecorder()
 		middleware.WriteProblem(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), a.err)

@@ -32,16 +32,24 @@ func FromSubdomain(base string) (Identifier, error) {
 		return nil, fmt.Errorf("middleware: FromSubdomain: %q is not a domain name", base)
 	}
 	return func(r *http.Request) (tenancy.ID, error) {
-		for _, host := range r.Header["Host"] { // net/http takes it out of HTTP/1 requests
-			if host != r.Host {
-				return "", ErrMisaddressed
-			}
-		}
-		if r.URL != nil && r.URL.User != nil {
-			return "", ErrMisaddressed
+		if err := oneHost(r); err != nil {
+			return "", err
 		}
 		return underBase(r.Host, name)
 	}, nil
+}
+
+// oneHost returns an error unless r has one Host.
+func oneHost(r *http.Request) error {
+	for _, host := range r.Header["Host"] { // net/http takes it out of HTTP/1 requests
+		if host != r.Host {
+			return ErrMisaddressed
+		}
+	}
+	if r.URL != nil && r.URL.User != nil {
+		return ErrMisaddressed
+	}
+	return nil
 }
 
 func underBase(host, base string) (tenancy.ID, error) {
