@@ -7,33 +7,28 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Acquire identifies, authenticates and leases for a request that no [http.Handler] serves: a call of gRPC, a request
-// of fiber, the message that opens a WebSocket. r is made of what the protocol has: Host, Header, RemoteAddr, URL and
-// path values, as far as the Identifier and Config.Token read them. Its body is not read. r's context governs the wait
-// for the lease.
+// Acquire does what Handler does before it calls the next handler, for servers that have none: gRPC, fasthttp. It
+// identifies r, verifies its token and leases the tenant's pool. r needs only what Identify and Token read: Host,
+// Header, RemoteAddr, URL. Acquire does not read the body, so that BodyFirst has no effect.
 //
-// The returned context carries the addressed tenant, the identity and the lease, for [Addressed], [authn.FromContext]
-// and [tenancy.FromContext], also with an error, as far as they are known. The caller must release the lease when the
-// request or the stream has ended, also after a panic.
-//
-// Acquire logs a refusal. To answer it, use [GRPCCode] or [StatusCode], or [Middleware.Refuse]; keep the error's text
-// from the client.
+// r's context governs the wait. The returned context carries the lease, for [tenancy.FromContext], and the identity. The
+// caller must release the lease when the request is over, also after a panic. The error is one for [StatusCode] and
+// [Middleware.Refuse].
 func (m *Middleware) Acquire(r *http.Request) (context.Context, *tenancy.Lease, error) {
 	ctx, id, err := m.admit(r)
 	if err != nil {
-		m.log(r, err)
 		return ctx, nil, err
 	}
 	lease, err := m.cfg.Resolver.Acquire(r.Context(), id)
 	if err != nil {
-		err = answer(err)
-		m.log(r, err)
-		return ctx, nil, err
+		return ctx, nil, answer(err)
 	}
 	return tenancy.NewContext(ctx, lease), lease, nil
 }
 
-// Refuse answers a request with the error of Acquire, by Config.ErrorHandler. It does not log it again.
-func (m *Middleware) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	m.cfg.ErrorHandler(w, r, err)
-}
+// Refuse answers r, for which Acquire returned err, as Handler does: it logs to Config.Logger and calls
+// Config.ErrorHandler.
+func (m *Middleware) Refuse(w http.ResponseWriter, r *http.Request, err error) { m.refuse(w, r, err) }
+
+// Refused logs to Config.Logger that r was refused with err, for servers that answer in another protocol than HTTP.
+func (m *Middleware) Refused(r *http.Request, err error) { m.logRefusal(r, err) }

@@ -36,6 +36,7 @@ func answers() map[string]answered {
 		"tenancy.ErrAtCapacity":   {tenancy.ErrAtCapacity, 503},
 		"tenancy.ErrServerDown":   {tenancy.ErrServerDown, 503},
 		"tenancy.ErrFenced":       {tenancy.ErrFenced, 503},
+		"tenancy.ErrReleased":     {tenancy.ErrReleased, 500},
 		"tenancy.ErrClosed":       {tenancy.ErrClosed, 503},
 		"tenancy.ErrEvicted":      {tenancy.ErrEvicted, 503},
 		"tenancy.ErrNotActive":    {tenancy.ErrNotActive, 503},
@@ -66,6 +67,10 @@ func answers() map[string]answered {
 		"accounts.ErrProfileNotFound": {accounts.ErrProfileNotFound, 401},
 		"accounts.ErrPasswordChanged": {accounts.ErrPasswordChanged, 409},
 		"accounts.ErrSessionsOpen":    {accounts.ErrSessionsOpen, 500},
+		"accounts.ErrForbidden":       {accounts.ErrForbidden, 403},
+		"accounts.ErrLastPrimary":     {accounts.ErrLastPrimary, 409},
+		"accounts.ErrInvalidToken":    {accounts.ErrInvalidToken, 422},
+		"accounts.ErrUnfinished":      {accounts.ErrUnfinished, 503},
 		"accounts.InputError":         {&accounts.InputError{Fields: map[string]string{"email": "is wrong"}}, 422},
 
 		"registry.ErrInvalidEmail":   {registry.ErrInvalidEmail, 422},
@@ -76,6 +81,10 @@ func answers() map[string]answered {
 		"catalog.ErrNotWanted":       {catalog.ErrNotWanted, 500},
 		"registry.ErrKeyReused":      {registry.ErrKeyReused, 422},
 		"catalog.ErrClaimLost":       {catalog.ErrClaimLost, 503},
+		"registry.ErrAliasTaken":     {registry.ErrAliasTaken, 409},
+		"registry.ErrInvalidAlias":   {registry.ErrInvalidAlias, 422},
+		"registry.ErrInvalidLabel":   {registry.ErrInvalidLabel, 422},
+		"registry.ErrNoIndexKey":     {registry.ErrNoIndexKey, 500},
 		"registry.ErrConflict":       {registry.ErrConflict, 409},
 		"registry.ErrAdminNotFound":  {registry.ErrAdminNotFound, 401},
 		"registry.ErrWrongKeys":      {registry.ErrWrongKeys, 500},
@@ -84,6 +93,8 @@ func answers() map[string]answered {
 		"catalog.ErrInvalidSession":  {catalog.ErrInvalidSession, 401},
 		"accounts.ErrSessionReused":  {accounts.ErrSessionReused, 401},
 		"catalog.ErrSessionReused":   {catalog.ErrSessionReused, 401},
+		"catalog.ErrInvalidToken":    {catalog.ErrInvalidToken, 422},
+		"catalog.ErrLastPrimary":     {catalog.ErrLastPrimary, 409},
 		"registry.ErrSecretRef":      {registry.ErrSecretRef, 503},
 		"catalog.ReplayError":        {&catalog.ReplayError{}, 409},
 
@@ -91,6 +102,7 @@ func answers() map[string]answered {
 
 		"provision.ErrTenantObjects":     {provision.ErrTenantObjects, 500},
 		"provision.InUseError":           {&provision.InUseError{}, 500},
+		"provision.AdoptError":           {&provision.AdoptError{}, 409},
 		"provision.ErrFailedBefore":      {provision.ErrFailedBefore, 409},
 		"provision.ErrNotOurs":           {provision.ErrNotOurs, 500},
 		"provision.ErrSharedRole":        {provision.ErrSharedRole, 500},
@@ -120,7 +132,7 @@ func answers() map[string]answered {
 
 // grpcCodes are the codes of the statuses, as https://grpc.io/docs/guides/status-codes numbers them.
 func grpcCodes() map[int]uint32 {
-	return map[int]uint32{400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 422: 3, 429: 8, 500: 13, 503: 14}
+	return map[int]uint32{400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 413: 3, 422: 3, 429: 8, 500: 13, 503: 14}
 }
 
 func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
@@ -159,8 +171,9 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 			(header.Get("WWW-Authenticate") != "") != (w.Code == 401) {
 			t.Errorf("%s: answered %d with %v", name, w.Code, header)
 		}
-		if w.Code == 422 && !strings.Contains(w.Body.String(), `"fields"`) && name != "registry.ErrKeyReused" {
-			t.Errorf("%s: the answer names no field: %s", name, w.Body)
+		if body := w.Body.String(); w.Code == 422 && !strings.Contains(body, `"fields"`) &&
+			!strings.Contains(body, `"detail"`) && name != "registry.ErrKeyReused" {
+			t.Errorf("%s: the answer names no field and has no detail: %s", name, body)
 		}
 	}
 }

@@ -46,6 +46,10 @@ type Config struct {
 	// requests, see net/http.CrossOriginProtection; one in the URL ends up in logs.
 	Token func(r *http.Request) string
 
+	// TokenAliases says that the tenant in a token is an alias, as in tokens of a service that gives organizations ids of
+	// its own ("org_2abcDEF"). One that is no alias makes the token invalid. Default: it is the tenant's ID.
+	TokenAliases AliasResolver
+
 	// BodyFirst makes Handler and Tenant read the body of a request, up to BodyFirst bytes, before they acquire the
 	// lease, and keep it in memory until the handler returns. A larger body is refused with ErrBodyTooLarge, 413. Set
 	// it unless your handlers stream: otherwise a client that sends its body slowly holds its tenant's pool, and as
@@ -100,14 +104,13 @@ func New(cfg Config) (*Middleware, error) {
 	return &Middleware{cfg: cfg}, nil
 }
 
-// refuse logs that r is refused with err, and answers it.
+// refuse answers r with err.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	m.log(r, err)
+	m.logRefusal(r, err)
 	m.cfg.ErrorHandler(w, r, err)
 }
 
-// log logs that r is refused with err.
-func (m *Middleware) log(r *http.Request, err error) {
+func (m *Middleware) logRefusal(r *http.Request, err error) {
 	status := StatusCode(err)
 	level := slog.LevelInfo
 	switch {

@@ -20,8 +20,8 @@ const StatusClientGone = 499
 //	403  PERMISSION_DENIED   a suspended tenant
 //	404  NOT_FOUND           no tenant, an unknown one, a tenant other than the token's, a tenant being deleted, a
 //	                         failed sign-up
-//	409  ALREADY_EXISTS      an e-mail or id that is taken, a password or row that was changed meanwhile
-//	413  RESOURCE_EXHAUSTED  a body larger than Config.BodyFirst
+//	409  ABORTED             an e-mail or id that is taken, a password or row that was changed meanwhile
+//	413  INVALID_ARGUMENT    a body larger than Config.BodyFirst
 //	422  INVALID_ARGUMENT    a password that the rules do not allow, other wrong input, an idempotency key of another
 //	                         request
 //	429  RESOURCE_EXHAUSTED  too many attempts
@@ -65,39 +65,30 @@ func StatusCode(err error) int {
 	return http.StatusInternalServerError
 }
 
-// GRPCCode returns the gRPC code for err, as StatusCode lists them: a codes.Code of google.golang.org/grpc, and a Code of
+// GRPCCode returns the gRPC code for err, as StatusCode lists them: a codes.Code of google.golang.org/grpc, or a Code of
 // connectrpc.com/connect, which has the same numbers. It depends on the StatusCode of err alone.
 func GRPCCode(err error) uint32 {
-	const (
-		ok, canceled, unknown, invalidArgument, notFound, alreadyExists = 0, 1, 2, 3, 5, 6
-		permissionDenied, resourceExhausted, failedPrecondition         = 7, 8, 9
-		internal, unavailable, unauthenticated                          = 13, 14, 16
-	)
-	switch status := StatusCode(err); {
-	case status == http.StatusOK:
-		return ok
-	case status == http.StatusUnauthorized:
-		return unauthenticated
-	case status == http.StatusForbidden:
-		return permissionDenied
-	case status == http.StatusNotFound, status == http.StatusGone:
-		return notFound
-	case status == http.StatusConflict:
-		return alreadyExists
-	case status == http.StatusPreconditionFailed:
-		return failedPrecondition
-	case status == http.StatusRequestEntityTooLarge, status == http.StatusTooManyRequests:
-		return resourceExhausted
-	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity:
-		return invalidArgument
-	case status == StatusClientGone:
-		return canceled
-	case status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
-		return unavailable
-	case status >= http.StatusInternalServerError:
-		return internal
+	switch StatusCode(err) {
+	case http.StatusOK:
+		return 0 // OK
+	case StatusClientGone:
+		return 1 // CANCELED
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return 3 // INVALID_ARGUMENT
+	case http.StatusNotFound:
+		return 5 // NOT_FOUND
+	case http.StatusForbidden:
+		return 7 // PERMISSION_DENIED
+	case http.StatusTooManyRequests:
+		return 8 // RESOURCE_EXHAUSTED
+	case http.StatusConflict:
+		return 10 // ABORTED
+	case http.StatusServiceUnavailable:
+		return 14 // UNAVAILABLE
+	case http.StatusUnauthorized:
+		return 16 // UNAUTHENTICATED
 	}
-	return unknown
+	return 13 // INTERNAL
 }
 
 func is(err error, targets ...error) bool {

@@ -32,31 +32,15 @@ func FromSubdomain(base string) (Identifier, error) {
 		return nil, fmt.Errorf("middleware: FromSubdomain: %q is not a domain name", base)
 	}
 	return func(r *http.Request) (tenancy.ID, error) {
-		if err := oneHost(r); err != nil {
+		host, err := requestHost(r)
+		if err != nil {
 			return "", err
 		}
-		return underBase(r.Host, name)
+		return underBase(host, name)
 	}, nil
 }
 
-// oneHost returns an error unless r has one Host.
-func oneHost(r *http.Request) error {
-	for _, host := range r.Header["Host"] { // net/http takes it out of HTTP/1 requests
-		if host != r.Host {
-			return ErrMisaddressed
-		}
-	}
-	if r.URL != nil && r.URL.User != nil {
-		return ErrMisaddressed
-	}
-	return nil
-}
-
 func underBase(host, base string) (tenancy.ID, error) {
-	host = hostname(host)
-	if host == "" {
-		return "", ErrMisaddressed
-	}
 	if host == base {
 		return "", ErrNoTenant
 	}

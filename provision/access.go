@@ -136,7 +136,7 @@ func (a *access) sql() accessSQL {
 	}
 }
 
-func (a *access) shared() bool { return a.p.shares(a.t.Endpoint) }
+func (a *access) shared() bool { return a.p.shares(a.t) }
 
 // checkClosed returns an error if a shared role can still connect: as a superuser, or as a member of another role. A
 // role of the tenant's own cannot log in.

@@ -108,7 +108,7 @@ func (p *Provisioner) endBlockers(ctx context.Context, conn *pgx.Conn, server, r
 func (p *Provisioner) retryLocked(ctx context.Context, conn *pgx.Conn, t *registry.Tenant, do func() error) error {
 	const tries = 5
 	own := t.Endpoint.User
-	if p.shares(t.Endpoint) {
+	if p.shares(t) {
 		own = ""
 	}
 	for try := 1; ; try++ {

@@ -39,9 +39,11 @@ func inspectTenant(ctx context.Context, conn *pgx.Conn, e tenancy.Endpoint) (cat
 
 // ownsDatabase reports whether the database was made for the tenant: its owner is ours, from CREATE DATABASE on, and
 // its owner tag is the tenant's. The tag comes a moment later, so a database without one is the tenant's too.
-func (p *Provisioner) ownsDatabase(f catalogState, id tenancy.ID) bool {
+// An adopted database has any owner, and the tag.
+func (p *Provisioner) ownsDatabase(f catalogState, t *registry.Tenant) bool {
 	m, ok := tenancy.ParseOwnerTag(f.comment)
-	return f.owner == p.names.ownerRole() && (f.comment == "" || ok && m.Tenant == id)
+	tagged := ok && m.Tenant == t.ID
+	return t.Adopted && tagged || f.owner == p.names.ownerRole() && (f.comment == "" || tagged)
 }
 
 // ownsRole reports whether the role was made for the tenant: the role and its owner tag come in one transaction.
@@ -50,24 +52,30 @@ func ownsRole(f catalogState, id tenancy.ID) bool {
 	return ok && m.Tenant == id
 }
 
-// shares reports whether the tenant of that endpoint is one of those that use Config.SharedRole.
-func (p *Provisioner) shares(e tenancy.Endpoint) bool {
-	return p.cfg.SharedRole != "" && e.User == p.cfg.SharedRole
+// shares reports whether the tenant's role serves other databases too: it is Config.SharedRole, or was adopted as such.
+func (p *Provisioner) shares(t *registry.Tenant) bool {
+	return t.SharedRole || p.cfg.SharedRole != "" && t.Endpoint.User == p.cfg.SharedRole
+}
+
+// keepsRole reports whether the tenant was adopted with the role that its application had: it may own what is in the
+// database, and outlives the tenant.
+func (p *Provisioner) keepsRole(t *registry.Tenant) bool {
+	return t.Adopted && t.Endpoint.User != p.names.tenant(t.ID)
 }
 
 // foreignRole reports whether the role that the tenant's row names is another's. The shared role never is.
 func (p *Provisioner) foreignRole(f catalogState, t *registry.Tenant) bool {
-	return f.role && !ownsRole(f, t.ID) && !p.shares(t.Endpoint)
+	return f.role && !ownsRole(f, t.ID) && !p.shares(t)
 }
 
 // foreign reports whether the database or the role that was found is another's.
 func (p *Provisioner) foreign(f catalogState, t *registry.Tenant) bool {
-	return f.database && !p.ownsDatabase(f, t.ID) || p.foreignRole(f, t)
+	return f.database && !p.ownsDatabase(f, t) || p.foreignRole(f, t)
 }
 
 // ownsBoth reports whether both the database and the role are there, and are the tenant's.
 func (p *Provisioner) ownsBoth(f catalogState, t *registry.Tenant) bool {
-	return p.ownsDatabase(f, t.ID) && f.role && !p.foreignRole(f, t)
+	return p.ownsDatabase(f, t) && f.role && !p.foreignRole(f, t)
 }
 
 // examine inspects an active or suspended tenant before anything is changed. It returns [ErrNotOurs] if the database or

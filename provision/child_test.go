@@ -38,7 +38,9 @@ type child struct {
 	TTL    time.Duration  // of its claims; default: crashTTL
 	Fails  bool           // its seed does
 	Drops  bool           // what it made
-	Change string         // what it does with a tenant that is there: "suspend" or "rotate"; it makes none then
+	Change string         // what it does with a tenant that is there: "suspend", "rotate", "release"; it makes none then
+	Adopt  string         // the database that it adopts; it makes no tenant then
+	Role   string         // that database's
 	Key    string         // its idempotency key
 	Loops  bool           // makes tenants until it is killed, drops every other one, and reconciles beside
 	Emails int            // how many e-mails it signs up with that others sign up with too
@@ -77,6 +79,16 @@ func TestChildProcess(t *testing.T) {
 		return
 	case "rotate":
 		t.Log(p.RotatePassword(t.Context(), tenancy.ID(c.ID)))
+		return
+	case "release":
+		t.Log(p.Release(t.Context(), tenancy.ID(c.ID)))
+		return
+	}
+	if c.Adopt != "" {
+		_, err := p.Adopt(t.Context(), provision.AdoptRequest{
+			ID: tenancy.ID(c.ID), Server: "one", Database: c.Adopt, Role: c.Role,
+		})
+		t.Log(err)
 		return
 	}
 	if c.Loops {

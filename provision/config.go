@@ -30,8 +30,16 @@ type Config struct {
 	// database, the same for all processes: the locks that keep them apart live in it. Host and port are those of the
 	// tenant's server, which must not be a pooler; they are signed (registry.Registry.PutServer). Unless Admin names them
 	// itself, or sets require_auth, the server must ask for SCRAM: the password is not sent to a server that asks for it
-	// in the clear.
+	// in the clear. Not required if Admins names every server.
 	Admin *pgx.ConnConfig
+
+	// Admins are Admin for the servers with these names in the registry, each with its own log-in, TLS and maintenance
+	// database: those of a managed service have one each. Default: Admin for all.
+	Admins map[string]*pgx.ConnConfig
+
+	// AdminPassword returns the password of the administrator of the server of that name, before each connection: from a
+	// vault, or a token that is good for a few minutes. ctx is bounded. Default: the configuration's own.
+	AdminPassword func(ctx context.Context, server string) (tenancy.Secret, error)
 
 	// Schema is the schema of tenant databases.
 	Schema Schema
@@ -186,7 +194,10 @@ func (c Config) validate() error {
 		}
 	}
 	check(c.Registry != nil, "Registry: required")
-	check(c.Admin != nil, "Admin: required")
+	check(c.Admin != nil || len(c.Admins) > 0, "Admin: required")
+	for name, admin := range c.Admins {
+		check(name != "" && admin != nil, fmt.Sprintf("Admins[%q]: needs a name and a configuration", name))
+	}
 	check(c.Schema != nil, "Schema: required")
 	check(c.Schema == nil || hashPattern.MatchString(c.Schema.Hash()),
 		"Schema: Hash must be 32 lower-case hexadecimal digits")
@@ -223,8 +234,17 @@ func (c Config) validSharedRole() bool {
 	case len(name) > maxName, !utf8.ValidString(name), strings.ContainsRune(name, 0):
 		return false
 	}
-	return !strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, c.Prefix) &&
-		(c.Admin == nil || name != c.Admin.User)
+	return !strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, c.Prefix) && !c.isAdmin(name)
+}
+
+// isAdmin reports whether an administrator has that name.
+func (c Config) isAdmin(name string) bool {
+	for _, admin := range c.Admins {
+		if admin != nil && admin.User == name {
+			return true
+		}
+	}
+	return c.Admin != nil && c.Admin.User == name
 }
 
 // What follows prints names alone, under every verb and in a log: fmt goes through a pointer to a connection's

@@ -19,15 +19,17 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Request is one sign-up. Only Admin.Email is required.
+// Request is one sign-up. Every field may be zero.
 type Request struct {
 	ID             tenancy.ID // default: a new CUID2, or that of a warm database
 	Server         string     // default: Config.Place chooses
 	Organization   registry.Organization
-	Admin          registry.Admin // its ID: default a new CUID2
-	Data           []byte         `json:"-"` // for Seed and SideEffects; sealed at rest, erased by activation
-	IdempotencyKey string         // default: none
-	RequestHash    []byte         `json:"-"` // of what was asked for under that key
+	Aliases        []string          // other names of the tenant: see registry.Registry.AddAlias
+	Labels         map[string]string // see registry.Registry.SetLabels
+	Admin          registry.Admin    // default: none; else Email is required, and an empty ID is a new CUID2
+	Data           []byte            `json:"-"` // for Seed and SideEffects; sealed at rest, erased by activation
+	IdempotencyKey string            // default: none
+	RequestHash    []byte            `json:"-"` // of what was asked for under that key
 
 	// Progress is called when each step begins: "database", "access", "seed", "step:<name>", "activate". A sign-up
 	// that takes a warm database begins with "seed". It must not block.
@@ -50,18 +52,18 @@ type Result struct {
 // in this process or another. When Create returns nil, the tenant is durable and usable. When it returns an error, the
 // sign-up leaves nothing, or an active tenant if only the answer was lost; an IdempotencyKey tells which.
 //
-// It returns registry.ErrEmailTaken, ErrEmailBusy, ErrIDTaken, ErrNoServer and ErrKeyReused, tenancy.ErrInvalidID,
-// [ErrFailedBefore], [ErrNotOurs], *[PanicError], or the error of Seed or of a side effect. If the idempotency key is
-// known, Create waits for the earlier sign-up as long as ctx allows; if the end of its ctx or an error of status 503
-// broke that off, this call makes the tenant. If another sign-up or a deletion has the e-mail, Create waits a few
-// seconds.
+// It returns registry.ErrEmailTaken, ErrEmailBusy, ErrIDTaken, ErrAliasTaken, ErrNoServer and ErrKeyReused,
+// tenancy.ErrInvalidID, [ErrFailedBefore], [ErrNotOurs], *[PanicError], or the error of Seed or of a side effect. If
+// the idempotency key is known, Create waits for the earlier sign-up as long as ctx allows; if the end of its ctx or
+// an error of status 503 broke that off, this call makes the tenant. If another sign-up or a deletion has the e-mail,
+// Create waits a few seconds.
 func (p *Provisioner) Create(ctx context.Context, req Request) (*Result, error) {
 	own := req.ID != ""
 	if !own {
 		req.ID = tenancy.ID(cuid2.Generate())
 	}
 	req.ID = tenancy.ID(strings.Clone(string(req.ID))) // the Observer and the Logger may keep it; Reserve copies the rest
-	if req.Admin.ID == "" {
+	if req.Admin != (registry.Admin{}) && req.Admin.ID == "" {
 		req.Admin.ID = cuid2.Generate()
 	}
 	result, err := p.createOnce(ctx, &req, own)
@@ -140,6 +142,8 @@ func (p *Provisioner) reserve(ctx context.Context, req Request, mayTake bool) (*
 		Server:         req.Server,
 		Place:          p.cfg.Place,
 		Organization:   req.Organization,
+		Aliases:        req.Aliases,
+		Labels:         req.Labels,
 		Admin:          req.Admin,
 		Data:           req.Data,
 		Step:           "database",
@@ -250,6 +254,9 @@ func result(t *registry.Tenant, claim *catalog.Claim) *Result {
 }
 
 func (j *job) signUp() []step {
+	if j.claim.Tenant.Adopted {
+		return []step{{"adopt", j.adopt}, {"activate", j.activate}}
+	}
 	steps := []step{{"database", j.database}, {"access", j.access}, {"seed", j.seed}}
 	if j.claim.Warm {
 		steps = steps[2:]
@@ -288,6 +295,9 @@ func (p *Provisioner) replay(ctx context.Context, id tenancy.ID, email registry.
 		return nil, err
 	}
 	result := &Result{Tenant: t.Tenant, Organization: t.Organization, Replayed: true}
+	if email.IsZero() {
+		return result, nil
+	}
 	members, err := p.cfg.Registry.TenantsByEmail(ctx, email)
 	if err != nil {
 		return nil, fmt.Errorf("find admin: %w", pgerr.Redact(err))

@@ -56,7 +56,7 @@ func (j *job) clone(ctx context.Context, conn *pgx.Conn, t *registry.Tenant) err
 		return err
 	}
 	f, err := inspectTenant(ctx, conn, t.Endpoint)
-	if err == nil && !j.p.ownsDatabase(f, t.ID) {
+	if err == nil && !j.p.ownsDatabase(f, t) {
 		err = ErrNotOurs
 	}
 	return err
@@ -120,7 +120,7 @@ func (j *job) access(ctx context.Context) error {
 		tag:      quotedTag(tenancy.OwnerTag{Tenant: t.ID, Epoch: t.Epoch}),
 		limit:    max(j.p.cfg.TenantConnLimit, -1),
 		roleIs:   j.seen.role,
-		shared:   j.p.shares(t.Endpoint),
+		shared:   j.p.shares(t),
 		major:    pgadmin.MajorVersion(conn),
 	}
 	if !in.shared {

@@ -77,6 +77,17 @@ func (e *SchemaMismatchError) Error() string {
 		strings.Join(e.Diff[:most], "; "), len(e.Diff)-most)
 }
 
+// AdoptError says why a database or role cannot be adopted. Nothing was changed. Its HTTP status is 409.
+type AdoptError struct {
+	Reason string // holds no secret
+}
+
+// Error names the reason.
+func (e *AdoptError) Error() string { return "provision: cannot be adopted: " + e.Reason }
+
+// HTTPStatus returns 409.
+func (*AdoptError) HTTPStatus() int { return status.Conflict }
+
 // PanicError is what a panic in the caller's Seed, Do, Undo or Place, or in the Schema, becomes: the process goes on,
 // and the sign-up fails like any other.
 type PanicError struct {

@@ -26,6 +26,8 @@ type job struct {
 	// takes the claim over, it terminates this session, and this process can do nothing more.
 	conn *pgx.Conn
 	seen *catalogState // what was there when conn got the lock; nil: not inspected yet
+
+	changes, drift []string // of an adoption: see AdoptResult
 }
 
 // step is one step of a job. Each is idempotent: after a crash the job runs again from the start.

@@ -25,6 +25,9 @@ func (n names) template(hash string) string { return n.prefix + "_template_" + h
 
 func (n names) isTemplate(name string) bool { return strings.HasPrefix(name, n.template("")) }
 
+// isOwn reports whether the name is of a kind that no tenant's database has.
+func (n names) isOwn(name string) bool { return strings.HasPrefix(name, n.prefix+"_") }
+
 func (n names) model(random string) string { return n.prefix + "_model_" + random }
 
 func (n names) isModel(name string) bool { return strings.HasPrefix(name, n.model("")) }

@@ -10,9 +10,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/nrednav/cuid2"
 
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
@@ -51,9 +53,8 @@ func New(cfg Config) (*Provisioner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	var err error
-	if cfg.Admin, err = connstring.Remove(cfg.Admin); err != nil { // a Schema gets configurations that come from it
-		return nil, fmt.Errorf("provision: Config.Admin: %w", pgerr.Redact(err))
+	if err := cfg.removeConnStrings(); err != nil {
+		return nil, err
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -71,6 +72,24 @@ func New(cfg Config) (*Provisioner, error) {
 		adminSessions: adminSessions{sessions: map[where]adminSession{}},
 		ready:         map[string]bool{},
 	}, nil
+}
+
+// removeConnStrings copies the administrators' configurations without their connection strings: a Schema gets
+// configurations that come from them.
+func (c *Config) removeConnStrings() (err error) {
+	if c.Admin != nil {
+		if c.Admin, err = connstring.Remove(c.Admin); err != nil {
+			return fmt.Errorf("provision: Config.Admin: %w", pgerr.Redact(err))
+		}
+	}
+	admins := make(map[string]*pgx.ConnConfig, len(c.Admins))
+	for name, admin := range c.Admins {
+		if admins[strings.Clone(name)], err = connstring.Remove(admin); err != nil {
+			return fmt.Errorf("provision: Config.Admins[%q]: %w", name, pgerr.Redact(err))
+		}
+	}
+	c.Admins = admins
+	return nil
 }
 
 // signal starts the next pass of the loop that waits on wake.

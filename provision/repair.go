@@ -77,10 +77,11 @@ const repairs = `array_remove(ARRAY[
 // seemsForeign reports whether a listed database, or the role of its name, seems to be another's than the tenant's.
 func (p *Provisioner) seemsForeign(l observedAccess, t *registry.Tenant) bool {
 	f := catalogState{database: true, owner: l.owner, comment: l.comment, role: l.role, roleNote: l.roleNote}
-	if !p.ownsDatabase(f, t.ID) {
+	if !p.ownsDatabase(f, t) {
 		return true
 	}
-	return t.Endpoint.User == t.Endpoint.Database && (!f.role || p.foreignRole(f, t))
+	own := t.Endpoint.User == t.Endpoint.Database || t.Adopted && !t.SharedRole
+	return own && (!f.role || p.foreignRole(f, t))
 }
 
 // reportNotOurs raises the alarm for tenants whose database or role still is another's.
@@ -142,10 +143,15 @@ func (r *reconcileRun) repairAccessOf(ctx context.Context, id tenancy.ID) error 
 
 // repairs returns the statements that the access needs.
 func (a *access) repairs(ctx context.Context) ([]string, error) {
+	return a.p.repairsOf(ctx, a.conn, a.t.Endpoint.Database, a.ownRole())
+}
+
+// repairsOf returns the statements that a database and its role need; the role is empty if it is a shared one.
+func (p *Provisioner) repairsOf(ctx context.Context, conn *pgx.Conn, database, role string) ([]string, error) {
 	var statements []string
-	err := a.conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text
-		WHERE d.datname = $4::text`, a.p.names.groupRole(), a.p.cfg.SharedRole, a.p.cfg.TenantConnLimit,
-		a.t.Endpoint.Database, a.ownRole()).Scan(&statements)
+	err := conn.QueryRow(ctx, `SELECT `+repairs+` FROM pg_database d LEFT JOIN pg_roles r ON r.rolname = $5::text
+		WHERE d.datname = $4::text`, p.names.groupRole(), p.cfg.SharedRole, p.cfg.TenantConnLimit,
+		database, role).Scan(&statements)
 	return statements, err
 }
 

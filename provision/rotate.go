@@ -31,7 +31,7 @@ import (
 // [ErrSharedRole], or the server's error.
 func (p *Provisioner) RotatePassword(ctx context.Context, id tenancy.ID) error {
 	err := p.withAccess(ctx, id, func(ctx context.Context, a *access) error {
-		if p.shares(a.t.Endpoint) {
+		if p.shares(a.t) {
 			return ErrSharedRole
 		}
 		return a.rotate(ctx, newPassword())
@@ -222,7 +222,7 @@ func (p *Provisioner) rotateBatch(ctx context.Context, tenants []registry.Tenant
 		if ctx.Err() != nil {
 			break
 		}
-		if p.shares(t.Endpoint) { // costs no connection
+		if p.shares(&t) { // costs no connection
 			mu.Lock()
 			result.count(t.ID, ErrSharedRole)
 			mu.Unlock()

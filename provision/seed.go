@@ -65,7 +65,7 @@ func (j *job) seedOn(ctx context.Context, conn *pgx.Conn) error {
 // the sign-up took it, connect makes it again.
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 	t := &j.claim.Tenant
-	cfg, err := j.p.config(t.Server, t.Endpoint.Database)
+	cfg, err := j.p.config(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,6 +31,9 @@ func (r *reconcileRun) reportUnknown(ctx context.Context, conns map[string]*pgx.
 }
 
 func (r *reconcileRun) isUnknown(ctx context.Context, conn *pgx.Conn, name string) (bool, error) {
+	if !strings.HasPrefix(name, r.p.cfg.Prefix) {
+		return false, nil // it was adopted, and is released or dropped meanwhile
+	}
 	if r.p.names.isModel(name) {
 		return r.sweepModel(ctx, conn, name)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/pgadmin"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/registry"
@@ -65,22 +66,29 @@ func (r *reconcileRun) listAll(ctx context.Context, servers []registry.Server) (
 	return conns, databases, errors.Join(errs...)
 }
 
-// list returns a session on s and the databases there that have the prefix.
+// list returns a session on s and the databases there that have the prefix, or are adopted.
 func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, listing, error) {
+	adopted, err := r.p.catalog.Adopted(ctx, s.Name)
+	if err != nil {
+		return nil, nil, err
+	}
 	conn, err := r.p.session(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
+	own, shared := rolesOf(adopted)
 	rows, _ := conn.Query(ctx, `
 		SELECT d.datname::text, coalesce(o.rolname, ''), coalesce(shobj_description(d.oid, 'pg_database'), ''),
 		       r.oid IS NOT NULL, coalesce(shobj_description(r.oid, 'pg_authid'), ''),
 		       coalesce(has_database_privilege(r.oid, d.oid, 'CONNECT'), true),
 		       coalesce(has_database_privilege(s.oid, d.oid, 'CONNECT'), false), cardinality(`+repairs+`) > 0,
 		       `+collationMoved(conn)+`
-		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba LEFT JOIN pg_roles r ON r.rolname = d.datname
-			LEFT JOIN pg_roles s ON s.rolname = $2::text
-		WHERE starts_with(d.datname::text, $4::text)`,
-		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix)
+		FROM pg_database d LEFT JOIN pg_roles o ON o.oid = d.datdba
+			LEFT JOIN unnest($5::text[], $6::text[], $7::text[]) a(database, own, shared) ON a.database = d.datname
+			LEFT JOIN pg_roles r ON r.rolname = coalesce(a.own, d.datname)
+			LEFT JOIN pg_roles s ON s.rolname = coalesce(nullif(a.shared, ''), $2::text)
+		WHERE starts_with(d.datname::text, $4::text) OR a.database IS NOT NULL`,
+		r.p.names.groupRole(), r.p.cfg.SharedRole, r.p.cfg.TenantConnLimit, r.p.cfg.Prefix, databasesOf(adopted), own, shared)
 	names := listing{}
 	var name string
 	var l observedAccess
@@ -106,6 +114,27 @@ func (r *reconcileRun) list(ctx context.Context, s registry.Server) (*pgx.Conn, 
 		return nil, nil, err
 	}
 	return conn, names, nil
+}
+
+func databasesOf(adopted []catalog.Adopted) []string {
+	names := make([]string, len(adopted))
+	for i, a := range adopted {
+		names[i] = a.Database
+	}
+	return names
+}
+
+// rolesOf returns the role of each that is the tenant's alone, or else that it shares; the other is empty.
+func rolesOf(adopted []catalog.Adopted) (own, shared []string) {
+	own, shared = make([]string, len(adopted)), make([]string, len(adopted))
+	for i, a := range adopted {
+		if a.SharedRole {
+			shared[i] = a.Role
+		} else {
+			own[i] = a.Role
+		}
+	}
+	return own, shared
 }
 
 // discrepancies are tenants that the first look found something about; each is looked at again.
@@ -134,7 +163,7 @@ func (r *reconcileRun) match(ctx context.Context, databases map[string]listing) 
 				o.missing = append(o.missing, t.ID)
 			case there && settled && r.p.seemsForeign(found, &t):
 				o.foreign = append(o.foreign, t.ID)
-			case there && found.state(r.p.shares(t.Endpoint)).drifted(t.State):
+			case there && found.state(r.p.shares(&t)).drifted(t.State):
 				o.drifted = append(o.drifted, t.ID)
 			case there && settled && found.broken:
 				o.broken = append(o.broken, t.ID)

@@ -48,18 +48,15 @@ func (p *Provisioner) drop(ctx context.Context, id tenancy.ID) error {
 	if err := p.cfg.failpoints.After(ctx, "delete"); err != nil {
 		return err
 	}
-	j := &job{p: p, claim: claim}
-	if err := j.runWithClaim(ctx, j.undoing()); err != nil {
-		p.yield(ctx, claim, 0)
-		signal(p.runNow)
-		return err
-	}
-	return nil
+	return p.undo(ctx, claim)
 }
 
 // undoing ends a tenant whose state already keeps everybody out. The rows go last: no name and no e-mail is free again
 // before what it stood for is gone. Each step takes "already gone" for done.
 func (j *job) undoing() []step {
+	if j.claim.KeepDatabase {
+		return []step{{"release", j.release}, {"undo steps", j.undoSideEffects}, {"forget", j.forget}}
+	}
 	return []step{{"drop", j.drop}, {"undo steps", j.undoSideEffects}, {"forget", j.forget}}
 }
 
@@ -89,7 +86,12 @@ func (j *job) drop(ctx context.Context) error {
 			return fmt.Errorf("join role: %w", pgerr.Redact(err))
 		}
 	}
-	if f.database && j.p.ownsDatabase(f, t.ID) {
+	if f.database && j.p.ownsDatabase(f, t) {
+		if t.Adopted { // only a member of its owner may drop it
+			if err := pgadmin.JoinRole(ctx, conn, f.owner); err != nil {
+				return fmt.Errorf("join the owner: %w", pgerr.Redact(err))
+			}
+		}
 		if err := j.keepOut(ctx, conn, f); err != nil {
 			return err
 		}
@@ -97,10 +99,13 @@ func (j *job) drop(ctx context.Context) error {
 			return err
 		}
 	}
-	if role && !j.p.shares(t.Endpoint) {
-		return j.dropRole(ctx, conn)
+	switch {
+	case !role || j.p.shares(t):
+		return nil
+	case j.p.keepsRole(t):
+		return j.releaseRole(ctx, conn, f)
 	}
-	return nil
+	return j.dropRole(ctx, conn)
 }
 
 // keepOut takes the right to connect from the tenant's role before anything else. It leaves the database open to the

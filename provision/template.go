@@ -115,7 +115,7 @@ func (p *Provisioner) withScratch(ctx context.Context, conn *pgx.Conn, server re
 	if err := scratch.Open(ctx, conn, name); err != nil {
 		return err
 	}
-	scratch, err := p.config(server, name)
+	scratch, err := p.config(ctx, server, name)
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 	if err != nil {
 		return nil, err
 	}
-	target, err := p.config(t.Server, t.Endpoint.Database)
+	target, err := p.config(ctx, t.Server, t.Endpoint.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +174,8 @@ func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun boo
 		return err
 	}
 	defer pgadmin.Disconnect(conn)
-	roles := p.tenantRoles()
-	if !p.shares(t.Endpoint) {
+	roles, keeps := p.tenantRoles(), p.shares(t) || p.keepsRole(t)
+	if !keeps {
 		roles = append(roles, t.Endpoint.User)
 	}
 	if !dryRun {
@@ -183,8 +183,8 @@ func (p *Provisioner) secure(ctx context.Context, t *registry.Tenant, dryRun boo
 			return err
 		}
 	}
-	if p.shares(t.Endpoint) {
-		return nil // the schema may give its objects to the operator's role
+	if keeps {
+		return nil // the schema may give its objects to the operator's role; that of an adopted tenant has them
 	}
 	return checkMade(ctx, conn, t.Endpoint.User)
 }

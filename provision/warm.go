@@ -227,7 +227,7 @@ func alive(ctx context.Context, conn *pgx.Conn) bool {
 
 // connectWarm connects to a warm database as the seed does, and rehearses it.
 func (p *Provisioner) connectWarm(ctx context.Context, server registry.Server, id tenancy.ID) (*pgx.Conn, error) {
-	cfg, err := p.config(server, p.names.tenant(id))
+	cfg, err := p.config(ctx, server, p.names.tenant(id))
 	if err != nil {
 		return nil, err
 	}

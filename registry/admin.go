@@ -40,11 +40,14 @@ type Membership struct {
 
 const adminColumns = `a.id, a.email, a.password_hash, a.role`
 
-// TenantsByEmail returns the tenants that an e-mail signs in to, in any state; none if it is unknown. An
-// e-mail belongs to one tenant at most unless the operator has dropped that rule. ctx governs the query.
+// TenantsByEmail returns the tenants that an e-mail signs in to, in any state; none if it is unknown. There is one at
+// most unless Config.SharedEmails was set when the others signed up. ctx governs the query.
 func (r *Registry) TenantsByEmail(ctx context.Context, e Email) ([]Membership, error) {
 	if e.IsZero() {
 		return nil, ErrInvalidEmail
+	}
+	if len(r.db.Keys.IndexIDs()) == 0 {
+		return nil, ErrNoIndexKey
 	}
 	var values [][]byte
 	for _, b := range r.db.EmailIndex(e.identity()) {

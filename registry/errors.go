@@ -11,7 +11,7 @@ import (
 // endedSession is shown to a client whose session or admin does not exist any more.
 const endedSession = "The session has ended. Sign in again."
 
-// The sentinels know their status in HTTP: see middleware.StatusCode. ErrWrongKeys is for operators.
+// The sentinels know their status in HTTP: see middleware.StatusCode. ErrWrongKeys and ErrNoIndexKey are for operators.
 var (
 	// ErrInvalidEmail is returned for an address that is not accepted. The error does not hold the address.
 	ErrInvalidEmail error = status.Field("registry: invalid e-mail address", "email", "must be an e-mail address")
@@ -26,6 +26,15 @@ var (
 
 	// ErrIDTaken is returned by Reserve when the tenant id is or was in use.
 	ErrIDTaken error = status.New(status.Conflict, "registry: tenant id taken", "This name is taken.")
+
+	// ErrAliasTaken is returned when another tenant has the alias.
+	ErrAliasTaken error = status.New(status.Conflict, "registry: alias taken", "This name is taken.")
+
+	// ErrInvalidAlias is returned for an alias that is empty, too long, not UTF-8 or holds NUL.
+	ErrInvalidAlias error = status.Field("registry: invalid alias", "alias", "must be UTF-8 text of at most 255 bytes")
+
+	// ErrInvalidLabel is returned for labels that are too many or too long, or not UTF-8.
+	ErrInvalidLabel error = status.Field("registry: invalid label", "labels", "must be at most 64 short texts")
 
 	// ErrNoServer is returned by Reserve when no open server has room.
 	ErrNoServer error = status.New(status.Unavailable, "registry: no server has room", "")
@@ -42,6 +51,9 @@ var (
 
 	// ErrWrongKeys is returned by CheckKeys when the registry was written with another keyring.
 	ErrWrongKeys = errors.New("registry: keys are not those of this registry")
+
+	// ErrNoIndexKey is returned where an e-mail has to be found, or to be findable, and the keyring has no index key.
+	ErrNoIndexKey = errors.New("registry: e-mails need an index key: keyring.Config.Index")
 
 	// ErrServerNotFound is returned when there is no such server.
 	ErrServerNotFound error = status.New(status.NotFound, "registry: server not found", "")

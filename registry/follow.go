@@ -28,6 +28,12 @@ type Renewer interface {
 	Renew(id tenancy.ID)
 }
 
+// AliasForgetter receives each alias that a tenant got or lost; *tenancy.Resolver implements it. The empty alias stands
+// for all.
+type AliasForgetter interface {
+	ForgetAlias(alias string)
+}
+
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 5 * time.Second
@@ -41,7 +47,8 @@ const (
 // calls inv from one goroutine, its caller's.
 //
 // If inv is a [Renewer] too, it receives every change of a schema. If it is a [Revoker] too, it receives every closed
-// session, beginning with those of the last hour. A struct that embeds a *tenancy.Resolver and an *authn.Cache is both.
+// session, beginning with those of the last hour. An [AliasForgetter] receives every change of an alias. A struct that
+// embeds a *tenancy.Resolver and an *authn.Cache is both.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
 // notification, and every Config.PollInterval, which also shows whether the connection still lives. A notification is
@@ -158,6 +165,7 @@ type change struct {
 	tenant  tenancy.ID
 	epoch   int64  // 0: the record is the same; what connections remember of the tenant's database is out of date
 	session string // not empty: this session was closed, and that is all
+	alias   string // not empty: this alias leads elsewhere, and that is all
 	at      int64  // Unix time, in µs
 }
 
@@ -166,6 +174,12 @@ func (c change) apply(inv Invalidator) {
 	if c.session != "" {
 		if r, ok := inv.(Revoker); ok {
 			r.Revoke(c.session)
+		}
+		return
+	}
+	if c.alias != "" {
+		if r, ok := inv.(AliasForgetter); ok {
+			r.ForgetAlias(c.alias)
 		}
 		return
 	}

@@ -25,7 +25,13 @@ type Registry struct {
 	heartbeat time.Duration
 	logger    *slog.Logger
 	born      time.Time
+
+	attributes bool // Config.Attributes
+
 	following following
+
+	eventAge   time.Duration
+	eventCount int
 }
 
 var _ tenancy.Directory = (*Registry)(nil)
@@ -41,11 +47,16 @@ func New(cfg Config) (*Registry, error) {
 		secrets[scheme] = source
 	}
 	return &Registry{
-		db:        &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout},
+		db: &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout,
+			SharedEmails: cfg.SharedEmails},
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		born:      time.Now(),
+
+		attributes: cfg.Attributes,
+		eventAge:   cmp.Or(cfg.EventAge, defaultEventAge),
+		eventCount: cmp.Or(cfg.EventCount, defaultEventCount),
 	}, nil
 }
 
@@ -81,6 +92,15 @@ type Config struct {
 	// Keyring holds the keys for e-mails, passwords and sessions.
 	Keyring *keyring.Keyring
 
+	// SharedEmails lets the admins of several tenants have one e-mail: a person who works for several customers. The
+	// database keeps either rule, also where two sign-ups come at once. Give every process the same. What is there when
+	// it is changed stays. Default: an e-mail belongs to one tenant, and a second sign-up with it gets [ErrEmailTaken].
+	SharedEmails bool
+
+	// Attributes has Lookup return what SetAttributes keeps, for [tenancy.Lease.Tenant]. It costs a look-up a decryption,
+	// and a hit nothing. Default: it does not.
+	Attributes bool
+
 	// Secrets has a source for each scheme of reference that SetPasswordRef takes, such as "env", "file" or "vault".
 	// Default: none, and every reference is refused.
 	Secrets map[string]SecretSource
@@ -93,6 +113,12 @@ type Config struct {
 	// Heartbeat is how often a Share shows that its process lives. Give every process the same. Default: 1 s.
 	Heartbeat time.Duration
 
+	// EventAge is how long TrimEvents leaves an event. Default: 400 days.
+	EventAge time.Duration
+
+	// EventCount is how many events TrimEvents leaves, the newest; a million take about 200 MB. Default: 1,000,000.
+	EventCount int
+
 	// Logger hears at level Warn that Follow or a Share cannot reach the registry, once for each row of failures, and
 	// at level Info that it can again; and at level Warn that changes were lost, and that a Share has no connection for
 	// longer than a newcomer waits, and that this is over. Default: discards.
@@ -102,6 +128,8 @@ type Config struct {
 const (
 	defaultPollInterval = 5 * time.Second
 	defaultHeartbeat    = time.Second
+	defaultEventAge     = 400 * 24 * time.Hour
+	defaultEventCount   = 1_000_000
 )
 
 func (c *Config) validate() error {
@@ -117,6 +145,12 @@ func (c *Config) validate() error {
 	}
 	if c.Heartbeat < 0 {
 		errs = append(errs, errors.New("registry: Config.Heartbeat: must not be negative"))
+	}
+	if c.EventAge < 0 {
+		errs = append(errs, errors.New("registry: Config.EventAge: must not be negative"))
+	}
+	if c.EventCount < 0 {
+		errs = append(errs, errors.New("registry: Config.EventCount: must not be negative"))
 	}
 	return errors.Join(errs...)
 }

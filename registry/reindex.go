@@ -46,8 +46,11 @@ func (k *rekeying) index(ctx context.Context, kid int16) error {
 // indexAdmins writes the rows of some admins, and returns how many it wrote.
 func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindexed) (int64, error) {
 	// An admin deleted meanwhile gets none, nor does an e-mail that is another admin's.
-	const sql = `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
-		SELECT a.id, $2, $3, a.tenant_id FROM pgtenancy.admins a WHERE a.id = $1 FOR SHARE
+	const sql = `INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id, scope)
+		SELECT a.id, $2, $3, a.tenant_id, coalesce(
+			(SELECT min(i.scope) FROM pgtenancy.admin_email_index i WHERE i.admin_id = a.id),
+			CASE WHEN $4::boolean THEN a.tenant_id ELSE '' END)
+		FROM pgtenancy.admins a WHERE a.id = $1 FOR SHARE
 		ON CONFLICT DO NOTHING`
 	var b pgx.Batch
 	var queued []string
@@ -63,7 +66,7 @@ func (k *rekeying) indexAdmins(ctx context.Context, kid int16, missing []unindex
 		}
 		for _, value := range k.db.EmailIndex(email.identity()) {
 			if value.KeyID == kid {
-				b.Queue(sql, u.admin, kid, value.Sum)
+				b.Queue(sql, u.admin, kid, value.Sum, k.db.SharedEmails)
 				queued = append(queued, u.admin)
 			}
 		}

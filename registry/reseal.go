@@ -25,6 +25,8 @@ func sealedColumns() []sealedColumn {
 		{table: "warm_databases", column: "password", key: []string{"id"}, home: "tenants"},
 		{table: "tenants", column: "password", key: []string{"id"}},
 		{table: "tenants", column: "data", key: []string{"id"}},
+		{table: "tenants", column: "attributes", key: []string{"id"}},
+		{table: "tenants", column: "before", key: []string{"id"}},
 		{table: "tenants", column: "request_hash", key: []string{"id"}},
 		{table: "retired_ids", column: "request_hash", key: []string{"id"}, home: "tenants"},
 		{table: "organizations", column: "email", key: []string{"id"}},
@@ -32,6 +34,10 @@ func sealedColumns() []sealedColumn {
 		{table: "sessions", column: "secret", key: []string{"id"}},
 		{table: "sessions", column: "client", key: []string{"id"}},
 		{table: "steps", column: "result", key: []string{"tenant_id", "name"}},
+		{table: "events", column: "client", key: []string{"id"}},
+		{table: "admin_changes", column: "data", key: []string{"admin_id"}},
+		{table: "tokens", column: "data", key: []string{"id"}},
+		{table: "mails", column: "data", key: []string{"id"}},
 	}
 }
 

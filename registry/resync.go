@@ -98,13 +98,14 @@ func (f *follower) query(ctx context.Context, conn *pgx.Conn) (newest int64, cha
 	ctx, cancel := context.WithTimeout(ctx, f.statementTimeout())
 	defer cancel()
 	rows, _ := conn.Query(ctx, `SELECT f.version, coalesce(c.version, 0), coalesce(c.tenant_id, ''), coalesce(c.epoch, 0),
-		coalesce(c.session, ''), coalesce(c.changed_at, 'epoch')
+		coalesce(c.session, ''), coalesce(c.alias, ''), coalesce(c.changed_at, 'epoch')
 		FROM pgtenancy.feed f LEFT JOIN pgtenancy.changes c ON c.version BETWEEN $1::bigint
 			AND least(f.version, $1::bigint + $2::bigint)
 		WHERE f.id = 1 ORDER BY c.version`, f.last, batch)
 	var c change
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&newest, &c.version, &c.tenant, &c.epoch, &c.session, &at}, func() error {
+	fields := []any{&newest, &c.version, &c.tenant, &c.epoch, &c.session, &c.alias, &at}
+	_, err = pgx.ForEachRow(rows, fields, func() error {
 		if c.at = at.UnixMicro(); c.version > 0 { // else there is none
 			changes = append(changes, c)
 		}
@@ -137,6 +138,9 @@ func (f *follower) noteLost(ctx context.Context, what string) {
 func (f *follower) invalidateAll(ctx context.Context, conn *pgx.Conn, whatever bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if r, ok := f.inv.(AliasForgetter); ok {
+		r.ForgetAlias("")
+	}
 	late := time.AfterFunc(f.statementTimeout(), func() { cancel(context.DeadlineExceeded) })
 	defer late.Stop()
 	rows, _ := conn.Query(ctx, `SELECT id, epoch FROM pgtenancy.tenants

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,8 @@ type Server struct {
 	State      ServerState
 	Tenants    int // tenants placed on it now; read only
 
-	// Unsigned is true of a server whose address was not written by PutServer under a key of the ring; read only. Nothing
-	// of pgtenancy connects to it.
+	// Unsigned is true of a server whose address was not written by PutServer or AddServer under a key of the ring; read
+	// only. Nothing of pgtenancy connects to it.
 	Unsigned bool
 }
 
@@ -56,12 +57,7 @@ func (s *Server) fields() []any {
 // in another way ([Server.Unsigned]): the passwords of tenants and of the administrator go where a holder of the keys
 // has said. So take s from your configuration, and never from the registry.
 func (r *Registry) PutServer(ctx context.Context, s Server) error {
-	if s.Weight == 0 {
-		s.Weight = 1
-	}
-	if s.State == "" {
-		s.State = ServerOpen
-	}
+	s = s.withDefaults()
 	if err := s.validate(); err != nil {
 		return err
 	}
@@ -73,8 +69,7 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 			return err
 		}
 		known := err == nil
-		if _, err = tx.Exec(ctx, putServer, s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort, s.Region, s.Weight,
-			s.Capacity, s.MaxConns, s.State, s.address().Sign(r.db.Keys)); err != nil {
+		if _, err = tx.Exec(ctx, insertServer+replaceServer, r.serverValues(s)...); err != nil {
 			return err
 		}
 		if !known || before.address() == s.address() {
@@ -85,15 +80,74 @@ func (r *Registry) PutServer(ctx context.Context, s Server) error {
 	})
 }
 
-const putServer = `
+const insertServer = `
 INSERT INTO pgtenancy.servers
 	(name, host, port, pooled_host, pooled_port, region, weight, capacity, max_conns, state, address_mac)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+const replaceServer = `
 ON CONFLICT (name) DO UPDATE SET
 	host = excluded.host, port = excluded.port, pooled_host = excluded.pooled_host,
 	pooled_port = excluded.pooled_port, region = excluded.region, weight = excluded.weight,
 	capacity = excluded.capacity, max_conns = excluded.max_conns, state = excluded.state,
 	address_mac = excluded.address_mac, updated_at = now()`
+
+// AddServer adds a server, or returns the record with its name unchanged: the address, weight, capacity, budget and state
+// that an operator has put there stay. It is meant for code that runs at every start, where [Registry.PutServer] would
+// undo what an operator did meanwhile. Zero Weight is 1, zero State open. It returns the record as it is now. ctx
+// governs the transaction. Its error names every field that is wrong.
+//
+// Only a record that was never signed gets the address of s, signed under the current index key; the rest of it stays.
+// If that changes the address, the epoch of every tenant on it is raised. A signature that no key of the ring has made
+// is an [*UnsignedServerError]: this process has other keys than the registry, or somebody changed the row, and an
+// operator must look. As with PutServer, take s from your configuration.
+func (r *Registry) AddServer(ctx context.Context, s Server) (Server, error) {
+	s = s.withDefaults()
+	if err := s.validate(); err != nil {
+		return Server{}, err
+	}
+	err := r.db.InTx(ctx, fmt.Sprintf("add server %q", s.Name), func(tx pgx.Tx) error {
+		added, err := tx.Exec(ctx, insertServer+` ON CONFLICT (name) DO NOTHING`, r.serverValues(s)...)
+		if err != nil || added.RowsAffected() > 0 {
+			return err
+		}
+		var there Server
+		var mac string
+		if err := tx.QueryRow(ctx, `SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s
+			WHERE s.name = $1 FOR NO KEY UPDATE`, s.Name).Scan(append(there.fields(), &mac)...); err != nil {
+			return err
+		}
+		switch {
+		case there.address().Signed(r.db.Keys, mac):
+			return nil
+		case mac != "":
+			return regdb.Refuse(&UnsignedServerError{Server: s.Name})
+		}
+		if _, err := tx.Exec(ctx, signServer, s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort,
+			s.address().Sign(r.db.Keys)); err != nil || there.address() == s.address() {
+			return err
+		}
+		_, err = tx.Exec(ctx, raiseServer, s.Name)
+		return err
+	})
+	if err != nil {
+		return Server{}, err
+	}
+	return r.Server(ctx, s.Name)
+}
+
+// serverValues are the parameters of insertServer.
+func (r *Registry) serverValues(s Server) []any {
+	return []any{
+		s.Name, s.Host, s.Port, s.PooledHost, s.PooledPort, s.Region, s.Weight, s.Capacity, s.MaxConns, s.State,
+		s.address().Sign(r.db.Keys),
+	}
+}
+
+const signServer = `
+UPDATE pgtenancy.servers SET host = $2, port = $3, pooled_host = $4, pooled_port = $5, address_mac = $6,
+	updated_at = now()
+WHERE name = $1`
 
 const raiseServer = `
 WITH changed AS (
@@ -130,9 +184,15 @@ func (r *Registry) scanServer(row pgx.CollectableRow) (s Server, err error) {
 	return s, err
 }
 
-// address is what PutServer signs.
+// address is what PutServer and AddServer sign.
 func (s Server) address() regdb.Address {
 	return regdb.Address{Name: s.Name, Host: s.Host, Port: s.Port, PooledHost: s.PooledHost, PooledPort: s.PooledPort}
+}
+
+func (s Server) withDefaults() Server {
+	s.Weight = cmp.Or(s.Weight, 1)
+	s.State = cmp.Or(s.State, ServerOpen)
+	return s
 }
 
 func (s Server) validate() error {

@@ -25,6 +25,9 @@ type Tenant struct {
 	tenancy.Tenant        // Endpoint: Host and Port are the server's pooled ones where it has a pooler
 	Server         Server // its direct endpoint is for CREATE DATABASE, LISTEN, session locks
 	Organization   Organization
+	Labels         map[string]string // see SetLabels; not nil
+	Adopted        bool              // the database was there before the tenant: see provision.Provisioner.Adopt
+	SharedRole     bool              // an adopted tenant's: the role serves other databases too
 	Attempt        int64
 	Step           string // the last provisioning step that was begun
 	FailReason     string // why its sign-up failed: a step's name and an error without secrets
@@ -32,8 +35,11 @@ type Tenant struct {
 	ActivatedAt    time.Time // zero: never yet
 }
 
-const lookup = `SELECT ` + regdb.RouteColumns + `
-	FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
+const (
+	lookup               = `SELECT ` + regdb.RouteColumns + lookupFrom
+	lookupWithAttributes = `SELECT ` + regdb.RouteColumns + `, t.attributes` + lookupFrom
+	lookupFrom           = ` FROM pgtenancy.tenants t JOIN pgtenancy.servers s ON s.name = t.server WHERE t.id = $1`
+)
 
 // Lookup implements [tenancy.Directory] by one prepared query. It returns the tenant in any state, or
 // [tenancy.ErrNotFound]; or an [*UnsignedServerError]. ctx governs the query.
@@ -42,21 +48,31 @@ func (r *Registry) Lookup(ctx context.Context, id tenancy.ID) (tenancy.Tenant, e
 		return tenancy.Tenant{}, regdb.NotFound(id)
 	}
 	var row regdb.Route
-	err := r.db.QueryRow(ctx, fmt.Sprintf("look up tenant %q", id), lookup, []any{id}, row.Fields()...)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return tenancy.Tenant{}, regdb.NotFound(id)
+	var attributes []byte
+	sql, fields := lookup, row.Fields()
+	if r.attributes {
+		sql, fields = lookupWithAttributes, append(fields, &attributes)
 	}
+	err := r.db.QueryRow(ctx, fmt.Sprintf("look up tenant %q", id), sql, []any{id}, fields...)
 	if err != nil {
-		return tenancy.Tenant{}, err
+		return tenancy.Tenant{}, regdb.OrNotFound(err, id)
 	}
 	t, signed, err := row.Decrypt(ctx, r.db)
 	if !signed {
 		err = &UnsignedServerError{Server: row.Address.Name}
 	}
+	if err == nil && attributes != nil {
+		t.Attributes, err = r.openAttributes(ctx, attributes, id)
+	}
 	if err != nil {
 		return tenancy.Tenant{}, err
 	}
 	return t, nil
+}
+
+func (r *Registry) openAttributes(ctx context.Context, sealed []byte, id tenancy.ID) (tenancy.Secret, error) {
+	plain, err := r.db.Open(ctx, sealed, "tenants", string(id), "attributes")
+	return tenancy.NewSecret(string(plain)), err
 }
 
 // record is a row of regdb.TenantColumns.
@@ -71,7 +87,7 @@ type record struct {
 func (r *record) fields() []any {
 	fields := append(r.route.Fields(), r.Server.fields()...)
 	return append(fields, &r.Organization.Name, &r.email, &r.Organization.BillingCustomer, &r.trialEndsAt,
-		&r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
+		&r.Labels, &r.Adopted, &r.SharedRole, &r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
 }
 
 // decrypt returns the tenant; without those sealed values that do not open, of which the error tells.

@@ -18,6 +18,12 @@ type Config struct {
 	// Directory knows the tenants.
 	Directory Directory
 
+	// Aliases finds tenants by other names, for [Resolver.ResolveAlias]. Default: Directory, if it is an AliasDirectory.
+	Aliases AliasDirectory
+
+	// MaxAliases limits how many aliases are remembered. Default: 65536.
+	MaxAliases int
+
 	// Base is the configuration that every tenant's pool starts from: TLS, time-outs, tracer, hooks. Make it with
 	// pgxpool.ParseConfig. New copies it. Host, port, database, user and password of a pool come from the tenant's
 	// Endpoint; MaxConns is MaxConnsPerTenant, and MinConns and MinIdleConns are 0. An Endpoint with a host is reached
@@ -30,6 +36,10 @@ type Config struct {
 	// 60 s and client_connection_check_interval of 2 s, so that PostgreSQL soon notices that this process is gone. If a
 	// server refuses them, one connection fails, and later ones are made without them.
 	Base *pgxpool.Config
+
+	// Bases are Base for the tenants of servers with these names (Endpoint.Server): servers of a managed service may each
+	// have a certificate authority of their own. Base is required all the same. Default: Base for all.
+	Bases map[string]*pgxpool.Config
 
 	// MaxPools limits how many pools are open at once, leased or not. A pool that is draining counts until it is
 	// closed. When all are leased, other tenants wait: do not let a client that sends its body or reads the response
@@ -106,6 +116,18 @@ type Config struct {
 	// again when the pooler takes another to the server.
 	Fence bool
 
+	// Attach makes what is to live as long as a tenant's pool: a *gorm.DB, an *ent.Client, a cache. It is called when a
+	// pool is opened, before its first lease; [Attached] returns the value. detach, which may be nil, is called once when
+	// the pool is closed: after its last lease, or after DrainTimeout. A pool that has had no connection for a moment is
+	// closed too, and made anew when the tenant is leased again. An error, or a panic, fails the Acquire. ctx ends after
+	// OpenTimeout, and does not govern the value. detach must neither wait for a lease nor panic. Default: nothing.
+	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, detach func(), err error)
+
+	// Strict has a pool that is used after Release fail with [ErrReleased]. It is meant for tests: it costs each use of a
+	// connection a lock of the resolver. It does not see a use while another lease of the same tenant is held. Default: it
+	// does not.
+	Strict bool
+
 	// Observer's functions are called for events of pools and servers.
 	Observer Observer
 }
@@ -121,6 +143,7 @@ const (
 	defaultStaleGrace        = 10 * time.Minute
 	defaultNotFoundTTL       = 5 * time.Second
 	defaultMaxNotFound       = 8192
+	defaultMaxAliases        = 65536
 	defaultIdleTimeout       = 10 * time.Minute
 	defaultDrainTimeout      = 30 * time.Second
 	defaultBreakerThreshold  = 5
@@ -140,6 +163,10 @@ func (c Config) withDefaults() Config {
 	c.StaleGrace = cmp.Or(c.StaleGrace, defaultStaleGrace)
 	c.NotFoundTTL = cmp.Or(c.NotFoundTTL, defaultNotFoundTTL)
 	c.MaxNotFound = cmp.Or(c.MaxNotFound, defaultMaxNotFound)
+	c.MaxAliases = cmp.Or(c.MaxAliases, defaultMaxAliases)
+	if found, ok := c.Directory.(AliasDirectory); ok && c.Aliases == nil {
+		c.Aliases = found
+	}
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
 	c.BreakerThreshold = cmp.Or(c.BreakerThreshold, defaultBreakerThreshold)
@@ -157,10 +184,14 @@ func (c Config) validate() error {
 	check(c.Directory != nil, "Directory", "required")
 	check(c.Base != nil, "Base", "required")
 	check(c.Base == nil || parsed(c.Base), "Base", "must be made by pgxpool.ParseConfig")
+	for name, base := range c.Bases {
+		check(base != nil && parsed(base), fmt.Sprintf("Bases[%q]", name), "must be made by pgxpool.ParseConfig")
+	}
 	check(c.MaxPools > 0, "MaxPools", "must not be negative")
 	check(c.MaxConnsPerTenant > 0, "MaxConnsPerTenant", "must not be negative")
 	check(c.OpenTimeout > 0, "OpenTimeout", "must not be negative")
 	check(c.MaxNotFound > 0, "MaxNotFound", "must not be negative")
+	check(c.MaxAliases > 0, "MaxAliases", "must not be negative")
 	return errors.Join(errs...)
 }
 

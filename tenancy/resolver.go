@@ -3,11 +3,13 @@ package tenancy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
@@ -17,14 +19,15 @@ import (
 // tenant, and closes pools that fall idle or must make room. A Resolver is safe for concurrent use. Create one with
 // [New] and release it with [Resolver.Close].
 type Resolver struct {
-	cfg    Config // defaults filled in
-	start  time.Time
-	tick   time.Duration
-	coarse atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
-	ctx    context.Context    // look-ups and pools run under it
-	cancel context.CancelFunc // called by Close
-	wg     sync.WaitGroup     // every goroutine of the resolver
-	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
+	cfg     Config // defaults filled in
+	start   time.Time
+	tick    time.Duration
+	coarse  atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
+	ctx     context.Context    // look-ups and pools run under it
+	cancel  context.CancelFunc // called by Close
+	wg      sync.WaitGroup     // every goroutine of the resolver
+	aliases *aliases
+	done    chan struct{} // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
 	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is
@@ -56,11 +59,17 @@ func New(cfg Config) (*Resolver, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Base = cfg.Base.Copy()
 	var err error
-	if cfg.Base.ConnConfig, err = connstring.Remove(cfg.Base.ConnConfig); err != nil {
+	if cfg.Base, err = copyBase(cfg.Base); err != nil {
 		return nil, fmt.Errorf("tenancy: Config.Base: %w", pgerr.Redact(err))
 	}
+	bases := make(map[string]*pgxpool.Config, len(cfg.Bases))
+	for name, base := range cfg.Bases {
+		if bases[strings.Clone(name)], err = copyBase(base); err != nil {
+			return nil, fmt.Errorf("tenancy: Config.Bases[%q]: %w", name, pgerr.Redact(err))
+		}
+	}
+	cfg.Bases = bases
 	entries, err := simplelru.NewLRU[ID, *entry](cfg.MaxPools, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
@@ -78,9 +87,18 @@ func New(cfg Config) (*Resolver, error) {
 		servers:  make(map[string]*server),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.aliases = newAliases(r)
 	r.wg.Add(1)
 	go r.sweep()
 	return r, nil
+}
+
+// copyBase returns a copy without the connection string.
+func copyBase(base *pgxpool.Config) (*pgxpool.Config, error) {
+	base = base.Copy()
+	var err error
+	base.ConnConfig, err = connstring.Remove(base.ConnConfig)
+	return base, err
 }
 
 // Evict closes the pool of tenant id as soon as its leases are released. The next Acquire opens a new one. It does

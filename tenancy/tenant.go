@@ -33,6 +33,10 @@ type Tenant struct {
 
 	// SchemaHash is the version of the schema that the database was last upgraded to; empty if it is not known.
 	SchemaHash string
+
+	// Attributes is the application's own, which the Directory gives and the resolver keeps with the record: JSON, say. It
+	// does not print. Zero: none.
+	Attributes Secret
 }
 
 // Endpoint is where a tenant's database is and how to log in to it. A field left zero is taken from the resolver's

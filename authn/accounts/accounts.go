@@ -2,12 +2,15 @@ package accounts
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -24,6 +27,11 @@ type Config struct {
 
 	// Profiles reads and writes admins in a tenant's database. Give [Seed] the same one. Default: Table{}.
 	Profiles Profiles
+
+	// MayManage reports whether an admin with the role actor may invite and remove admins with the other role, and give
+	// and take it; the empty role asks whether the actor may see the admins and invitations, and revoke the latter.
+	// Default: RolePrimary may, and no other role.
+	MayManage func(actor, role string) bool
 
 	// Trial is how long after its sign-up an organization's trial ends. Default: 14 days. Negative: no trial.
 	Trial time.Duration
@@ -53,6 +61,8 @@ type Config struct {
 	// Logger receives sign-ups, sign-ins and refusals by tenant and admin id, and by the client's network where no admin
 	// was let in; never by e-mail. Default: discards.
 	Logger *slog.Logger
+
+	failpoints *failpoint.Set // for tests only
 }
 
 // Accounts signs people up and in. It is safe for concurrent use and owns none of what its Config names.
@@ -61,6 +71,8 @@ type Accounts struct {
 	catalog                     *catalog.Catalog
 	signIns, signUps, refreshes entrance
 	flights                     flights
+	owner                       string        // of this process's claims on changes
+	wake                        chan struct{} // see wakeUp
 }
 
 // New returns Accounts for cfg, or an error that names every field that is missing.
@@ -97,6 +109,9 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.Profiles == nil {
 		cfg.Profiles = Table{}
 	}
+	if cfg.MayManage == nil {
+		cfg.MayManage = func(actor, _ string) bool { return actor == RolePrimary }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -107,5 +122,7 @@ func New(cfg Config) (*Accounts, error) {
 		signUps:   make(entrance, entranceSize),
 		refreshes: make(entrance, entranceSize),
 		flights:   flights{underWay: map[flightKey]*flight{}},
+		owner:     strings.ToLower(rand.Text()),
+		wake:      make(chan struct{}, 1),
 	}, nil
 }

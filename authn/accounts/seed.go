@@ -18,9 +18,13 @@ type names struct {
 }
 
 // Seed returns the function for provision.Config.Seed that writes the first admin into the new tenant's database. It
-// may run more than once. To seed more, call it from a function of your own.
+// may run more than once, and writes nothing for a tenant without an admin. To seed more, call it from a function of
+// your own.
 func Seed(p Profiles) func(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
 	return func(ctx context.Context, tx pgx.Tx, s provision.Seed) error {
+		if s.Admin.ID == "" { // a tenant without people
+			return nil
+		}
 		var n names
 		if err := json.Unmarshal(s.Data, &n); err != nil {
 			return fmt.Errorf("accounts: seed: sign-up of tenant %q carries no names", s.Tenant.ID)

@@ -18,16 +18,19 @@ import (
 // changes nothing and returns [ErrClaimLost] when another process has claimed the row since. A claim that has expired
 // holds until another process takes it. Time is the database's. It prints its tenant's id and its attempt only.
 //
-// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, omits values
-// whose key is lost, and has a zero Admin if the tenant has none.
+// Removing a tenant needs none of its secrets. A claim on a failing or deleting tenant has no password, and omits
+// values whose key is lost.
 type Claim struct {
 	Tenant  registry.Tenant
-	Admin   registry.Admin // the first one, role PRIMARY
+	Admin   registry.Admin // the first one, role PRIMARY; zero: the tenant has none
 	Data    []byte         `json:"-"` // the caller's own, from Reservation.Data; gone after activation
 	Owner   string
 	Attempt int64
 	Expires time.Time
 	Warm    bool // from Reserve only: the database was made ahead, and is whole
+
+	KeepDatabase bool   // undoing leaves the database where it is: it was there before the tenant, or is released
+	Before       []byte `json:"-"` // what an adoption found, in the adopter's format; nil: not adopted
 
 	stock bool // the row is that of a warm database, which is no tenant's yet
 }
@@ -129,7 +132,7 @@ func (cat *Catalog) fenced(ctx context.Context, op, sql string, c *Claim, args .
 
 // claimColumns are what a claim on a tenant t needs, from claimTables.
 const claimColumns = regdb.TenantColumns + `, t.claim_expires, t.data, coalesce(a.id, ''), a.email,
-	coalesce(a.password_hash, ''), coalesce(a.role, '')`
+	coalesce(a.password_hash, ''), coalesce(a.role, ''), t.keep_database, t.before`
 
 const claimTables = `JOIN pgtenancy.servers s ON s.name = t.server
 	JOIN pgtenancy.organizations o ON o.id = t.id
@@ -145,21 +148,22 @@ type claimed struct {
 	data       []byte
 	admin      registry.Admin
 	adminEmail []byte
+	keep       bool
+	before     []byte
 }
 
 func (row *claimed) fields() []any {
 	return append(row.record.fields(),
-		&row.expires, &row.data, &row.admin.ID, &row.adminEmail, &row.admin.PasswordHash, &row.admin.Role)
+		&row.expires, &row.data, &row.admin.ID, &row.adminEmail, &row.admin.PasswordHash, &row.admin.Role,
+		&row.keep, &row.before)
 }
 
 // decrypt returns the owner's claim.
 func (row *claimed) decrypt(ctx context.Context, db *regdb.DB, owner string) (*Claim, error) {
 	c := &Claim{Tenant: row.withoutSecrets(db), Admin: row.admin, Owner: owner, Attempt: row.Attempt, Expires: row.expires}
+	c.KeepDatabase = row.keep
 	id, signUp := c.Tenant.ID, c.Tenant.State == tenancy.Provisioning
-	if signUp && c.Admin.ID == "" {
-		return nil, fmt.Errorf("%w: tenant %q has none", registry.ErrAdminNotFound, id)
-	}
-	var errs [4]error
+	var errs [5]error
 	if signUp {
 		c.Tenant.Endpoint.Password, errs[0] = db.OpenPassword(ctx, row.route.Sealed, id)
 	}
@@ -171,6 +175,9 @@ func (row *claimed) decrypt(ctx context.Context, db *regdb.DB, owner string) (*C
 	}
 	if row.data != nil {
 		c.Data, errs[3] = db.Open(ctx, row.data, "tenants", string(id), "data")
+	}
+	if row.before != nil {
+		c.Before, errs[4] = db.Open(ctx, row.before, "tenants", string(id), "before")
 	}
 	for _, err := range errs {
 		if err != nil && (signUp || !regdb.IsLost(err)) {

@@ -17,11 +17,24 @@ import (
 // [ErrConflict] in any other state or while another process deletes it. ctx governs the statement. After any other
 // error the tenant may be deleting all the same, for [Registry.ClaimAbandoned] to claim.
 func (cat *Catalog) BeginDelete(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
+	return cat.beginDelete(ctx, id, owner, ttl, false)
+}
+
+// BeginRelease is BeginDelete for a tenant whose database stays ([Claim.KeepDatabase]). A deletion that has begun
+// cannot become a release, nor a release a deletion: that is [ErrConflict] too.
+func (cat *Catalog) BeginRelease(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
+	return cat.beginDelete(ctx, id, owner, ttl, true)
+}
+
+func (cat *Catalog) beginDelete(
+	ctx context.Context, id tenancy.ID, owner string, ttl time.Duration, keep bool,
+) (*Claim, error) {
 	const sql = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET state = 'deleting', epoch = epoch + 1, attempt = attempt + 1, claim_owner = $2,
-		claim_expires = now() + $3::interval, updated_at = now()
-	WHERE id = $1 AND (state IN ('active', 'suspended') OR state = 'deleting' AND claim_expires <= now())
+		claim_expires = now() + $3::interval, keep_database = $4, updated_at = now()
+	WHERE id = $1 AND (state IN ('active', 'suspended')
+		OR state = 'deleting' AND claim_expires <= now() AND keep_database = $4)
 	RETURNING *
 )` + regdb.PublishRows + `
 SELECT ` + claimColumns + `, ` + regdb.Notify + `
@@ -30,7 +43,7 @@ FROM written JOIN changed t ON t.id = written.tenant_id ` + claimTables
 		return nil, err
 	}
 	var row claimed
-	err := cat.db.QueryRow(ctx, fmt.Sprintf("delete tenant %q", id), sql, []any{id, owner, ttl},
+	err := cat.db.QueryRow(ctx, fmt.Sprintf("delete tenant %q", id), sql, []any{id, owner, ttl, keep},
 		append(row.fields(), nil)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		state, err := cat.db.State(ctx, id)

@@ -74,7 +74,8 @@ func (in *intent) read(ctx context.Context) error {
 			) known ORDER BY at DESC LIMIT 1`, in.res.IdempotencyKey).QueryRow(in.scanKnown)
 	}
 	b.Queue(`SELECT `+regdb.ServerColumns+`, s.address_mac FROM pgtenancy.servers s
-		WHERE s.state = 'open' AND (s.name = $1::text OR $1::text = '') ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server,
+		WHERE (s.state = 'open' OR $2::boolean) AND (s.name = $1::text OR $1::text = '')
+		ORDER BY s.name FOR NO KEY UPDATE`, in.res.Server, in.res.Adopted,
 	).Query(func(rows pgx.Rows) (err error) {
 		in.servers, err = pgx.CollectRows(rows, in.scanServer)
 		return err
@@ -169,9 +170,12 @@ func (in *intent) write(ctx context.Context) (*Claim, error) {
 	if err := errors.Join(
 		in.insertTenant(ctx, b, c, sealed),
 		in.insertOrganization(ctx, b, in.res.ID, in.res.Organization),
-		in.insertAdmin(ctx, b, in.res.ID, in.res.Admin),
+		in.insertAdmin(ctx, b),
 	); err != nil {
 		return nil, regdb.Refuse(err)
+	}
+	if len(in.res.Aliases) > 0 {
+		b.Queue(regdb.AddAliases, in.res.ID, in.res.Aliases)
 	}
 	b.Queue(`WITH changed AS (SELECT id, epoch FROM pgtenancy.tenants WHERE id = $1)`+regdb.Publish, in.res.ID)
 	b.Queue(`COMMIT`)
@@ -210,25 +214,43 @@ func (in *intent) claim(server registry.Server) *Claim {
 		Tenant: tenancy.Tenant{
 			ID: res.ID, State: tenancy.Provisioning, Epoch: 1, SchemaHash: res.SchemaHash, Endpoint: address(server).Endpoint(),
 		},
-		Server: server, Organization: res.Organization, Attempt: 1, Step: res.Step,
+		Server: server, Organization: res.Organization, Labels: res.Labels, Adopted: res.Adopted,
+		SharedRole: res.SharedRole, Attempt: 1, Step: res.Step,
 	}
 	t.Endpoint.Database, t.Endpoint.User, t.Endpoint.Password = res.Database, res.Role, res.Password
 	if at := &t.Organization.TrialEndsAt; !at.IsZero() {
 		*at = at.Truncate(time.Microsecond) // all that PostgreSQL keeps
 	}
-	return &Claim{Tenant: t, Admin: res.Admin, Data: res.Data, Owner: res.Owner, Attempt: 1}
+	return &Claim{
+		Tenant: t, Admin: res.Admin, Data: res.Data, Owner: res.Owner, Attempt: 1, KeepDatabase: res.Adopted,
+		Before: res.Before,
+	}
+}
+
+func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch) error {
+	if !in.res.hasAdmin() {
+		return nil
+	}
+	return insertAdmin(ctx, in.db, b, in.res.ID, in.res.Admin)
 }
 
 // insertTenant writes the tenant's row. password is that of a warm database, sealed; nil: there is none.
 func (in *intent) insertTenant(ctx context.Context, b *pgx.Batch, c *Claim, password []byte) error {
 	const insert = `
 INSERT INTO pgtenancy.tenants (id, state, epoch, server, database, role_name, password, schema_hash, data,
-	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash)
-VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12)
+	attempt, claim_owner, claim_expires, step, idempotency_key, request_hash, labels,
+	adopted, keep_database, role_shared, before)
+VALUES ($1, 'provisioning', 1, $2, $3, $4, $5, $6, $7, 1, $8, now() + $9::interval, $10, $11, $12, $13::text::jsonb,
+	$14, $14, $15, $16)
 RETURNING created_at, claim_expires`
 	res, row := &in.res, string(in.res.ID)
-	var data []byte
+	var data, before []byte
 	var err error
+	if res.Before != nil {
+		if before, err = in.db.Seal(ctx, res.Before, "tenants", row, "before"); err != nil {
+			return err
+		}
+	}
 	if res.Data != nil {
 		if data, err = in.db.Seal(ctx, res.Data, "tenants", row, "data"); err != nil {
 			return err
@@ -244,7 +266,8 @@ RETURNING created_at, claim_expires`
 		}
 	}
 	b.Queue(insert, res.ID, c.Tenant.Server.Name, res.Database, res.Role, password, res.SchemaHash, data, res.Owner,
-		res.TTL, res.Step, nullable(res.IdempotencyKey), hash,
+		res.TTL, res.Step, nullable(res.IdempotencyKey), hash, regdb.Labels(res.Labels),
+		res.Adopted, res.SharedRole, before,
 	).QueryRow(func(row pgx.Row) error { return row.Scan(&c.Tenant.CreatedAt, &c.Expires) })
 	// After the insert: it waits for a Forget of this id that is under way, whose mark is then there to be seen. An id
 	// that was used is an error of the statement, so that nothing is committed.

@@ -59,6 +59,8 @@ func newRegistry(t testing.TB, cfg registry.Config) *registry.Registry {
 	return r
 }
 
+func catalogOf(reg *registry.Registry) *catalog.Catalog { return catalog.Of(reg) }
+
 // serializable makes every transaction of a fixture serializable, as CockroachDB's are.
 func serializable(pool *pgxpool.Config, _ *registry.Config) {
 	pool.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"

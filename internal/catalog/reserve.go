@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,11 +30,17 @@ type Reservation struct {
 	Server       string             // empty: Place chooses
 	Place        registry.Placement `json:"-"` // nil: the emptiest by weight
 	Organization registry.Organization
-	Admin        registry.Admin // ID and Email are required; an empty Role is RolePrimary
+	Aliases      []string
+	Labels       map[string]string
+	Admin        registry.Admin // zero: none; else ID and Email are required, and an empty Role is RolePrimary
 	Data         []byte         `json:"-"` // sealed at rest
 
 	Step string      // the first step of the sign-up, recorded
 	Warm *WarmChoice `json:"-"` // nil: take no warm database
+
+	Adopted    bool   // the database is there, on Server, in any state of that
+	SharedRole bool   // see registry.Tenant
+	Before     []byte `json:"-"` // see Claim; sealed at rest
 
 	IdempotencyKey string // empty: none; at most 255 bytes
 	RequestHash    []byte `json:"-"` // of the request under that key; sealed at rest, because it can be guessed
@@ -81,7 +88,7 @@ type WarmChoice struct {
 //
 // The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
 func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error) {
-	if res.Admin.Role == "" {
+	if res.hasAdmin() && res.Admin.Role == "" {
 		res.Admin.Role = registry.RolePrimary
 	}
 	if err := res.validate(); err != nil {
@@ -113,6 +120,8 @@ func (cat *Catalog) taken(ctx context.Context, res *Reservation, constraint stri
 	switch constraint {
 	case "admin_email_index_bidx_key":
 		return cat.emailTaken(ctx, res.Admin.Email)
+	case "aliases_pkey":
+		return registry.ErrAliasTaken
 	case "tenants_pkey", "tenants_database_key":
 		return fmt.Errorf("%w: %q", registry.ErrIDTaken, res.ID)
 	}
@@ -158,19 +167,31 @@ func (in *intent) insertOrganization(ctx context.Context, b *pgx.Batch, id tenan
 // insertAdmin writes an admin and their rows of the blind index, one for each key of the ring. Two processes with
 // different rings still meet at the unique constraint, by a key in both, during a change of keys too; no look-up before
 // the insert could promise that.
-func (in *intent) insertAdmin(ctx context.Context, b *pgx.Batch, id tenancy.ID, a registry.Admin) error {
-	email, err := in.db.Seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
+func insertAdmin(ctx context.Context, db *regdb.DB, b *pgx.Batch, id tenancy.ID, a registry.Admin) error {
+	email, err := db.Seal(ctx, []byte(a.Email.Reveal()), "admins", a.ID, "email")
 	if err != nil {
 		return err
 	}
 	b.Queue(`INSERT INTO pgtenancy.admins (id, tenant_id, email, password_hash, role)
 		VALUES ($1, $2, $3, $4, $5)`, a.ID, id, email, a.PasswordHash, a.Role)
-	for _, v := range emailIndex(in.db, a.Email) {
-		b.Queue(`INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id)
-			VALUES ($1, $2, $3, $4)`, a.ID, v.KeyID, v.Sum, id)
+	values := emailIndex(db, a.Email)
+	if len(values) == 0 {
+		return registry.ErrNoIndexKey
+	}
+	for _, v := range values {
+		b.Queue(indexEmail, a.ID, v.KeyID, v.Sum, id, db.SharedEmails)
 	}
 	return nil
 }
+
+// indexEmail writes a row of the blind index. Where the e-mail is in another tenant's already, or in this tenant's, and
+// must not be, the row takes the scope of the one that is there, and violates the unique constraint.
+const indexEmail = `
+INSERT INTO pgtenancy.admin_email_index (admin_id, kid, bidx, tenant_id, scope)
+SELECT $1::text, $2::bigint, $3::bytea, $4::text, coalesce(
+	(SELECT i.scope FROM pgtenancy.admin_email_index i
+	 WHERE i.bidx = $3::bytea AND (i.tenant_id = $4::text OR NOT $5::boolean) LIMIT 1),
+	CASE WHEN $5::boolean THEN $4::text ELSE '' END)`
 
 func (res *Reservation) validate() error {
 	var errs []error
@@ -182,15 +203,21 @@ func (res *Reservation) validate() error {
 	refuse(!res.ID.Valid(), "ID: must be a valid tenant id")
 	refuse(res.Database == "", "Database: must be set")
 	refuse(res.Role == "", "Role: must be set")
-	refuse(res.Admin.ID == "", "Admin.ID: must be set")
-	refuse(res.Admin.Email.IsZero(), "Admin.Email: must be set")
+	refuse(res.hasAdmin() && res.Admin.ID == "", "Admin.ID: must be set")
+	refuse(res.hasAdmin() && res.Admin.Email.IsZero(), "Admin.Email: must be set")
 	refuse(res.Owner == "", "Owner: must be set")
 	refuse(res.TTL <= 0, "TTL: must be positive")
 	refuse(len(res.IdempotencyKey) > 255 || !regdb.Storable(res.IdempotencyKey),
 		"IdempotencyKey: must be UTF-8 without NUL, of at most 255 bytes")
 	refuse(!regdb.Storable(res.Organization.Name), "Organization.Name: must be UTF-8 without NUL")
-	return errors.Join(errs...)
+	for _, alias := range res.Aliases {
+		errs = append(errs, registry.CheckAlias(alias))
+	}
+	return errors.Join(append(errs, registry.CheckLabels(res.Labels))...)
 }
+
+// hasAdmin reports whether the tenant is to have an admin.
+func (res *Reservation) hasAdmin() bool { return res.Admin != registry.Admin{} }
 
 // clone returns a copy of res that shares no memory with it but Place and Warm: the Claim keeps the rest.
 func (res Reservation) clone() Reservation {
@@ -201,7 +228,26 @@ func (res Reservation) clone() Reservation {
 		*s = strings.Clone(*s)
 	}
 	res.Data = bytes.Clone(res.Data)
+	res.Aliases = cloneStrings(res.Aliases)
+	res.Labels = cloneLabels(res.Labels)
 	return res
+}
+
+func cloneStrings(list []string) []string {
+	clone := make([]string, len(list))
+	for i, s := range list {
+		clone[i] = strings.Clone(s)
+	}
+	slices.Sort(clone) // in one order everywhere, so that two reservations cannot wait for each other
+	return slices.Compact(clone)
+}
+
+func cloneLabels(labels map[string]string) map[string]string {
+	clone := make(map[string]string, len(labels))
+	for k, v := range labels {
+		clone[strings.Clone(k)] = strings.Clone(v)
+	}
+	return clone
 }
 
 // emailIndex returns e's values in the blind index.
@@ -236,7 +282,7 @@ func choose(servers []registry.Server, res *Reservation) (registry.Server, error
 		switch err := s.Verify(); {
 		case err != nil:
 			refused = err
-		case s.Capacity == 0 || s.Tenants < s.Capacity:
+		case res.Adopted || s.Capacity == 0 || s.Tenants < s.Capacity:
 			roomy = append(roomy, s)
 		}
 	}

@@ -94,7 +94,9 @@ func TestReserveRefusesWhatIsTaken(t *testing.T) {
 func TestReserveNamesEveryFieldThatIsWrong(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_, err := f.Reserve(t.Context(), catalog.Reservation{ID: "Bad ID", IdempotencyKey: "a\x00b"})
+	_, err := f.Reserve(t.Context(), catalog.Reservation{
+		ID: "Bad ID", IdempotencyKey: "a\x00b", Admin: registry.Admin{Role: registry.RolePrimary},
+	})
 	for _, field := range []string{"ID", "Database", "Role", "Admin.ID", "Admin.Email", "Owner", "TTL", "IdempotencyKey"} {
 		if err == nil || !strings.Contains(err.Error(), "registry: Reservation."+field+": ") {
 			t.Errorf("%s is not named: %v", field, err)

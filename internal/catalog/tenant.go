@@ -25,7 +25,7 @@ type record struct {
 func (r *record) fields() []any {
 	fields := append(r.route.Fields(), serverFields(&r.Server)...)
 	return append(fields, &r.Organization.Name, &r.email, &r.Organization.BillingCustomer, &r.trialEndsAt,
-		&r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
+		&r.Labels, &r.Adopted, &r.SharedRole, &r.Attempt, &r.Step, &r.FailReason, &r.CreatedAt, &r.activatedAt)
 }
 
 // serverFields are what regdb.ServerColumns are scanned into.

@@ -172,7 +172,7 @@ func ofAccounts() []mutant {
 	}, {
 		name: "the end of other sessions in the transaction that writes the hash",
 		file: "internal/catalog/admin.go",
-		old:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`admin_id = $1::text AND id <> $2::text`), adminID, except)",
+		old:  "err = closeSessions(ctx, tx, closed, `admin_id = $1::text AND id <> $2::text`, adminID, except)",
 		new:  "_ = regdb.CloseSessions",
 		test: "./internal/catalog TestChangedPasswordAndTheEndOfOtherSessionsAreOneTransaction",
 	}, {

@@ -100,14 +100,14 @@ func ofProvision() []mutant {
 	}, {
 		name: "the mark in the proof that a database is ours",
 		file: "provision/catalogstate.go",
-		old:  "return f.owner == p.names.ownerRole() && (f.comment == \"\" || ok && m.Tenant == id)",
-		new:  "return f.owner == p.names.ownerRole() && (f.comment == \"\" || ok || m.Tenant == id)",
+		old:  "tagged := ok && m.Tenant == t.ID",
+		new:  "tagged := ok || m.Tenant == t.ID",
 		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
 	}, {
 		name: "the owner in the proof that a database is ours",
 		file: "provision/catalogstate.go",
-		old:  "return f.owner == p.names.ownerRole() && (",
-		new:  "return (",
+		old:  "f.owner == p.names.ownerRole() && (",
+		new:  "(",
 		test: "./provision TestNothingThatIsNotProvablyOursIsDropped",
 	}, {
 		name: "what was half dropped is dropped and not changed",
@@ -148,8 +148,8 @@ func ofProvision() []mutant {
 	}, {
 		name: "a shared role is not dropped with a tenant",
 		file: "provision/teardown.go",
-		old:  "if role && !j.p.shares(t.Endpoint) {",
-		new:  "if role {",
+		old:  "case !role || j.p.shares(t):",
+		new:  "case !role:",
 		test: "./provision TestTenantsOfOneRoleAreSuspendedAndDroppedOneByOne",
 	}, {
 		name: "the proof that a shared role is kept out",

@@ -45,10 +45,16 @@ func ofRegistry() []mutant {
 		test: "./registry TestNoRuneMakesTwoAddressesOne|TestParseEmailFollowsItsRules",
 	}, {
 		name: "UNIQUE on the blind index",
-		file: "registry/migrations/00003_admins.sql",
-		old:  "CONSTRAINT admin_email_index_bidx_key UNIQUE (bidx)",
+		file: "registry/migrations/00015_email_scope.sql",
+		old:  "CONSTRAINT admin_email_index_bidx_key UNIQUE (bidx, scope)",
 		new:  "CONSTRAINT admin_email_index_bidx_key CHECK (true)",
 		test: "./internal/catalog TestReserveRefusesWhatIsTaken|TestOneOfManyConcurrentReservesOfOneEmailWins",
+	}, {
+		name: "the scope of an e-mail that is there",
+		file: "internal/catalog/reserve.go",
+		old:  "(i.tenant_id = $4::text OR NOT $5::boolean)",
+		new:  "false",
+		test: "./internal/catalog TestEmailOfSeveralTenants",
 	}, {
 		name: "the fence in the statement that activates",
 		file: "internal/catalog/claim.go",
@@ -64,8 +70,8 @@ func ofRegistry() []mutant {
 	}, {
 		name: "the commit of a session's revocation",
 		file: "internal/catalog/session.go",
-		old:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)\n",
-		new:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = regdb.Refuse(ErrSessionReused)\n\t\t\t}\n",
+		old:  "err = closeSessions(ctx, tx, note, `id = $1`, s.ID)\n",
+		new:  "err = closeSessions(ctx, tx, note, `id = $1`, s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = regdb.Refuse(ErrSessionReused)\n\t\t\t}\n",
 		test: "./internal/catalog TestReuseAfterTheGraceRevokesAndTheRevocationCommits",
 	}, {
 		name: "the copy of what a claim keeps",
@@ -79,6 +85,18 @@ func ofRegistry() []mutant {
 		old:  "\tRETURNING id, 0::bigint AS epoch\n)` + regdb.Publish",
 		new:  "\tRETURNING id, 0::bigint AS epoch\n) SELECT id FROM changed`",
 		test: "./registry TestChangeOfASchemaIsToldAsARenewal",
+	}, {
+		name: "an alias that changed during its look-up",
+		file: "tenancy/alias.go",
+		old:  "\t\tl.outdated = true\n\t\tdelete(a.lookups, alias)\n",
+		new:  "",
+		test: "./tenancy TestAliasThatChangesDuringItsLookUpIsNotKept",
+	}, {
+		name: "the news of an alias",
+		file: "registry/follow.go",
+		old:  "\t\t\tr.ForgetAlias(c.alias)\n",
+		new:  "\t\t\t_ = r\n",
+		test: "./registry TestRoutersForgetAnAliasThatMoves",
 	}, {
 		name: "the renewals among changes that were purged",
 		file: "registry/resync.go",
@@ -115,5 +133,17 @@ func ofRegistry() []mutant {
 		old:  "ago > age {",
 		new:  "ago > age && ago < 0 {",
 		test: "./registry TestFollowLogsTheFirstFailureInARowAndItsEnd",
+	}, {
+		name: "what an operator has set stays at the next start",
+		file: "registry/server.go",
+		old:  "insertServer+` ON CONFLICT (name) DO NOTHING`",
+		new:  "insertServer+replaceServer",
+		test: "./registry TestAddServerKeepsWhatAnOperatorHasSet",
+	}, {
+		name: "keys that are there are not replaced",
+		file: "registry/keyring/create.go",
+		old:  "os.Link(f.Name(), path)",
+		new:  "os.Rename(f.Name(), path)",
+		test: "./registry/keyring TestStartsAtOnceEndWithOneFileOfKeys",
 	}}
 }

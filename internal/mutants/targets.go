@@ -5,7 +5,7 @@ func ofTargets() []mutant {
 	return []mutant{{
 		name: "the signature of a server's address",
 		file: "registry/keyring/keyring.go",
-		old:  "return hmac.Equal([]byte(signature), []byte(key.sign(text)))",
+		old:  "return hmac.Equal([]byte(signature), []byte(s.sign(text)))",
 		new:  "return true",
 		test: "./registry TestAttackerWhoWritesAddressesToTheRegistryIsNotBelieved",
 	}, {

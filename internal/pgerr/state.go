@@ -15,6 +15,7 @@ const (
 	DivisionByZero        = "22012"
 	BadCharacters         = "22021" // character_not_in_repertoire
 	NotNullViolation      = "23502"
+	ForeignKeyViolation   = "23503"
 	UniqueViolation       = "23505"
 	ReadOnlyTransaction   = "25006"
 	SilentTooLong         = "25P03" // idle_in_transaction_session_timeout

@@ -22,6 +22,8 @@ type DB struct {
 	Keys        *keyring.Keyring
 	Secrets     map[string]SecretSource // by scheme
 	IdleTimeout time.Duration           // see IdleTimeout
+
+	SharedEmails bool // an e-mail may belong to several tenants
 }
 
 // Format implements [fmt.Formatter]: under every verb a DB shows nothing; it leads to the keys.

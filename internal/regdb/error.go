@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -56,6 +58,14 @@ func (e *Error) Unwrap() error { return e.Reason.End() }
 // NotFound is the error for a tenant that the registry does not have.
 func NotFound(id tenancy.ID) error {
 	return fmt.Errorf("registry: %w: %q", tenancy.ErrNotFound, Shorten(string(id)))
+}
+
+// OrNotFound is NotFound for an error that says that there is no row, and else err.
+func OrNotFound(err error, id tenancy.ID) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return NotFound(id)
+	}
+	return err
 }
 
 // Shorten keeps a hostile id from filling an error or a log line.

@@ -48,7 +48,7 @@ const RouteColumns = `t.id, t.state, t.epoch, t.schema_hash, t.database, t.role_
 const (
 	TenantColumns = RouteColumns + `, ` + ServerColumns + `,
 	o.name, o.email, o.billing_customer, o.trial_ends_at,
-	t.attempt, t.step, t.fail_reason, t.created_at, t.activated_at`
+	t.labels, t.adopted, t.role_shared, t.attempt, t.step, t.fail_reason, t.created_at, t.activated_at`
 
 	TenantTables = `pgtenancy.tenants t
 	JOIN pgtenancy.servers s ON s.name = t.server

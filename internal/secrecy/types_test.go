@@ -58,6 +58,8 @@ func types() map[string]any {
 		"provision.ReconcileReport": provision.ReconcileReport{}, "provision.Policy": provision.Policy{},
 		"provision.Provisioner": opaque{"provision.Provisioner"}, "provision.Report": provision.Report{},
 		"provision.Request": provision.Request{}, "provision.Result": provision.Result{},
+		"provision.AdoptRequest": provision.AdoptRequest{}, "provision.AdoptResult": provision.AdoptResult{},
+		"provision.AdoptError": provision.AdoptError{}, "internal/catalog.Adopted": catalog.Adopted{},
 		"provision.RotateAllConfig":     provision.RotateAllConfig{},
 		"provision.RotateAllProgress":   provision.RotateAllProgress{},
 		"provision.RotateAllResult":     provision.RotateAllResult{},

@@ -42,8 +42,13 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 // To replace a key, add the new one to every process, put it first once every process has it, call
 // [github.com/pgtenancy/pgtenancy/registry.Registry.Rekey], and only then take the old one away.
 type Config struct {
-	Index []Key // HMAC-SHA-256 for the blind index and the servers' addresses; 32 bytes or more
-	Seal  []Key // AES-256-GCM for sealing; exactly 32 bytes
+	// Index has keys of 32 bytes or more: HMAC-SHA-256 for the blind index of e-mails and for the servers' addresses. It
+	// may be empty if no tenant has an admin with an e-mail. Then the first of Seal, or a key derived from it, takes its
+	// place for the addresses.
+	Index []Key
+
+	// Seal has keys of exactly 32 bytes: AES-256-GCM for sealing.
+	Seal []Key
 
 	// Sealer seals in place of the first of Seal, which may then be empty: its keys still open what they sealed before.
 	Sealer Sealer
@@ -53,8 +58,8 @@ type Config struct {
 // the blind index, and e-mails, passwords and session secrets are sealed. Nor does the registry decide by itself where
 // passwords go: the addresses of servers are signed. It is safe for concurrent use.
 type Keyring struct {
-	index   []Key // ordered by ID, so that all processes write index rows in one order
-	signing Key   // the current one of index
+	index   []Key    // ordered by ID, so that all processes write index rows in one order
+	signers []signer // not empty; the first signs, all verify
 	box     *seal.Box
 	sealer  Sealer // nil: box seals
 }
@@ -62,8 +67,8 @@ type Keyring struct {
 // New checks the keys and returns a ring of them. Its error names every violation, and never a secret.
 func New(cfg Config) (*Keyring, error) {
 	var errs []error
-	if len(cfg.Index) == 0 {
-		errs = append(errs, errors.New("keyring: Config.Index: must hold a key"))
+	if len(cfg.Index)+len(cfg.Seal) == 0 {
+		errs = append(errs, errors.New("keyring: Config.Index: must hold a key, or Seal must"))
 	}
 	ids := make(map[int16]bool)
 	for _, k := range cfg.Index {
@@ -89,7 +94,7 @@ func New(cfg Config) (*Keyring, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Keyring{index: cloneKeys(cfg.Index), signing: cloneKeys(cfg.Index[:1])[0], box: box, sealer: cfg.Sealer}, nil
+	return &Keyring{index: cloneKeys(cfg.Index), signers: signers(cfg), box: box, sealer: cfg.Sealer}, nil
 }
 
 // Format implements [fmt.Formatter]: no key is printed.
@@ -104,7 +109,7 @@ type MAC struct {
 // Format implements [fmt.Formatter]: under every verb a MAC shows the ID of its key.
 func (m MAC) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "MAC under key %d", m.KeyID) }
 
-// MACs returns the MAC of text under every index key of the ring, ordered by key ID.
+// MACs returns the MAC of text under every index key of the ring, ordered by key ID; none if there is no such key.
 func (k *Keyring) MACs(text string) []MAC {
 	macs := make([]MAC, len(k.index))
 	for i, key := range k.index {
@@ -113,19 +118,41 @@ func (k *Keyring) MACs(text string) []MAC {
 	return macs
 }
 
-// Sign returns a signature of text under the current index key. It is no sealed value, so that a router can check one
-// without a key service.
-func (k *Keyring) Sign(text string) string { return k.signing.sign(text) }
+// Sign returns a signature of text under the current index key, or under one derived from the current key of Seal if
+// there is none. It is no sealed value, so that a router can check one without a key service.
+func (k *Keyring) Sign(text string) string { return k.signers[0].sign(text) }
 
-// Verify reports whether signature is that of text under an index key of the ring.
+// Verify reports whether signature is that of text under a key of the ring.
 func (k *Keyring) Verify(text, signature string) bool {
-	id, _, _ := strings.Cut(signature, ":")
-	for _, key := range k.index {
-		if strconv.Itoa(int(key.ID)) == id {
-			return hmac.Equal([]byte(signature), []byte(key.sign(text)))
+	name, _, _ := strings.Cut(signature, ":")
+	for _, s := range k.signers {
+		if s.name == name {
+			return hmac.Equal([]byte(signature), []byte(s.sign(text)))
 		}
 	}
 	return false
+}
+
+// signer is a key that signs, under a name that is unique in its ring.
+type signer struct {
+	name string
+	key  Key
+}
+
+// signers returns the index keys, and a key derived from each of Seal, in the order of cfg.
+func signers(cfg Config) []signer {
+	var list []signer
+	for _, key := range cfg.Index {
+		list = append(list, signer{strconv.Itoa(int(key.ID)), Key{Secret: bytes.Clone(key.Secret)}})
+	}
+	for _, key := range cfg.Seal {
+		list = append(list, signer{"seal" + strconv.Itoa(int(key.ID)), Key{Secret: key.mac("v1|keyring|signing key")}})
+	}
+	return list
+}
+
+func (s signer) sign(text string) string {
+	return s.name + ":" + base64.RawStdEncoding.EncodeToString(s.key.mac(text))
 }
 
 // IndexIDs returns the IDs of the index keys, in order.
@@ -141,10 +168,6 @@ func (k Key) mac(text string) []byte {
 	mac := hmac.New(sha256.New, k.Secret)
 	_, _ = io.WriteString(mac, text)
 	return mac.Sum(nil)
-}
-
-func (k Key) sign(text string) string {
-	return strconv.Itoa(int(k.ID)) + ":" + base64.RawStdEncoding.EncodeToString(k.mac(text))
 }
 
 func repeatsSecret(keys []Key) bool {

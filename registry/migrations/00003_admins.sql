@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS pgtenancy.admins (
 CREATE INDEX IF NOT EXISTS admins_tenant_id_idx ON pgtenancy.admins (tenant_id);
 
 -- One row for each admin and index key. UNIQUE (bidx) is the rule that an e-mail belongs to one tenant; it is here
--- that two sign-ups with one e-mail meet. Without the rule the index would be UNIQUE (bidx, tenant_id).
+-- that two sign-ups with one e-mail meet. Migration 15 adds a scope.
 CREATE TABLE IF NOT EXISTS pgtenancy.admin_email_index (
     admin_id  text   NOT NULL,
     kid       bigint NOT NULL,

@@ -1,0 +1,30 @@
+package ginmw
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/pgtenancy/pgtenancy/middleware"
+)
+
+// New returns a handler that does what m's Handler does: it identifies, authenticates and leases, calls the handlers
+// that follow, and releases the lease when they have returned or panicked. A refused request is answered by m, and the
+// handlers that follow are not called.
+func New(m *middleware.Middleware) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		for _, p := range c.Params {
+			c.Request.SetPathValue(p.Key, p.Value)
+		}
+		admitted := false
+		next := func(_ http.ResponseWriter, r *http.Request) {
+			admitted = true
+			c.Request = r
+			c.Next()
+		}
+		m.Handler(http.HandlerFunc(next)).ServeHTTP(c.Writer, c.Request)
+		if !admitted {
+			c.Abort()
+		}
+	}
+}
