@@ -67,6 +67,10 @@ func answers() map[string]answered {
 		"accounts.ErrProfileNotFound": {accounts.ErrProfileNotFound, 401},
 		"accounts.ErrPasswordChanged": {accounts.ErrPasswordChanged, 409},
 		"accounts.ErrSessionsOpen":    {accounts.ErrSessionsOpen, 500},
+		"accounts.ErrForbidden":       {accounts.ErrForbidden, 403},
+		"accounts.ErrLastPrimary":     {accounts.ErrLastPrimary, 409},
+		"accounts.ErrInvalidToken":    {accounts.ErrInvalidToken, 422},
+		"accounts.ErrUnfinished":      {accounts.ErrUnfinished, 503},
 		"accounts.InputError":         {&accounts.InputError{Fields: map[string]string{"email": "is wrong"}}, 422},
 
 		"registry.ErrInvalidEmail":   {registry.ErrInvalidEmail, 422},
@@ -89,6 +93,8 @@ func answers() map[string]answered {
 		"catalog.ErrInvalidSession":  {catalog.ErrInvalidSession, 401},
 		"accounts.ErrSessionReused":  {accounts.ErrSessionReused, 401},
 		"catalog.ErrSessionReused":   {catalog.ErrSessionReused, 401},
+		"catalog.ErrInvalidToken":    {catalog.ErrInvalidToken, 422},
+		"catalog.ErrLastPrimary":     {catalog.ErrLastPrimary, 409},
 		"registry.ErrSecretRef":      {registry.ErrSecretRef, 503},
 		"catalog.ReplayError":        {&catalog.ReplayError{}, 409},
 
@@ -114,6 +120,7 @@ func answers() map[string]answered {
 		"atlas.UnsupportedError": {&atlas.UnsupportedError{}, 500},
 		"atlas.CommandError":     {&atlas.CommandError{}, 500},
 
+		"middleware.ErrMiswired":       {middleware.ErrMiswired, 500},
 		"middleware.ErrBodyTooLarge":   {middleware.ErrBodyTooLarge, 413},
 		"middleware.ErrBodyIncomplete": {middleware.ErrBodyIncomplete, 400},
 		"middleware.ErrNoTenant":       {middleware.ErrNoTenant, 404},
@@ -121,6 +128,11 @@ func answers() map[string]answered {
 		"middleware.ErrTenantMismatch": {middleware.ErrTenantMismatch, 404},
 		"middleware.ErrUnavailable":    {middleware.ErrUnavailable, 503},
 	}
+}
+
+// grpcCodes are the codes of the statuses, as https://grpc.io/docs/guides/status-codes numbers them.
+func grpcCodes() map[int]uint32 {
+	return map[int]uint32{400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 413: 3, 422: 3, 429: 8, 500: 13, 503: 14}
 }
 
 func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
@@ -149,6 +161,9 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 		if got := middleware.StatusCode(fmt.Errorf("create tenant: %w", a.err)); got != a.status {
 			t.Errorf("%s, wrapped: %d, want %d", name, got, a.status)
 		}
+		if got := middleware.GRPCCode(fmt.Errorf("create tenant: %w", a.err)); got != grpcCodes()[a.status] {
+			t.Errorf("%s: gRPC's code %d, want %d", name, got, grpcCodes()[a.status])
+		}
 		w := httptest.NewRecorder()
 		middleware.WriteProblem(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), a.err)
 		header := w.Header()
@@ -156,8 +171,9 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 			(header.Get("WWW-Authenticate") != "") != (w.Code == 401) {
 			t.Errorf("%s: answered %d with %v", name, w.Code, header)
 		}
-		if w.Code == 422 && !strings.Contains(w.Body.String(), `"fields"`) && name != "registry.ErrKeyReused" {
-			t.Errorf("%s: the answer names no field: %s", name, w.Body)
+		if body := w.Body.String(); w.Code == 422 && !strings.Contains(body, `"fields"`) &&
+			!strings.Contains(body, `"detail"`) && name != "registry.ErrKeyReused" {
+			t.Errorf("%s: the answer names no field and has no detail: %s", name, body)
 		}
 	}
 }

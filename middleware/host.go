@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -15,15 +19,16 @@ type AliasResolver interface {
 	ResolveAlias(ctx context.Context, alias string) (tenancy.ID, error)
 }
 
-// FromHost identifies by the Host of the request, which must be an alias of the tenant: for domains that tenants
-// bring, such as "notes.acme.com". The Host is compared in lower case, without port and without one final dot, and in
-// its ASCII form ("xn--mnchen-3ya.example"): give the alias in that spelling. A Host that is no alias is refused with
-// [tenancy.ErrNotFound], and what is no domain name with [ErrMisaddressed].
+// FromHost identifies by the Host of the request, which must be an alias of the tenant: for domains that tenants bring,
+// such as "notes.acme.com". The alias asked for is the Host in lower case, without port and without one final dot, and in
+// its ASCII form ("xn--mnchen-3ya.example" for "münchen.example"): give the alias in that spelling. A Host that is no
+// alias is refused with [tenancy.ErrNotFound], and what is no domain name with [ErrMisaddressed]. Let a tenant have a
+// domain only after it has proven that it owns it.
 //
 // In [FirstOf], before FromSubdomain, use [FromAlias] with [HostAlias] instead: it passes on what it does not know.
 func FromHost(aliases AliasResolver) Identifier {
 	return func(r *http.Request) (tenancy.ID, error) {
-		name, err := requestHost(r)
+		name, err := asciiHost(r)
 		if err != nil {
 			return "", err
 		}
@@ -31,9 +36,9 @@ func FromHost(aliases AliasResolver) Identifier {
 	}
 }
 
-// FromAlias identifies by the alias that value returns for a request: the id that another service gave the tenant,
-// say, from a header or a path value. An empty one names no tenant, and neither does an unknown alias: in FirstOf
-// the next Identifier is asked. The directory's own failures refuse the request.
+// FromAlias identifies by the alias that value returns for a request: the id that another service gave the tenant, say,
+// from a header or a path value. An empty one names no tenant, and neither does one that is unknown: in FirstOf the next
+// Identifier is asked. The directory's own failures refuse the request.
 //
 // Like every Identifier it proves nothing. Config.TokenAliases is for tokens whose tenant is an alias.
 func FromAlias(aliases AliasResolver, value func(r *http.Request) string) Identifier {
@@ -52,7 +57,7 @@ func FromAlias(aliases AliasResolver, value func(r *http.Request) string) Identi
 
 // HostAlias is a value for FromAlias: the Host as FromHost reads it, "" if it is no domain name.
 func HostAlias(r *http.Request) string {
-	name, _ := requestHost(r)
+	name, _ := asciiHost(r)
 	return name
 }
 
@@ -76,4 +81,30 @@ func requestHost(r *http.Request) (string, error) {
 		return "", ErrMisaddressed
 	}
 	return name, nil
+}
+
+// asciiHost is requestHost, with internationalized labels in their ASCII form.
+func asciiHost(r *http.Request) (string, error) {
+	name, port, ok := strings.Cut(r.Host, ":")
+	if isASCII(name) || len(name) > maxHost || !utf8.ValidString(name) {
+		return requestHost(r)
+	}
+	name, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, "."))
+	if err != nil {
+		return "", ErrMisaddressed
+	}
+	if ok {
+		name += ":" + port
+	}
+	for _, host := range r.Header["Host"] {
+		if host != r.Host {
+			return "", ErrMisaddressed
+		}
+	}
+	ascii := http.Request{Host: name, URL: r.URL}
+	return requestHost(&ascii)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf })
 }

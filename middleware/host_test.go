@@ -39,7 +39,7 @@ func TestHostThatIsAnAliasIsTheTenant(t *testing.T) {
 	}
 	for host, want := range map[string]error{
 		"other.acme.com": tenancy.ErrNotFound, "acme.com": tenancy.ErrNotFound, "": middleware.ErrMisaddressed,
-		"127.0.0.1": middleware.ErrMisaddressed, "münchen.example": middleware.ErrMisaddressed,
+		"127.0.0.1": middleware.ErrMisaddressed, "münchen.other": tenancy.ErrNotFound,
 		"down.example": middleware.ErrUnavailable,
 	} {
 		if id, err := identify(&http.Request{Host: host}); !errors.Is(err, want) || id != "" {
@@ -93,7 +93,7 @@ func TestTokenWhoseTenantIsAnAlias(t *testing.T) {
 	r := newResolver(t, undialled(t), directory{"acme": "acme", "globex": "globex"})
 	m, err := middleware.New(middleware.Config{
 		Resolver: r, Verifier: fixedTenant{}, TokenAliases: aliases{"org_2abcDEF": "acme"},
-		Identify: middleware.FromPathValue("tenant"),
+		Identify: middleware.FirstOf(middleware.FromPathValue("tenant")),
 	})
 	if err != nil {
 		t.Fatal(err)

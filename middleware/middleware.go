@@ -61,7 +61,8 @@ type Config struct {
 	ErrorHandler ErrorHandler
 
 	// Logger logs every refused request with its cause: at level Warn if the server is to blame, or a token was used
-	// for another tenant, at Debug if the client has gone, and else at Info. Default: none.
+	// for another tenant, at Debug if the client has gone, and else at Info. Default: none, except that an Identifier
+	// that does not fit its route (ErrMiswired) is logged to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -69,7 +70,7 @@ type Config struct {
 // most routers take. It is safe for concurrent use.
 type Middleware struct {
 	cfg      Config
-	unrouted sync.Once // the warning that a pattern lacks FromPathValue's wildcard is logged once
+	miswired sync.Once // an Identifier that can never work is logged once
 }
 
 // New returns a middleware, or every violation of cfg at once.
@@ -120,4 +121,12 @@ func (m *Middleware) logRefusal(r *http.Request, err error) {
 	}
 	m.cfg.Logger.LogAttrs(r.Context(), level, "request refused",
 		slog.Int("status", status), slog.String("method", strings.Clone(r.Method)), slog.Any("error", err))
+}
+
+// wiringLog is for faults in the program, which must be seen even where refusals are not logged.
+func (m *Middleware) wiringLog() *slog.Logger {
+	if m.cfg.Logger.Handler() == slog.DiscardHandler {
+		return slog.Default()
+	}
+	return m.cfg.Logger
 }

@@ -12,6 +12,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/julienschmidt/httprouter v1.3.0
 	github.com/labstack/echo/v4 v4.16.5
+	github.com/labstack/echo/v5 v5.4.6
 	github.com/pgtenancy/pgtenancy v0.0.0-00010101000000-000000000000
 	github.com/pgtenancy/pgtenancy/middleware/connectmw v0.0.0-00010101000000-000000000000
 	github.com/pgtenancy/pgtenancy/middleware/echomw v0.0.0-00010101000000-000000000000
@@ -19,6 +20,7 @@ require (
 	github.com/pgtenancy/pgtenancy/middleware/fiberv2mw v0.0.0-00010101000000-000000000000
 	github.com/pgtenancy/pgtenancy/middleware/ginmw v0.0.0-00010101000000-000000000000
 	github.com/pgtenancy/pgtenancy/middleware/grpcmw v0.0.0-00010101000000-000000000000
+	golang.org/x/sync v0.24.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
@@ -70,7 +72,6 @@ require (
 	golang.org/x/arch v0.22.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/internal/pgtest"
@@ -31,26 +32,53 @@ type directory struct {
 
 func newDirectory(t *testing.T, n int) *directory {
 	t.Helper()
-	d := &directory{tenants: map[tenancy.ID]tenancy.Tenant{}}
-	d.base = pgtest.Database(t)
-	admin, err := pgx.ConnectConfig(t.Context(), d.base.ConnConfig.Copy())
-	if err != nil {
+	d := &directory{tenants: map[tenancy.ID]tenancy.Tenant{}, base: pgtest.Database(t)}
+	var group errgroup.Group
+	group.SetLimit(4)
+	for i := range n {
+		group.Go(func() error { return d.add(t, tenancy.ID(fmt.Sprintf("tenant-%d", i))) })
+	}
+	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close(context.WithoutCancel(t.Context()))
-	for i := range n {
-		id := tenancy.ID(fmt.Sprintf("tenant-%d", i))
-		cfg := pgtest.Database(t)
-		_, err := admin.Exec(t.Context(), "COMMENT ON DATABASE "+pgx.Identifier{cfg.ConnConfig.Database}.Sanitize()+
-			" IS '"+tenancy.OwnerTag{Tenant: id, Epoch: 1}.String()+"'")
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.tenants[id] = tenancy.Tenant{
-			ID: id, State: tenancy.Active, Epoch: 1, Endpoint: tenancy.Endpoint{Database: cfg.ConnConfig.Database},
-		}
-	}
 	return d
+}
+
+// add makes a database for the tenant, with its mark.
+func (d *directory) add(t *testing.T, id tenancy.ID) error {
+	t.Helper()
+	admin, err := pgx.ConnectConfig(t.Context(), pgtest.Admin(t))
+	if err != nil {
+		return err
+	}
+	defer admin.Close(context.WithoutCancel(t.Context()))
+	database := d.base.ConnConfig.Database + "_" + string(id)
+	name := pgx.Identifier{database}.Sanitize()
+	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		return err
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		admin, err := pgx.ConnectConfig(ctx, pgtest.Admin(t))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer admin.Close(ctx)
+		if _, err := admin.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	mark := tenancy.OwnerTag{Tenant: id, Epoch: 1}.String()
+	if _, err := admin.Exec(t.Context(), "COMMENT ON DATABASE "+name+" IS '"+mark+"'"); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tenants[id] = tenancy.Tenant{
+		ID: id, State: tenancy.Active, Epoch: 1, Endpoint: tenancy.Endpoint{Database: database},
+	}
+	return nil
 }
 
 func (d *directory) Lookup(_ context.Context, id tenancy.ID) (tenancy.Tenant, error) {
@@ -97,7 +125,7 @@ func (d *directory) resolver(t *testing.T, maxPools int) *tenancy.Resolver {
 	return r
 }
 
-// tokens are "token of <tenant>".
+// tokens are "token-of-<tenant>".
 type tokens struct{}
 
 func (tokens) Verify(_ context.Context, raw string) (*authn.Identity, error) {

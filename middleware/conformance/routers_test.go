@@ -3,12 +3,12 @@ package conformance_test
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/julienschmidt/httprouter"
 	"github.com/labstack/echo/v4"
+	echov5 "github.com/labstack/echo/v5"
 
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/middleware/echomw"
@@ -80,6 +81,14 @@ var routers = map[string]func(t *testing.T, m *middleware.Middleware) string{
 		tenants := e.Group("/t/:tenant", echomw.New(m))
 		for name, h := range handlers {
 			tenants.GET("/"+name, echo.WrapHandler(h))
+		}
+		return listen(t, e)
+	},
+	"echo v5": func(t *testing.T, m *middleware.Middleware) string {
+		e := echov5.New()
+		tenants := e.Group("/t/:tenant", echov5.WrapMiddleware(m.Handler))
+		for name, h := range handlers {
+			tenants.GET("/"+name, echov5.WrapHandler(h))
 		}
 		return listen(t, e)
 	},
@@ -179,9 +188,21 @@ func whoami(ctx context.Context) (name string, err error) {
 // writeStream is the stream of a server that does not say when its client has gone: it finds out by writing.
 func writeStream(w *bufio.Writer, lease *tenancy.Lease) {
 	defer lease.Release()
-	_, _ = fmt.Fprintln(w, "begun")
-	_ = w.Flush()
-	<-lease.Done()
+	beat := time.NewTicker(20 * time.Millisecond) // a service's is seconds
+	defer beat.Stop()
+	line := "begun\n"
+	for {
+		_, _ = w.WriteString(line)
+		if w.Flush() != nil {
+			return
+		}
+		select {
+		case <-lease.Done():
+			return
+		case <-beat.C:
+			line = ": beat\n" // a comment, in server-sent events
+		}
+	}
 }
 
 func listen(t *testing.T, h http.Handler) string {

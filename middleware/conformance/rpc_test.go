@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -23,6 +25,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
+// procedures are the names of the methods in gRPC and Connect.
+var procedures = map[string]string{"whoami": "/conformance.Service/WhoAmI", "panic": "/conformance.Service/Panic"}
+
 // service is what a generated file would describe: whoami, panics and stream.
 var service = grpc.ServiceDesc{
 	ServiceName: "conformance.Service",
@@ -32,21 +37,20 @@ var service = grpc.ServiceDesc{
 			name, err := whoami(ctx)
 			return wrapperspb.String(name), err
 		})},
+		{MethodName: "Panic", Handler: unary("Panic", func(context.Context, any) (any, error) { panic("a handler's") })},
 	},
-	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: streamUntilDone}},
-}
-
-func streamUntilDone(_ any, s grpc.ServerStream) error {
-	lease := tenancy.MustFromContext(s.Context())
-	if err := s.SendMsg(wrapperspb.String("begun")); err != nil {
-		return err
-	}
-	select {
-	case <-lease.Done():
-		return status.Error(grpcmw.Code(lease.Err()), "the tenant is gone")
-	case <-s.Context().Done():
-		return s.Context().Err()
-	}
+	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
+		lease := tenancy.MustFromContext(s.Context())
+		if err := s.SendMsg(wrapperspb.String("begun")); err != nil {
+			return err
+		}
+		select {
+		case <-lease.Done():
+			return status.Error(grpcmw.Code(lease.Err()), "the tenant is gone")
+		case <-s.Context().Done():
+			return s.Context().Err()
+		}
+	}}},
 }
 
 func unary(name string, handle grpc.UnaryHandler) grpc.MethodHandler {
@@ -60,14 +64,28 @@ func unary(name string, handle grpc.UnaryHandler) grpc.MethodHandler {
 	}
 }
 
+// recovered turns panics into errors, as every gRPC server needs.
+func recovered(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+	defer func() {
+		if recover() != nil {
+			err = status.Error(codes.Internal, "panic")
+		}
+	}()
+	return next(ctx, req)
+}
+
 func startGRPC(t *testing.T, m *middleware.Middleware) *grpc.ClientConn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.UnaryInterceptor(grpcmw.Unary(m)), grpc.StreamInterceptor(grpcmw.Stream(m)))
+	s := grpc.NewServer(
+		grpc.ChainUnaryInterceptor(recovered, grpcmw.Unary(m, "grpc.health.v1.Health")),
+		grpc.ChainStreamInterceptor(grpcmw.Stream(m, "grpc.health.v1.Health")),
+	)
 	s.RegisterService(&service, nil)
+	healthpb.RegisterHealthServer(s, health.NewServer())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -86,41 +104,35 @@ func withToken(ctx context.Context, tenant string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer token-of-"+tenant)
 }
 
-func TestGRPCServesEachTenantFromItsDatabase(t *testing.T) {
-	d := newDirectory(t, 3)
-	d.set("tenant-2", tenancy.Suspended)
-	r := d.resolver(t, 10)
-	identify := middleware.FromAlias(byName{}, func(r *http.Request) string { return r.Header.Get("X-Tenant") })
-	conn := startGRPC(t, newMiddleware(t, middleware.Config{Resolver: r, Identify: identify}))
-	for _, c := range []struct {
-		token, header string
-		want          codes.Code
-	}{
-		{"tenant-0", "", codes.OK},
-		{"tenant-1", "tenant-1", codes.OK},
-		{"tenant-0", "tenant-1", codes.NotFound},
-		{"nobody", "", codes.NotFound},
-		{"", "", codes.Unauthenticated},
-		{"tenant-2", "", codes.PermissionDenied},
-	} {
-		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-tenant", c.header)
-		if c.token != "" {
-			ctx = withToken(ctx, c.token)
-		}
-		var got wrapperspb.StringValue
-		err := conn.Invoke(ctx, "/conformance.Service/WhoAmI", new(emptypb.Empty), &got)
-		if status.Code(err) != c.want || err == nil && got.GetValue() != d.database(tenancy.ID(c.token)) {
-			t.Errorf("token %q, header %q: %q, %v; want %s", c.token, c.header, got.GetValue(), err, c.want)
-		}
+// httpStatus returns HTTP's status for the code of an error of gRPC or Connect; 0 for a broken connection.
+func httpStatus(err error) int {
+	code := status.Code(err)
+	if fromConnect := new(connect.Error); errors.As(err, &fromConnect) {
+		code = codes.Code(fromConnect.Code())
 	}
-	returned(t, r, 0)
+	return map[codes.Code]int{
+		codes.OK: http.StatusOK, codes.Unauthenticated: http.StatusUnauthorized, codes.PermissionDenied: http.StatusForbidden,
+		codes.NotFound: http.StatusNotFound, codes.Unavailable: http.StatusServiceUnavailable,
+		codes.Internal: http.StatusInternalServerError,
+	}[code]
 }
 
-// byName is an AliasResolver of tenants' own names.
-type byName struct{}
-
-func (byName) ResolveAlias(_ context.Context, alias string) (tenancy.ID, error) {
-	return tenancy.ParseID(alias)
+// A health check names no tenant and has no token.
+func TestGRPCServesServicesThatNeedNoTenant(t *testing.T) {
+	d := newDirectory(t, 0)
+	conn := startGRPC(t, newMiddleware(t, middleware.Config{Resolver: d.resolver(t, 1)}))
+	client := healthpb.NewHealthClient(conn)
+	answer, err := client.Check(t.Context(), new(healthpb.HealthCheckRequest))
+	if err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("%v, %v", answer, err)
+	}
+	stream, err := client.Watch(t.Context(), new(healthpb.HealthCheckRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestGRPCEndsAStreamWhenItsTenantIsSuspended(t *testing.T) {
@@ -156,27 +168,40 @@ func TestGRPCEndsAStreamWhenItsTenantIsSuspended(t *testing.T) {
 	}
 }
 
+// startConnect starts a server of Connect, gRPC and gRPC-Web.
+func startConnect(t *testing.T, m *middleware.Middleware) *httptest.Server {
+	t.Helper()
+	mux := http.NewServeMux()
+	for _, method := range service.Methods {
+		procedure := "/" + service.ServiceName + "/" + method.MethodName
+		h := connect.NewUnaryHandler(procedure,
+			func(ctx context.Context, _ *connect.Request[emptypb.Empty]) (*connect.Response[wrapperspb.StringValue], error) {
+				if procedure == procedures["panic"] {
+					panic("a handler's")
+				}
+				name, err := whoami(ctx)
+				return connect.NewResponse(wrapperspb.String(name)), err
+			})
+		mux.Handle(procedure, m.Handler(h))
+	}
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = discard()
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server
+}
+
 func TestConnectClientsGetTheirOwnCodes(t *testing.T) {
 	d := newDirectory(t, 2)
 	d.set("tenant-1", tenancy.Suspended)
 	r := d.resolver(t, 4)
 	m := newMiddleware(t, middleware.Config{Resolver: r, ErrorHandler: connectmw.ErrorHandler()})
-	const procedure = "/conformance.Service/WhoAmI"
-	h := connect.NewUnaryHandler(procedure,
-		func(ctx context.Context, _ *connect.Request[emptypb.Empty]) (*connect.Response[wrapperspb.StringValue], error) {
-			name, err := whoami(ctx)
-			return connect.NewResponse(wrapperspb.String(name)), err
-		})
-	mux := http.NewServeMux()
-	mux.Handle(procedure, m.Handler(h))
-	server := httptest.NewUnstartedServer(mux)
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
+	server := startConnect(t, m)
 	for protocol, opts := range map[string][]connect.ClientOption{
 		"Connect": nil, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()},
 	} {
-		client := connect.NewClient[emptypb.Empty, wrapperspb.StringValue](server.Client(), server.URL+procedure, opts...)
+		client := connect.NewClient[emptypb.Empty, wrapperspb.StringValue](server.Client(), server.URL+procedures["whoami"], opts...)
 		for token, want := range map[string]connect.Code{
 			"tenant-0": 0, "tenant-1": connect.CodePermissionDenied, "nobody": connect.CodeNotFound,
 		} {

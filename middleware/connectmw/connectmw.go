@@ -25,24 +25,4 @@ func ErrorHandler(opts ...connect.HandlerOption) middleware.ErrorHandler {
 }
 
 // Code returns the code for an error of package middleware, or of any other whose [middleware.StatusCode] is known.
-func Code(err error) connect.Code {
-	switch middleware.StatusCode(err) {
-	case http.StatusUnauthorized:
-		return connect.CodeUnauthenticated
-	case http.StatusForbidden:
-		return connect.CodePermissionDenied
-	case http.StatusNotFound:
-		return connect.CodeNotFound
-	case http.StatusConflict:
-		return connect.CodeAborted
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return connect.CodeInvalidArgument
-	case http.StatusTooManyRequests:
-		return connect.CodeResourceExhausted
-	case middleware.StatusClientGone:
-		return connect.CodeCanceled
-	case http.StatusServiceUnavailable:
-		return connect.CodeUnavailable
-	}
-	return connect.CodeInternal
-}
+func Code(err error) connect.Code { return connect.Code(middleware.GRPCCode(err)) }

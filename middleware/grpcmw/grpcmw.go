@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -14,10 +16,15 @@ import (
 	"github.com/pgtenancy/pgtenancy/middleware"
 )
 
-// Unary returns an interceptor that identifies, authenticates and leases, calls the handler, and releases the lease
-// when it has returned or panicked. A refused call gets the error of [Code], without a text of ours.
-func Unary(m *middleware.Middleware) grpc.UnaryServerInterceptor {
+// Unary returns an interceptor that identifies, authenticates and leases, calls the handler, and releases the lease when
+// it has returned or panicked. A refused call gets the error of [Code], without a text of ours. Calls of the services in
+// except, such as "grpc.health.v1.Health", go to their handler without a tenant.
+func Unary(m *middleware.Middleware, except ...string) grpc.UnaryServerInterceptor {
+	except = slices.Clone(except)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		if excepted(info.FullMethod, except) {
+			return handler(ctx, req)
+		}
 		ctx, release, err := acquire(ctx, m, info.FullMethod)
 		if err != nil {
 			return nil, err
@@ -28,8 +35,12 @@ func Unary(m *middleware.Middleware) grpc.UnaryServerInterceptor {
 }
 
 // Stream is [Unary] for streams: the lease is held until the handler returns.
-func Stream(m *middleware.Middleware) grpc.StreamServerInterceptor {
+func Stream(m *middleware.Middleware, except ...string) grpc.StreamServerInterceptor {
+	except = slices.Clone(except)
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if excepted(info.FullMethod, except) {
+			return handler(srv, stream)
+		}
 		ctx, release, err := acquire(stream.Context(), m, info.FullMethod)
 		if err != nil {
 			return err
@@ -37,6 +48,12 @@ func Stream(m *middleware.Middleware) grpc.StreamServerInterceptor {
 		defer release()
 		return handler(srv, leased{stream, ctx})
 	}
+}
+
+// excepted reports whether a method, "/service/name", is of one of the services.
+func excepted(method string, services []string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return slices.Contains(services, service)
 }
 
 // leased is a stream whose context carries the lease.
@@ -61,9 +78,7 @@ func acquire(ctx context.Context, m *middleware.Middleware, method string) (cont
 
 // request shows a call as a request.
 func request(ctx context.Context, method string) *http.Request {
-	r := &http.Request{
-		Method: http.MethodPost, URL: &url.URL{Path: method}, Header: http.Header{}, Proto: "HTTP/2.0", ProtoMajor: 2,
-	}
+	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: method}, Header: http.Header{}, Proto: "HTTP/2.0", ProtoMajor: 2}
 	incoming, _ := metadata.FromIncomingContext(ctx)
 	for name, values := range incoming {
 		if name == ":authority" {
@@ -83,26 +98,4 @@ func request(ctx context.Context, method string) *http.Request {
 }
 
 // Code returns the code for an error of package middleware, or of any other whose [middleware.StatusCode] is known.
-func Code(err error) codes.Code {
-	switch middleware.StatusCode(err) {
-	case http.StatusOK:
-		return codes.OK
-	case http.StatusUnauthorized:
-		return codes.Unauthenticated
-	case http.StatusForbidden:
-		return codes.PermissionDenied
-	case http.StatusNotFound:
-		return codes.NotFound
-	case http.StatusConflict:
-		return codes.Aborted
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return codes.InvalidArgument
-	case http.StatusTooManyRequests:
-		return codes.ResourceExhausted
-	case middleware.StatusClientGone:
-		return codes.Canceled
-	case http.StatusServiceUnavailable:
-		return codes.Unavailable
-	}
-	return codes.Internal
-}
+func Code(err error) codes.Code { return codes.Code(middleware.GRPCCode(err)) }
