@@ -15,8 +15,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Config configures a [Fleet]. Registry, KeysFile, Servers and Schema are required, or what takes their place; any other
-// field left zero has the default that its comment names.
+// Config configures a [Fleet]. Registry, KeysFile, Servers and Schema are required, or what takes their place; any
+// other field left zero has the default that its comment names.
 type Config struct {
 	// Registry is a connection string, as pgxpool.ParseConfig takes it, of the registry's database. The database must be
 	// there; Open makes its tables. It must not lead through a pooler in transaction mode. Create and the reconciler use
@@ -69,8 +69,8 @@ type Config struct {
 	EditTenancy   func(*tenancy.Config)
 }
 
-// Server is a PostgreSQL server that holds tenants' databases. Its administrator is of this server alone, and so are the
-// TLS settings of its connection string. Region to PooledPort are what the registry gets when it does not know the
+// Server is a PostgreSQL server that holds tenants' databases. Its administrator is of this server alone, and so are
+// the TLS settings of its connection string. Region to PooledPort are what the registry gets when it does not know the
 // server; after that they are an operator's, who changes them with registry.Registry.PutServer.
 type Server struct {
 	// Name is the registry's name of the server. Default: "main".

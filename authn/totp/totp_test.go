@@ -146,7 +146,9 @@ func TestCodesAreThoseOfRFC6238(t *testing.T) {
 	t.Parallel()
 	secret, err := hex.DecodeString("3132333435363738393031323334353637383930")
 	must(t, err)
-	for at, want := range map[int64]string{59: "287082", 1111111109: "081804", 1234567890: "005924", 20000000000: "353130"} {
+	for at, want := range map[int64]string{
+		59: "287082", 1111111109: "081804", 1234567890: "005924", 20000000000: "353130",
+	} {
 		if step, ok, err := match(secret, want, time.Unix(at, 0)); err != nil || !ok || step != at/30 {
 			t.Errorf("at %d: %v, %v, %v", at, step, ok, err)
 		}
