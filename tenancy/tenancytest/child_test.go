@@ -3,6 +3,7 @@ package tenancytest_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,13 +39,27 @@ func TestChild(t *testing.T) {
 		fmt.Println("built")
 		return tenancytest.Files(fsys, "*.sql").Build(ctx, cfg)
 	})
+	cfg := tenancytest.Config{Schema: schema, TenantOwns: strings.Contains(end, "owning")}
 	var tenant *tenancytest.Tenant
 	if strings.HasPrefix(end, "system") {
-		tenant = tenancytest.NewSystem(t, tenancytest.SystemConfig{Config: tenancytest.Config{Schema: schema}}).Tenant(t)
+		tenant = tenancytest.NewSystem(t, tenancytest.SystemConfig{Config: cfg}).Tenant(t)
 	} else {
-		tenant = tenancytest.New(t, tenancytest.Config{Schema: schema}).Tenant(t)
+		tenant = tenancytest.New(t, cfg).Tenant(t)
 	}
-	tenant.Context(t)
+	ping := func() {
+		if err := tenant.Lease(t).Pool().Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	ping()
+	if strings.Contains(end, "fault") {
+		tenant.Suspend(t)
+		tenant.Resume(t)
+		tenant.Fence(t)
+		tenant.Resume(t)
+		ping()
+		tenant.Terminate(t)
+	}
 	fmt.Println(tenant.Database())
 	switch {
 	case strings.HasSuffix(end, "panic"):
@@ -142,6 +157,34 @@ func TestNothingIsLeftOnASharedServer(t *testing.T) {
 		p := startChild(t, end, notesTable, s.url)
 		if passed := p.end(); passed != strings.HasSuffix(end, "end") {
 			t.Errorf("%s: the child's test passed: %t", end, passed)
+		}
+		if names := s.names(t); len(names) > 0 {
+			t.Errorf("%s: left: %q", end, names)
+		}
+	}
+}
+
+func TestRoleThatIsNoSuperuserIsEnough(t *testing.T) {
+	t.Parallel()
+	s := newShared(t)
+	conn, err := pgx.ConnectConfig(t.Context(), s.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Exec(t.Context(), "CREATE ROLE ci LOGIN CREATEDB CREATEROLE PASSWORD 'pw'")
+	var version int
+	err = errors.Join(err, conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version))
+	if err := errors.Join(err, conn.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	s.url = fmt.Sprintf("postgres://ci:pw@%s:%d/postgres?sslmode=disable", s.admin.Host, s.admin.Port)
+	ends := []string{"end", "owning end", "fault end"}
+	if version >= 150_000 { // before, only a superuser can close schema public to tenants: provision.ErrPublicSchema
+		ends = append(ends, "system end", "system fault end")
+	}
+	for _, end := range ends {
+		if !startChild(t, end, notesTable, s.url).end() {
+			t.Errorf("%s: the child's test failed", end)
 		}
 		if names := s.names(t); len(names) > 0 {
 			t.Errorf("%s: left: %q", end, names)
