@@ -16,10 +16,10 @@ const StatusClientGone = 499
 // StatusCode returns the HTTP status for err:
 //
 //	400  a body that is incomplete
-//	401  a token that is missing, expired or invalid; a wrong password, a session that has ended
-//	403  a suspended tenant
+//	401  a token that is missing, expired or invalid; a wrong password or code, a session that has ended
+//	403  a suspended tenant, an admin who may not manage others, an e-mail that is not verified
 //	404  no tenant, an unknown one, a tenant other than the token's, a tenant being deleted, a failed sign-up
-//	409  an e-mail or id that is taken, a password or row that was changed meanwhile
+//	409  an e-mail or id that is taken, a password or row that was changed meanwhile, a tenant to be chosen
 //	413  a body larger than Config.BodyFirst
 //	422  a password that the rules do not allow, other wrong input, an idempotency key of another request
 //	429  too many attempts
