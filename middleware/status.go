@@ -16,11 +16,12 @@ const StatusClientGone = 499
 // StatusCode returns the HTTP status for err; GRPCCode returns the code beside it:
 //
 //	400  INVALID_ARGUMENT    a body that is incomplete
-//	401  UNAUTHENTICATED     a token that is missing, expired or invalid; a wrong password, a session that has ended
-//	403  PERMISSION_DENIED   a suspended tenant
+//	401  UNAUTHENTICATED     a token that is missing, expired or invalid; a wrong password or code, an ended session
+//	403  PERMISSION_DENIED   a suspended tenant, an admin who may not manage others, an e-mail that is not verified
 //	404  NOT_FOUND           no tenant, an unknown one, a tenant other than the token's, a tenant being deleted, a
 //	                         failed sign-up
-//	409  ABORTED             an e-mail or id that is taken, a password or row that was changed meanwhile
+//	409  ABORTED             an e-mail or id that is taken, a password or row that was changed meanwhile, a
+//	                         tenant to be chosen
 //	413  INVALID_ARGUMENT    a body larger than Config.BodyFirst
 //	422  INVALID_ARGUMENT    a password that the rules do not allow, other wrong input, an idempotency key of another
 //	                         request

@@ -29,7 +29,7 @@
 // # Where to read
 //
 // registry.go has the Registry and its Config. tenant.go, server.go, admin.go and email.go have one record each, with
-// its reads and its writes. The feed is follow.go, then resync.go, then followstat.go. The budget is share.go, then
+// its reads and its writes; event.go has what was changed. The feed is follow.go, then resync.go, then followstat.go. The budget is share.go, then
 // process.go and remains.go (what a killed process left) and starved.go. Keys are replaced by rekey.go, with reseal.go
 // and reindex.go. Transactions, columns and sealed values are in internal/regdb.
 //

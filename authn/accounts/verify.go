@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 
@@ -41,6 +42,12 @@ type Completion struct {
 	// Progress is called when each step begins. It must not block. It may be nil.
 	Progress func(step string)
 }
+
+// Format implements [fmt.Formatter]: a completion prints none of its fields.
+func (Completion) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a completion")) }
+
+// LogValue implements [slog.LogValuer].
+func (Completion) LogValue() slog.Value { return slog.StringValue("a completion") }
 
 // CompleteSignUp makes what RequestSignUp has asked for, as [Accounts.SignUp] does, and returns what that does; and
 // [ErrInvalidToken]. The token is good until the sign-up has succeeded: repeated with the same password, it ends the

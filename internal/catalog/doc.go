@@ -20,5 +20,6 @@
 //
 // catalog.go, then claim.go. A sign-up is reserve.go and intent.go, its side effects step.go; what follows is state.go
 // and delete.go. warm.go has the warm databases. For accounts: session.go, sessions.go, token.go, throttle.go and
-// admin.go. tenant.go reads rows.
+// admin.go. Changes of admins are adminchange.go, with invite.go, member.go and reset.go; what is mailed is emailtoken.go
+// and mail.go; ticket.go and factor.go are parts of a sign-in. tenant.go reads rows.
 package catalog
