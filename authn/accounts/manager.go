@@ -9,8 +9,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// Manager is on whose behalf a tenant's admins are listed, invited, changed and removed. [ByAdmin] and [ByOperator] make
-// one; the zero Manager may do nothing.
+// Manager is on whose behalf a tenant's admins are listed, invited, changed and removed. [ByAdmin] and [ByOperator]
+// make one; the zero Manager may do nothing.
 type Manager struct {
 	tenant   tenancy.ID
 	identity authn.Identity // zero: an operator

@@ -146,7 +146,9 @@ func TestCodesAreThoseOfRFC6238(t *testing.T) {
 	t.Parallel()
 	secret, err := hex.DecodeString("3132333435363738393031323334353637383930")
 	must(t, err)
-	for at, want := range map[int64]string{59: "287082", 1111111109: "081804", 1234567890: "005924", 20000000000: "353130"} {
+	for at, want := range map[int64]string{
+		59: "287082", 1111111109: "081804", 1234567890: "005924", 20000000000: "353130",
+	} {
 		if step, ok, err := match(secret, want, time.Unix(at, 0)); err != nil || !ok || step != at/30 {
 			t.Errorf("at %d: %v, %v, %v", at, step, ok, err)
 		}
@@ -159,7 +161,8 @@ func TestCodesAreThoseOfRFC6238(t *testing.T) {
 func TestNewNamesEveryViolation(t *testing.T) {
 	t.Parallel()
 	_, err := New(Config{Issuer: "a:b"})
-	if err == nil || err.Error() != "totp: Config.Registry: required\ntotp: Config.Issuer: must be a name without a colon" {
+	want := "totp: Config.Registry: required\ntotp: Config.Issuer: must be a name without a colon"
+	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
 }

@@ -119,8 +119,8 @@ func (cat *Catalog) ReleaseChange(ctx context.Context, c *AdminChange, retryAfte
 }
 
 // EndChange ends a change that the tenant's database has. A removed admin's row goes now. Sessions that were opened
-// before the tenant's database had the change are closed, unless the change is of the kind add or email. It returns [ErrClaimLost]
-// when another process has claimed the change since. ctx governs the transaction.
+// before the tenant's database had the change are closed, unless the change is of the kind add or email. It returns
+// [ErrClaimLost] when another process has claimed the change since. ctx governs the transaction.
 func (cat *Catalog) EndChange(ctx context.Context, c *AdminChange) error {
 	closed, err := cat.note(ctx, registry.EventSessionsClosed, "admin changed: "+string(c.Kind))
 	if err != nil {

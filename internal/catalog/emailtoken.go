@@ -150,7 +150,7 @@ func (cat *Catalog) Invitations(ctx context.Context, id tenancy.ID) ([]Token, er
 	return tokens, errors.Join(errs...)
 }
 
-// RevokeInvitation makes an invitation to that tenant worthless. One that is not there is no error. ctx governs the
+// RevokeInvitation makes an invitation to that tenant worthless. An unknown one is no error. ctx governs the
 // transaction.
 func (cat *Catalog) RevokeInvitation(ctx context.Context, id tenancy.ID, tokenID string) error {
 	note, err := cat.note(ctx, registry.EventInvitationRevoked, "")
