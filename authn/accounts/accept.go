@@ -39,7 +39,7 @@ func (Acceptance) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("an accept
 func (Acceptance) LogValue() slog.Value { return slog.StringValue("an acceptance") }
 
 // Accept makes the invited person an admin of the tenant, in both rows, and signs them in. A new person sets a
-// password. A person of another tenant proves the one that they have, by one key derivation; its hash is copied.
+// password. A person of another tenant proves their password, by one key derivation; its hash is copied.
 //
 // It returns ErrInvalidToken for an invitation that is unknown, accepted, revoked or expired, *[InputError],
 // [ErrBadCredentials] for a wrong password of a known person, [ErrThrottled], registry.ErrEmailTaken, and

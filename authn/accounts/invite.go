@@ -56,7 +56,7 @@ type invitationData struct {
 const inviteTTL = 7 * 24 * time.Hour
 
 // Invite offers a place at the manager's tenant to the person with that e-mail, and returns the invitation with its
-// token, of which the registry keeps a hash. Send it to that e-mail and nowhere else: a holder of the token is taken
+// token, of which the registry keeps a hash. Send it to that e-mail and nowhere else: the holder of the token is taken
 // for the owner of the address. ctx governs the whole of it.
 //
 // It returns *[InputError], [ErrForbidden], or registry.ErrEmailTaken if that person is an admin of this tenant

@@ -37,10 +37,11 @@ func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, passwo
 // all tenants where the person has that password (the hashes are the same). ctx governs it until the first write; from
 // there on it takes ten seconds at most for each tenant, whether the client waits or not.
 //
-// It returns what CheckPassword does when old is wrong, *[InputError] when the new one is not allowed and
-// [ErrPasswordChanged] when another change came first. After [ErrUnfinished] the new one is in force at id's tenant,
-// and will be at others when Run has finished it. After [ErrSessionsOpen] the new password is in force. After any
-// other error the old one is, unless the tenant's database did not answer any more: then the next sign-in tells.
+// It returns what CheckPassword does when old is wrong, *[InputError] when the new one is not allowed,
+// [ErrPasswordChanged] when another change came first, and registry.ErrConflict while the person is being changed at
+// another tenant. After [ErrUnfinished] the new password is in force at id's tenant, and will be at others when Run has
+// finished it. After [ErrSessionsOpen] the new password is in force. After any other error the old one is, unless the
+// tenant's database did not answer any more: then the next sign-in tells.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
 	if err := a.cfg.Hasher.Check(newPassword); err != nil {
 		return passwordError(err)

@@ -78,8 +78,7 @@ func (a *Accounts) resetAll(ctx context.Context, token tenancy.Secret, members [
 	}
 	decide := func() error { return a.catalog.ResetPasswords(ctx, token, changes, hash, changeTTL) }
 	err := a.step(ctx, stepDecide, decide)
-	// An older change may have been left behind.
-	if errors.Is(err, registry.ErrConflict) && a.finishAbandoned(ctx, "") == nil {
+	if errors.Is(err, registry.ErrConflict) && a.finishAbandoned(ctx, "") == nil { // it was left behind
 		err = a.step(ctx, stepDecide, decide)
 	}
 	if err != nil {

@@ -29,8 +29,8 @@ func (a *Accounts) RequestSignUp(ctx context.Context, s SignUp) error {
 		mailData{FirstName: s.FirstName, LastName: s.LastName, Organization: s.Organization})
 }
 
-// Completion completes a sign-up whose e-mail the token has verified. The password is chosen now, because the
-// person at the form has not shown to own the address.
+// Completion completes a sign-up whose e-mail the token has verified. The password is chosen now: the person who filled
+// in the form has not shown to own the address.
 type Completion struct {
 	Token    string
 	Password string

@@ -161,7 +161,8 @@ func TestCodesAreThoseOfRFC6238(t *testing.T) {
 func TestNewNamesEveryViolation(t *testing.T) {
 	t.Parallel()
 	_, err := New(Config{Issuer: "a:b"})
-	if err == nil || err.Error() != "totp: Config.Registry: required\ntotp: Config.Issuer: must be a name without a colon" {
+	want := "totp: Config.Registry: required\ntotp: Config.Issuer: must be a name without a colon"
+	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
 }

@@ -15,8 +15,7 @@ var (
 	ErrClaimLost error = status.New(status.Unavailable, "registry: claim lost", "")
 
 	// ErrInvalidToken is returned for a token from an e-mail that is unknown, used, expired or for something else.
-	ErrInvalidToken error = status.New(status.Unprocessable, "registry: invalid token",
-		"This link has expired or was used. Ask for a new one.")
+	ErrInvalidToken error = status.Field("registry: invalid token", "token", "has expired or was used")
 
 	// ErrInvalidTicket is returned for a ticket that is expired, for something else or not signed, or of another
 	// password than the present one.

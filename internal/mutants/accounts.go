@@ -9,9 +9,9 @@ func ofAccounts() []mutant {
 		test: "./authn/accounts TestLastPrimaryStaysAndOthersMayNotManage|TestTwoPrimariesWhoRemoveEachOtherAtOnceLeaveOne",
 	}, {
 		name: "the session that an admin who is being removed cannot open",
-		file: "internal/catalog/session.go",
-		old:  "WHERE t.id = $1 AND a.id = $2 AND ` + notLeaving",
-		new:  "WHERE t.id = $1 AND a.id = $2`",
+		file: "internal/catalog/adminchange.go",
+		old:  "WHERE c.admin_id = a.id AND c.kind = 'remove')`",
+		new:  "WHERE false)`",
 		test: "./authn/accounts TestKilledProcessLeavesBothRowsOfAnAdminAlike",
 	}, {
 		name: "the intent of the tenant's own row",

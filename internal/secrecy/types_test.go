@@ -46,7 +46,8 @@ func types() map[string]any {
 		"internal/catalog.Warm":    catalog.Warm{}, "internal/catalog.WarmChoice": catalog.WarmChoice{},
 		"internal/catalog.WarmWork": catalog.WarmWork{},
 
-		"registry.Actor": registry.Actor{}, "registry.Event": registry.Event{}, "registry.EventFilter": registry.EventFilter{},
+		"registry.Actor": registry.Actor{}, "registry.Event": registry.Event{},
+		"registry.EventFilter":         registry.EventFilter{},
 		"internal/catalog.AdminChange": catalog.AdminChange{}, "internal/catalog.ChangeClaim": catalog.ChangeClaim{},
 		"internal/catalog.Factor": catalog.Factor{}, "internal/catalog.Mail": catalog.Mail{},
 		"internal/catalog.Member": catalog.Member{}, "internal/catalog.Ticket": catalog.Ticket{},
