@@ -106,6 +106,19 @@ type Config struct {
 	// again when the pooler takes another to the server.
 	Fence bool
 
+	// Attach makes what lives exactly as long as a pool: a query builder's or ORM's object, a job client, a cache.
+	// [Attached] returns it for a lease. Attach is called once for each pool, before the pool is leased, and may use the
+	// pool. The resolver calls close, which may be nil, once, when the last lease of that pool is released, and then
+	// closes the pool; only after a cut (DrainTimeout, or Close) the pool is closed first. A pool that sleeps
+	// ([Stat.SleepingPools]) is closed too: what is attached to it is closed then and made anew on wake, perhaps before
+	// that close returned. A pool with a connection does not sleep.
+	//
+	// Several Acquires that wait for one pool wait for one call. ctx ends after OpenTimeout and when the resolver is
+	// closed, and not when an Acquire's does. If Attach returns an error or panics, those Acquires fail with it, close
+	// is not called, and the pool is closed; the next Acquire calls Attach again. A panic of close is reported to
+	// Observer.PoolOpenFailed. No lock is held while they run. A close that does not return keeps the pool open.
+	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, close func(), err error)
+
 	// Observer's functions are called for events of pools and servers.
 	Observer Observer
 }

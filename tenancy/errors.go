@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -89,15 +90,16 @@ func (e *StateError) Is(target error) bool {
 	return false
 }
 
-// PanicError is returned by Acquire if the [Directory] panicked. The process goes on.
+// PanicError is returned by Acquire if the [Directory] or [Config.Attach] panicked. The process goes on.
 type PanicError struct {
 	Value any    `json:"-"` // what it panicked with
 	Stack []byte `json:"-"` // where
+	of    string // which of the caller's functions panicked
 }
 
 // Error names the type of the panic's value. It does not print the value, which may hold anything.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("the directory panicked with a value of type %T", e.Value)
+	return fmt.Sprintf("%s panicked with a value of type %T", cmp.Or(e.of, "the directory"), e.Value)
 }
 
 // Format implements [fmt.Formatter]: it prints what Error returns, under every verb.

@@ -28,6 +28,7 @@ type guard struct {
 	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
 
 	generation atomic.Int64 // of connections: those of an older one are dropped
+	own        atomic.Int32 // Config.Attach or its close runs and may use the pool without a lease
 	lockedOut  atomic.Bool  // the last connect was refused for its password at every try
 }
 

@@ -11,7 +11,7 @@ import (
 // be called from several goroutines.
 type Lease struct {
 	e        *entry
-	pool     *pgxpool.Pool
+	pool     *tenantPool
 	released atomic.Bool
 }
 
@@ -22,7 +22,7 @@ type Lease struct {
 // stdlib.OpenDB or pgx.ConnectConfig. Such connections count against MaxConns, but the fence does not check them, they
 // are never closed to make room for another tenant, and the resolver does not close them when the lease ends, except by
 // cutting the pool. There is no connection string: the string that ConnString returns leads nowhere.
-func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
+func (l *Lease) Pool() *pgxpool.Pool { return l.pool.pgxPool }
 
 // Tenant returns the tenant's record, as the directory last returned it.
 func (l *Lease) Tenant() Tenant { return *l.e.tenant.Load() }
@@ -40,12 +40,10 @@ func (l *Lease) Done() <-chan struct{} { return l.e.done }
 // Err returns nil until Done is closed, and then why: an error that matches ErrNotActive and the state's own
 // ([ErrSuspended], [ErrDeleting]), [ErrNotFound], [ErrEvicted] or [ErrClosed].
 func (l *Lease) Err() error {
-	select {
-	case <-l.e.done:
+	if l.e.over() {
 		return l.e.doneErr
-	default:
-		return nil
 	}
+	return nil
 }
 
 // Release ends the lease. Close or release every row, transaction and connection of the pool first. Only the first call

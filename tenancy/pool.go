@@ -33,6 +33,10 @@ type tenantPool struct {
 	pgxPool *pgxpool.Pool
 	guard   *guard
 	sockets *sockets
+
+	// What Config.Attach returned; both are set before the pool is leased.
+	attached any
+	detach   func() // nil: there is nothing to close
 }
 
 // renew closes the pool's connections: the idle ones now, the others when they are released. o may be nil.

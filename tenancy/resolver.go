@@ -37,6 +37,7 @@ type Resolver struct {
 	sleepCandidates []*entry                   // had a pool and no lease at some time since the last sweep
 	retiring        map[*entry]struct{}        // evicted but not closed
 	openings        map[ID]*opening
+	attaching       map[*tenantPool]struct{} // Config.Attach runs for them
 	notFound        *notFound
 	slots           slots
 	servers         map[string]*server // never removed: budget and health outlive a server's pools
@@ -66,16 +67,17 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
 	}
 	r := &Resolver{
-		cfg:      cfg,
-		start:    time.Now(),
-		tick:     cfg.tick(),
-		done:     make(chan struct{}),
-		entries:  entries,
-		retiring: make(map[*entry]struct{}),
-		openings: make(map[ID]*opening),
-		notFound: newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
-		slots:    slots{limit: cfg.MaxPools},
-		servers:  make(map[string]*server),
+		cfg:       cfg,
+		start:     time.Now(),
+		tick:      cfg.tick(),
+		done:      make(chan struct{}),
+		entries:   entries,
+		retiring:  make(map[*entry]struct{}),
+		openings:  make(map[ID]*opening),
+		attaching: make(map[*tenantPool]struct{}),
+		notFound:  newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
+		slots:     slots{limit: cfg.MaxPools},
+		servers:   make(map[string]*server),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.wg.Add(1)
@@ -137,7 +139,7 @@ func (r *Resolver) Renew(id ID) {
 	}
 }
 
-// poolsOf returns the open pools of tenant id, including draining ones.
+// poolsOf returns the open pools of tenant id, including draining ones and those for which Config.Attach runs.
 func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,6 +150,11 @@ func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	for e := range r.retiring {
 		if e.id == id && e.pool != nil {
 			pools = append(pools, e.pool)
+		}
+	}
+	for o := range r.attaching {
+		if o.guard.id == id {
+			pools = append(pools, o)
 		}
 	}
 	return pools
