@@ -36,6 +36,7 @@ func answers() map[string]answered {
 		"tenancy.ErrAtCapacity":   {tenancy.ErrAtCapacity, 503},
 		"tenancy.ErrServerDown":   {tenancy.ErrServerDown, 503},
 		"tenancy.ErrFenced":       {tenancy.ErrFenced, 503},
+		"tenancy.ErrReleased":     {tenancy.ErrReleased, 500},
 		"tenancy.ErrClosed":       {tenancy.ErrClosed, 503},
 		"tenancy.ErrEvicted":      {tenancy.ErrEvicted, 503},
 		"tenancy.ErrNotActive":    {tenancy.ErrNotActive, 503},

@@ -119,6 +119,13 @@ type Config struct {
 	// Observer.PoolOpenFailed. No lock is held while they run. A close that does not return keeps the pool open.
 	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, close func(), err error)
 
+	// Strict makes a query fail with [ErrReleased] if it takes a connection from a pool of which there is no lease: a
+	// handler kept the pool after Release, which otherwise works until the pool is evicted. It costs each query the
+	// resolver's lock and is meant for tests. It cannot see a connection, transaction or rows that were taken before
+	// Release and are used after it, a pool of which another caller has a lease at that moment, or connections made with
+	// a copy of the pool's configuration. A pool that is closed already answers with an error of pgxpool's.
+	Strict bool
+
 	// Observer's functions are called for events of pools and servers.
 	Observer Observer
 }

@@ -36,6 +36,9 @@ var (
 	// the directory did not answer after a change, or by Evict. The holder may acquire another lease.
 	ErrEvicted = errors.New("tenancy: pool evicted")
 
+	// ErrReleased is returned, with [Config.Strict], by a query on a pool of which there is no lease.
+	ErrReleased = errors.New("tenancy: pool used after Release")
+
 	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the
 	// five below.
 	ErrNotActive = errors.New("tenancy: tenant not active")

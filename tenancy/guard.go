@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
@@ -37,6 +38,9 @@ func (g *guard) install(pc *pgxpool.Config) {
 	g.timeout = pc.ConnConfig.ConnectTimeout
 	if pc.PingTimeout <= 0 {
 		pc.PingTimeout = g.timeout // or a connection to a server that has vanished would be pinged for ever
+	}
+	if g.r.cfg.Strict {
+		g.refuseReleased(pc)
 	}
 	before, after := pc.BeforeConnect, pc.AfterConnect
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
@@ -70,6 +74,37 @@ func (g *guard) install(pc *pgxpool.Config) {
 		}
 		return nil
 	}
+}
+
+// refuseReleased adds a hook that refuses a connection to a caller whose lease is over, for Config.Strict.
+func (g *guard) refuseReleased(pc *pgxpool.Config) {
+	next := pc.PrepareConn
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		if !connbudget.IsReclaim(ctx) && !g.inUse() {
+			return true, fmt.Errorf("%w: tenant %q", ErrReleased, g.id)
+		}
+		if next != nil {
+			return next(ctx, conn)
+		}
+		return true, nil
+	}
+}
+
+// inUse reports whether there is a lease of g's pool, or something of Config.Attach uses it.
+func (g *guard) inUse() bool {
+	r := g.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	isLeased := func(e *entry) bool { return e.pool != nil && e.pool.guard == g && e.leases > 0 }
+	if e, ok := r.entries.Peek(g.id); ok && isLeased(e) || g.own.Load() > 0 {
+		return true
+	}
+	for e := range r.retiring {
+		if isLeased(e) {
+			return true
+		}
+	}
+	return false
 }
 
 // setTenant replaces the tenant's record by t, which has the pool's target.
