@@ -82,7 +82,7 @@ func (r *Resolver) detach(o *tenantPool) {
 	defer o.guard.own.Add(-1)
 	defer func() {
 		if v := recover(); v != nil {
-			r.cfg.Observer.openFailed(o.guard.id, &PanicError{Value: v, Stack: debug.Stack(), of: "close of Config.Attach"})
+			r.log.panicked(o.guard.id, &PanicError{Value: v, Stack: debug.Stack(), of: "the close of Config.Attach"})
 		}
 	}()
 	o.detach()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -115,8 +116,8 @@ type Config struct {
 	//
 	// Several Acquires that wait for one pool wait for one call. ctx ends after OpenTimeout and when the resolver is
 	// closed, and not when an Acquire's does. If Attach returns an error or panics, those Acquires fail with it, close
-	// is not called, and the pool is closed; the next Acquire calls Attach again. A panic of close is reported to
-	// Observer.PoolOpenFailed. No lock is held while they run. A close that does not return keeps the pool open.
+	// is not called, and the pool is closed; the next Acquire calls Attach again. A panic of close is logged. No lock is
+	// held while they run. A close that does not return keeps the pool open.
 	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, close func(), err error)
 
 	// Strict makes a query fail with [ErrReleased] if it takes a connection from a pool of which there is no lease: a
@@ -125,6 +126,12 @@ type Config struct {
 	// Release and are used after it, a pool of which another caller has a lease at that moment, or connections made with
 	// a copy of the pool's configuration. A pool that is closed already answers with an error of pgxpool's.
 	Strict bool
+
+	// Logger gets a line at level Warn when a server goes down or is up again, when three look-ups in a row have failed
+	// and when the directory answers again, and when pools were cut off in use after DrainTimeout; at most one each 10 s
+	// for each server, for the directory and for cut pools. No line has a secret or a row in it. Default: slog.Default
+	// at the time of the line. slog.New(slog.DiscardHandler) logs nothing.
+	Logger *slog.Logger
 
 	// Observer's functions are called for events of pools and servers.
 	Observer Observer

@@ -16,7 +16,8 @@ const (
 
 // entry is one tenant's pool and record. The resolver's mutex guards the second group of fields; the first is set once.
 // A pool is closed in one of four places: drain, after its entry was evicted; closeEmptyPools, when the entry goes to
-// sleep; reopen, when the entry was evicted before the new pool was published; newAttachedPool, when Config.Attach failed.
+// sleep; reopen, when the entry was evicted before the new pool was published; newAttachedPool, when Config.Attach
+// failed.
 type entry struct {
 	r       *Resolver
 	id      ID
@@ -215,7 +216,10 @@ func (r *Resolver) retire(e *entry) {
 func (r *Resolver) drain(e *entry) {
 	o := e.pool
 	if r.cfg.DrainTimeout >= 0 {
-		defer time.AfterFunc(r.cfg.DrainTimeout, o.sockets.cut).Stop()
+		defer time.AfterFunc(r.cfg.DrainTimeout, func() {
+			o.sockets.cut()
+			r.log.wasCut(e.id)
+		}).Stop()
 	}
 	select {
 	case <-e.drained:

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connbudget"
+	"github.com/pgtenancy/pgtenancy/internal/histogram"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
@@ -24,6 +25,7 @@ type guard struct {
 	id       ID
 	tenant   atomic.Pointer[Tenant] // its record; replaced while the pool is in use
 	bulkhead *bulkhead              // of the server that the pool connects to
+	dials    *histogram.Histogram   // that server's
 	sockets  *sockets               // the pool's
 	timeout  time.Duration          // bounds each step of a new connection
 	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
@@ -64,10 +66,17 @@ func (g *guard) install(pc *pgxpool.Config) {
 		return nil
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		var err error
 		if g.r.cfg.Fence {
-			if err := g.fence(ctx, conn); err != nil {
-				return err
-			}
+			err = g.fence(ctx, conn)
+		}
+		data := conn.PgConn().CustomData()
+		if a, ok := data[attemptData].(*connectAttempt); ok {
+			delete(data, attemptData)
+			g.dialEnded(ctx, a, err)
+		}
+		if err != nil {
+			return err
 		}
 		if after != nil {
 			return after(ctx, conn)
@@ -123,6 +132,19 @@ func (g *guard) connectEnded(began time.Duration, err error) {
 	if refusesTenant(err) {
 		g.r.doubt(g)
 	}
+}
+
+// dialEnded counts and reports a connect that has ended, with the fence, unless it ended before a dial.
+func (g *guard) dialEnded(ctx context.Context, a *connectAttempt, err error) {
+	if !a.dialled {
+		return
+	}
+	took := g.r.now() - a.began - a.waited
+	g.dials.Observe(took)
+	if err != nil {
+		err = pgerr.Redact(err)
+	}
+	g.r.cfg.Observer.dialled(ctx, g.id, g.bulkhead.name, took, err)
 }
 
 // refusesTenant reports whether the server is well and refuses this tenant: the record may be out of date.

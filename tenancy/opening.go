@@ -164,6 +164,17 @@ func (r *Resolver) lookUp(ctx context.Context, o *opening, patience time.Duratio
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer func() {
+		took := r.now() - rec.at
+		r.waits.lookup.Observe(took)
+		switch {
+		case errors.Is(rec.err, ErrNotFound):
+			r.log.lookedUp(nil)
+		case r.ctx.Err() == nil:
+			r.log.lookedUp(rec.err)
+		}
+		r.cfg.Observer.lookedUp(o.id, took, rec.err)
+	}()
+	defer func() {
 		if v := recover(); v != nil {
 			rec.err = &PanicError{Value: v, Stack: debug.Stack()}
 		}

@@ -85,7 +85,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
 	pc.PrepareConn = prepareHook(pc)
-	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, sockets: socks}
+	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, dials: &server.dials, sockets: socks}
 	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
+	"github.com/pgtenancy/pgtenancy/internal/histogram"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
@@ -23,8 +24,10 @@ type Resolver struct {
 	coarse atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
 	ctx    context.Context    // look-ups and pools run under it
 	cancel context.CancelFunc // called by Close
-	wg     sync.WaitGroup     // every goroutine of the resolver
-	done   chan struct{}      // closed when the resolver is closed and the last of them has ended
+	log    outageLog
+	waits  struct{ acquire, lookup histogram.Histogram }
+	wg     sync.WaitGroup // every goroutine of the resolver
+	done   chan struct{}  // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
 	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is
@@ -79,6 +82,7 @@ func New(cfg Config) (*Resolver, error) {
 		slots:     slots{limit: cfg.MaxPools},
 		servers:   make(map[string]*server),
 	}
+	r.log = outageLog{logger: cfg.Logger, now: r.now, servers: make(map[string]*outage)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.wg.Add(1)
 	go r.sweep()

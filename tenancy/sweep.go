@@ -19,6 +19,7 @@ func (r *Resolver) sweep() {
 			r.coarse.Store(int64(r.now()))
 			r.evictIdle()
 			r.closeEmptyPools()
+			r.log.flush()
 		case <-r.ctx.Done():
 			return
 		}
