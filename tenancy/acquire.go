@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,36 +47,52 @@ func (r *Resolver) acquire(ctx context.Context, id ID) (*entry, error) {
 		return e, nil
 	}
 	r.mu.Unlock()
+	return r.acquireSlowly(ctx, id)
+}
+
+func (r *Resolver) acquireSlowly(ctx context.Context, id ID) (*entry, error) {
+	began := r.now()
 	for {
 		e, err := r.acquireMiss(ctx, id)
-		if err != nil {
-			return nil, err
+		awake := false
+		if err == nil {
+			awake, err = r.wake(ctx, e)
 		}
-		if awake, err := r.wake(ctx, e); awake || err != nil {
+		var refused *refusedAtOnce
+		switch {
+		case errors.As(err, &refused):
+			return nil, refused.error
+		case awake || err != nil:
+			took := r.now() - began
+			r.waits.acquire.Observe(took)
+			r.cfg.Observer.acquireWaited(ctx, id, took, err)
 			return e, err
 		}
 	}
 }
 
+// refusedAtOnce is an error of an Acquire that did not wait.
+type refusedAtOnce struct{ error }
+
 // acquireMiss waits for the directory, unless the tenant's entry is there and fresh. The entry that it returns may
 // sleep.
 func (r *Resolver) acquireMiss(ctx context.Context, id ID) (*entry, error) {
 	if !id.Valid() {
-		return nil, invalidIDError(string(id))
+		return nil, &refusedAtOnce{invalidIDError(string(id))}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("tenancy: acquire tenant %q: %w", id, err)
+		return nil, &refusedAtOnce{fmt.Errorf("tenancy: acquire tenant %q: %w", id, err)}
 	}
 	r.mu.Lock()
 	r.count.misses++
 	if r.closed {
 		r.mu.Unlock()
-		return nil, ErrClosed
+		return nil, &refusedAtOnce{ErrClosed}
 	}
 	if r.notFound.has(id, r.now()) {
 		r.count.notFound++
 		r.mu.Unlock()
-		return nil, notFoundError(id)
+		return nil, &refusedAtOnce{notFoundError(id)}
 	}
 	e, known := r.entries.Peek(id)
 	if known && r.clock() < e.freshUntil { // asleep, or published a moment ago

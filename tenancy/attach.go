@@ -4,73 +4,86 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/pgtenancy/pgtenancy/internal/connbudget"
+	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
-// Attached returns the value that Config.Attach made for l's pool. It returns false if there is none, or if it has
-// another type than T. Use the value as the pool: not after Release.
-func Attached[T any](l *Lease) (T, bool) {
-	value, ok := l.pool.attached.(T)
+// Attached returns what [Config.Attach] made for the pool of l, if its type is T. Every lease of one pool gets the same
+// value. It must not be used after Release, as the pool itself.
+func Attached[T any](l *Lease) (value T, ok bool) {
+	value, ok = l.pool.attached.(T)
 	return value, ok
 }
 
-// attach calls Config.Attach for o, which is not leased yet. A panic in it is an error.
-func (r *Resolver) attach(o *tenantPool, t Tenant) (err error) {
-	if r.cfg.Attach == nil {
-		return nil
+// newAttachedPool makes the pool of t's database and what belongs to it. The caller publishes the pool and calls
+// attachedLocked in one critical section. If it fails, nothing is left open.
+func (r *Resolver) newAttachedPool(t Tenant, weight int) (*tenantPool, error) {
+	o, err := r.newPool(t, weight)
+	if err != nil || r.cfg.Attach == nil {
+		return o, err
 	}
+	r.mu.Lock()
+	r.attaching[o] = struct{}{}
+	r.mu.Unlock()
+	attached := false
+	defer func() { // also if Attach ends its goroutine
+		if attached {
+			return
+		}
+		r.closePool(o)
+		r.mu.Lock()
+		r.attachedLocked(o)
+		r.mu.Unlock()
+	}()
+	if err := r.attach(o, t); err != nil {
+		return nil, fmt.Errorf("attach: %w", pgerr.Redact(err))
+	}
+	attached = true
+	return o, nil
+}
+
+// attach calls Config.Attach. A panic becomes an error.
+func (r *Resolver) attach(o *tenantPool, t Tenant) (err error) {
+	o.guard.own.Add(1)
+	defer o.guard.own.Add(-1)
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.OpenTimeout)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-		if err != nil {
-			err = fmt.Errorf("attach: %w", err)
+			err = &PanicError{Value: v, Stack: debug.Stack(), of: "Config.Attach"}
 		}
 	}()
-	o.attached, o.detach, err = r.cfg.Attach(ctx, t.clone(), o.pgxPool)
+	value, detach, err := r.cfg.Attach(ctx, t, o.pgxPool)
+	if err == nil {
+		o.attached, o.detach = value, detach
+	}
 	return err
 }
 
-// close closes what is attached to the pool, and then the pool. It waits for connections in use.
-func (o *tenantPool) close() {
-	if o.detach != nil {
-		o.detach()
+// attachedLocked notes that o is published, or closed. Caller holds r.mu.
+func (r *Resolver) attachedLocked(o *tenantPool) { delete(r.attaching, o) }
+
+// closePool closes o, which has no lease, and before it what is attached to it. Its sockets are cut after DrainTimeout.
+func (r *Resolver) closePool(o *tenantPool) {
+	if r.cfg.DrainTimeout >= 0 {
+		defer time.AfterFunc(r.cfg.DrainTimeout, o.sockets.cut).Stop()
 	}
+	r.detach(o)
 	o.pgxPool.Close()
 }
 
-// strict makes a hook of the pool that refuses to give a connection while nobody has a lease on the pool.
-func (r *Resolver) strict(
-	o *tenantPool, id ID, next func(context.Context, *pgx.Conn) (bool, error),
-) func(context.Context, *pgx.Conn) (bool, error) {
-	return func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		if !connbudget.IsReclaim(ctx) && r.released(o, id) {
-			return true, fmt.Errorf("%w: tenant %q", ErrReleased, id)
-		}
-		if next == nil {
-			return true, nil
-		}
-		return next(ctx, conn)
+// detach closes what is attached to o, which has no lease. It is called once for each pool.
+func (r *Resolver) detach(o *tenantPool) {
+	if o.detach == nil {
+		return
 	}
-}
-
-// released reports whether o is the pool of an entry without leases. What Attach does with it, before it is anybody's,
-// is no use after a release.
-func (r *Resolver) released(o *tenantPool, id ID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e, ok := r.entries.Peek(id); ok && e.pool == o {
-		return e.leases == 0
-	}
-	for e := range r.retiring {
-		if e.pool == o {
-			return e.leases == 0
+	o.guard.own.Add(1)
+	defer o.guard.own.Add(-1)
+	defer func() {
+		if v := recover(); v != nil {
+			r.log.panicked(o.guard.id, &PanicError{Value: v, Stack: debug.Stack(), of: "the close of Config.Attach"})
 		}
-	}
-	return false
+	}()
+	o.detach()
 }

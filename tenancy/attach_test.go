@@ -3,9 +3,10 @@ package tenancy_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,175 +16,210 @@ import (
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
 
-// client is what a test attaches to a pool.
-type client struct {
-	tenant tenancy.ID
+// attachment is what the tests attach. It knows its pool, and whether it is closed.
+type attachment struct {
 	pool   *pgxpool.Pool
-	closed atomic.Int64
+	mu     sync.Mutex
+	closes int
 }
 
-// clients makes them, and remembers all.
-type clients struct {
+func (a *attachment) closed() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closes
+}
+
+// attachments makes attachments and keeps all of them.
+type attachments struct {
 	mu   sync.Mutex
-	made []*client
-	fail error
+	made []*attachment
+	errs []error // of closes that came at a wrong time
 }
 
-func (c *clients) attach(ctx context.Context, t tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fail != nil || ctx.Err() != nil {
-		return nil, nil, c.fail
+func (m *attachments) attach(_ context.Context, _ tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
+	a := &attachment{pool: pool}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.made = append(m.made, a)
+	return a, func() {
+		a.mu.Lock()
+		a.closes++
+		a.mu.Unlock()
+		if err := pool.Ping(context.Background()); !errors.Is(err, errNoDial) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.errs = append(m.errs, fmt.Errorf("when it was closed, its pool was not open: %w", err))
+		}
+	}, nil
+}
+
+func (m *attachments) count() (made, closed int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.made {
+		closed += a.closed()
 	}
-	made := &client{tenant: t.ID, pool: pool}
-	c.made = append(c.made, made)
-	return made, func() { made.closed.Add(1) }, nil
+	return len(m.made), closed
 }
 
-// is fails the test unless as many were made and as many are closed, each once.
-func (c *clients) is(t *testing.T, made, closed int) {
+// check reports every attachment that was not closed exactly once, and every close that came at a wrong time.
+func (m *attachments) check(t *testing.T) {
 	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := 0
-	for _, m := range c.made {
-		if m.closed.Load() > 1 {
-			t.Errorf("closed %d times", m.closed.Load())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, a := range m.made {
+		if n := a.closed(); n != 1 {
+			t.Errorf("attachment %d was closed %d times", i, n)
 		}
-		n += int(m.closed.Load())
 	}
-	if len(c.made) != made || n != closed {
-		t.Errorf("%d were made and %d closed, want %d and %d", len(c.made), n, made, closed)
+	for _, err := range m.errs {
+		t.Error(err)
 	}
 }
 
-// attached returns l's client, which must be that of l's pool.
-func attached(t *testing.T, l *tenancy.Lease) *client {
+// attached returns what is attached to l, which must be open and belong to l's pool.
+func attached(t testing.TB, l *tenancy.Lease) *attachment {
 	t.Helper()
-	c, ok := tenancy.Attached[*client](l)
-	if !ok || c.pool != l.Pool() || c.tenant != l.Tenant().ID || c.closed.Load() > 0 {
-		t.Fatalf("%v, %v", c, ok)
+	a, ok := tenancy.Attached[*attachment](l)
+	if !ok || a.pool != l.Pool() || a.closed() > 0 {
+		t.Fatalf("attached: %v, of this pool %v, closed %d times", ok, a.pool == l.Pool(), a.closed())
 	}
-	return c
+	return a
 }
 
-func TestWhatIsAttachedLivesAsLongAsItsPool(t *testing.T) {
+func TestAttachedValueLivesAsLongAsItsPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c clients
-		r := resolver(t, tenancy.Config{Directory: newTenants("acme", "globex"), Attach: c.attach, IdleTimeout: time.Hour})
-		a, b, other := acquire(t, r, "acme"), acquire(t, r, "acme"), acquire(t, r, "globex")
-		if attached(t, a) != attached(t, b) || attached(t, a) == attached(t, other) {
-			t.Error("not one for each pool")
-		}
-		if _, ok := tenancy.Attached[string](a); ok {
-			t.Error("it has another type")
-		}
-		c.is(t, 2, 0)
-		other.Release()
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		c.is(t, 2, 1) // globex sleeps
-		other = acquire(t, r, "globex")
-		attached(t, other)
-		c.is(t, 3, 1)
-		r.Evict("acme")
-		synctest.Wait()
-		c.is(t, 3, 1) // it is leased
-		a.Release()
-		attached(t, b)
-		b.Release()
-		synctest.Wait()
-		c.is(t, 3, 2)
-		other.Release()
-		closeNow(t, r)
-		c.is(t, 3, 3)
-	})
-}
-
-func TestAttachThatFailsLeavesNothingOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := clients{fail: errors.New("no schema")}
-		panics := false
-		r := resolver(t, tenancy.Config{
-			Directory: newTenants("acme"), MaxPools: 1,
-			Attach: func(ctx context.Context, t tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
-				if panics {
-					panic("boom")
-				}
-				return c.attach(ctx, t, pool)
-			},
-		})
-		defer closeNow(t, r)
-		for range 3 {
-			if _, err := r.Acquire(t.Context(), "acme"); !errors.Is(err, c.fail) ||
-				!strings.Contains(err.Error(), `tenancy: open pool for tenant "acme": attach: `) {
-				t.Errorf("%v", err)
+		var m attachments
+		dir := newTenants("acme")
+		r := resolver(t, tenancy.Config{Directory: dir, Attach: m.attach, IdleTimeout: -1})
+		counts := func(made, closed int, when string) {
+			t.Helper()
+			synctest.Wait()
+			if gotMade, gotClosed := m.count(); gotMade != made || gotClosed != closed {
+				t.Errorf("%s: %d made and %d closed, want %d and %d", when, gotMade, gotClosed, made, closed)
 			}
 		}
-		panics = true
-		var pe *tenancy.PanicError
-		if _, err := r.Acquire(t.Context(), "acme"); !errors.As(err, &pe) {
-			t.Errorf("%v", err)
-		}
-		if s := r.Stat(); s.OpenPools() != 0 || s.Leases() != 0 {
-			t.Errorf("%d pools and %d leases", s.OpenPools(), s.Leases())
-		}
-		panics, c.fail = false, nil
 		l := acquire(t, r, "acme")
+		second := acquire(t, r, "acme")
+		if attached(t, l) != attached(t, second) {
+			t.Error("two leases of one pool have different values")
+		}
+		second.Release()
+		r.Renew("acme")
+		counts(1, 0, "after a renewal")
+		l.Release()
+		time.Sleep(3 * time.Second)
+		counts(1, 1, "asleep")
+		l = acquire(t, r, "acme")
+		attached(t, l)
+		counts(2, 1, "awake")
+		r.Evict("acme")
+		counts(2, 1, "evicted under a lease")
 		attached(t, l)
 		l.Release()
-	})
-}
-
-func TestManyHoldersSeeOneAttachedValue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c clients
-		r := resolver(t, tenancy.Config{Directory: newTenants("acme"), Attach: c.attach})
-		var wg sync.WaitGroup
-		for i := range 200 {
-			wg.Go(func() {
-				for range 20 {
-					l := acquire(t, r, "acme")
-					attached(t, l)
-					if i == 0 {
-						r.Evict("acme")
-					}
-					time.Sleep(time.Millisecond)
-					if got, _ := tenancy.Attached[*client](l); got.closed.Load() > 0 {
-						t.Error("closed while it was leased")
-					}
-					l.Release()
-				}
-			})
+		counts(2, 2, "evicted")
+		l = acquire(t, r, "acme")
+		moved := tenant("acme", 2)
+		moved.Endpoint.Database = "elsewhere"
+		dir.put(moved)
+		r.Invalidate("acme", 2)
+		synctest.Wait()
+		after := acquire(t, r, "acme")
+		if attached(t, l) == attached(t, after) {
+			t.Error("two databases have one value")
 		}
-		wg.Wait()
+		counts(4, 2, "moved, with a lease on the old pool")
+		l.Release()
+		after.Release()
+		counts(4, 3, "moved")
 		closeNow(t, r)
-		c.is(t, len(c.made), len(c.made))
+		counts(4, 4, "after Close")
+		m.check(t)
 	})
 }
 
-func TestStrictResolverRefusesAPoolAfterRelease(t *testing.T) {
-	t.Parallel()
-	dir, base := databases(t, 1)
-	r := resolver(t, tenancy.Config{
-		Directory: dir, Base: base, Strict: true,
-		Attach: func(ctx context.Context, _ tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
-			return nil, nil, pool.Ping(ctx) // before it is anybody's
-		},
+// A cut closes the pool under its lease, but what is attached to it only after that.
+func TestAttachedValueOutlivesALeaseThatIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed bool
+		r := resolver(t, tenancy.Config{
+			Directory: newTenants("acme"), DrainTimeout: time.Second,
+			Attach: func(context.Context, tenancy.Tenant, *pgxpool.Pool) (any, func(), error) {
+				return "value", func() { closed = true }, nil
+			},
+		})
+		l := acquire(t, r, "acme")
+		r.Evict("acme")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if open(t, l.Pool()) || closed {
+			t.Errorf("after the cut: pool open %v, value closed %v", open(t, l.Pool()), closed)
+		}
+		l.Release()
+		synctest.Wait()
+		if !closed {
+			t.Error("the value is open after the last lease")
+		}
+		closeNow(t, r)
 	})
-	defer closeNow(t, r)
-	l := acquire(t, r, "t0")
-	pool := l.Pool()
-	if err := pool.Ping(t.Context()); err != nil {
-		t.Errorf("leased: %v", err)
-	}
-	l.Release()
-	if _, err := pool.Exec(t.Context(), "SELECT 1"); !errors.Is(err, tenancy.ErrReleased) {
-		t.Errorf("after Release: %v", err)
-	}
-	again := acquire(t, r, "t0")
-	defer again.Release()
-	if err := again.Pool().Ping(t.Context()); err != nil {
-		t.Errorf("leased again: %v", err)
+}
+
+func TestAcquireFailsWithTheErrorOfAttachAndLeavesNothingOpen(t *testing.T) {
+	errBroken := errors.New("broken")
+	for name, attach := range map[string]func(*pgxpool.Pool) (any, func(), error){
+		"error": func(*pgxpool.Pool) (any, func(), error) {
+			return "value", func() { t.Error("close was called") }, errBroken
+		},
+		"panic": func(*pgxpool.Pool) (any, func(), error) { panic("secret") },
+		"exit":  func(*pgxpool.Pool) (any, func(), error) { runtime.Goexit(); return nil, nil, nil },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var failing bool
+			var pools []*pgxpool.Pool
+			r := resolver(t, tenancy.Config{
+				Directory: newTenants("acme"), MaxPools: 1, CapacityWait: -1,
+				Attach: func(_ context.Context, _ tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
+					pools = append(pools, pool)
+					if failing {
+						return attach(pool)
+					}
+					return 1, nil, nil
+				},
+			})
+			fails := func(when string) {
+				t.Helper()
+				failing = true
+				_, err := r.Acquire(t.Context(), "acme")
+				var panicked *tenancy.PanicError
+				switch {
+				case err == nil, strings.Contains(err.Error(), "secret"), !strings.Contains(err.Error(), "acme"),
+					name == "error" && !errors.Is(err, errBroken), name == "panic" && !errors.As(err, &panicked):
+					t.Errorf("%s, %s: %v", name, when, err)
+				}
+				if open(t, pools[len(pools)-1]) {
+					t.Errorf("%s, %s: the pool is open", name, when)
+				}
+				failing = false
+			}
+			fails("at first")
+			if s := r.Stat(); s.OpenPools()+s.DrainingPools()+s.Leases() != 0 {
+				t.Errorf("%s: %d open, %d draining, %d leases", name, s.OpenPools(), s.DrainingPools(), s.Leases())
+			}
+			acquire(t, r, "acme").Release() // the one slot came back
+			time.Sleep(3 * time.Second)
+			fails("on wake")
+			if s := r.Stat(); s.SleepingPools() != 1 || s.Leases() != 0 {
+				t.Errorf("%s: %d sleep, %d leases", name, s.SleepingPools(), s.Leases())
+			}
+			l := acquire(t, r, "acme")
+			if v, ok := tenancy.Attached[int](l); v != 1 || !ok {
+				t.Errorf("attached %v, %v", v, ok)
+			}
+			if v, ok := tenancy.Attached[string](l); v != "" || ok {
+				t.Errorf("attached %q, %v as another type", v, ok)
+			}
+			l.Release()
+			closeNow(t, r)
+		})
 	}
 }

@@ -20,6 +20,7 @@ type bulkhead struct {
 	name       string // the server's
 	now        func() time.Duration
 	observer   *Observer
+	log        *outageLog
 	noSettings atomic.Bool // the server refuses keepaliveSettings
 
 	mu      sync.Mutex // guards what follows
@@ -68,8 +69,10 @@ func (b *bulkhead) record(began time.Duration, err error) {
 	b.mu.Unlock()
 	switch {
 	case changed && failed:
+		b.log.set(b, err)
 		b.observer.serverDown(b.name, pgerr.Redact(err))
 	case changed:
+		b.log.set(b, nil)
 		b.observer.serverUp(b.name)
 	}
 }

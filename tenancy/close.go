@@ -3,6 +3,8 @@ package tenancy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -60,21 +62,22 @@ func (r *Resolver) beginClose() bool {
 	return true
 }
 
-// cutAll closes the sockets of every pool that drains, and returns how many of those were still leased.
+// cutAll closes the sockets of every pool that drains or for which Config.Attach runs, and returns how many were still
+// leased.
 func (r *Resolver) cutAll() int {
 	r.mu.Lock()
-	leased, draining := 0, make([]*entry, 0, len(r.retiring))
+	leased, pools := 0, slices.Collect(maps.Keys(r.attaching))
 	for e := range r.retiring {
-		draining = append(draining, e)
+		if e.pool != nil {
+			pools = append(pools, e.pool)
+		}
 		if e.leases > 0 {
 			leased++
 		}
 	}
 	r.mu.Unlock()
-	for _, e := range draining {
-		if e.pool != nil {
-			e.pool.sockets.cut()
-		}
+	for _, o := range pools {
+		o.sockets.cut()
 	}
 	return leased
 }

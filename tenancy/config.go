@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -116,17 +117,31 @@ type Config struct {
 	// again when the pooler takes another to the server.
 	Fence bool
 
-	// Attach makes what is to live as long as a tenant's pool: a *gorm.DB, an *ent.Client, a cache. It is called when a
-	// pool is opened, before its first lease; [Attached] returns the value. detach, which may be nil, is called once when
-	// the pool is closed: after its last lease, or after DrainTimeout. A pool that has had no connection for a moment is
-	// closed too, and made anew when the tenant is leased again. An error, or a panic, fails the Acquire. ctx ends after
-	// OpenTimeout, and does not govern the value. detach must neither wait for a lease nor panic. Default: nothing.
-	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, detach func(), err error)
+	// Attach makes what lives exactly as long as a pool: a query builder's or ORM's object, a job client, a cache.
+	// [Attached] returns it for a lease. Attach is called once for each pool, before the pool is leased, and may use the
+	// pool. The resolver calls close, which may be nil, once, when the last lease of that pool is released, and then
+	// closes the pool; only after a cut (DrainTimeout, or Close) the pool is closed first. A pool that sleeps
+	// ([Stat.SleepingPools]) is closed too: what is attached to it is closed then and made anew on wake, perhaps before
+	// that close returned. A pool with a connection does not sleep.
+	//
+	// Several Acquires that wait for one pool wait for one call. ctx ends after OpenTimeout and when the resolver is
+	// closed, and not when an Acquire's does. If Attach returns an error or panics, those Acquires fail with it, close
+	// is not called, and the pool is closed; the next Acquire calls Attach again. A panic of close is logged. No lock is
+	// held while they run. A close that does not return keeps the pool open.
+	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, close func(), err error)
 
-	// Strict has a pool that is used after Release fail with [ErrReleased]. It is meant for tests: it costs each use of a
-	// connection a lock of the resolver. It does not see a use while another lease of the same tenant is held. Default: it
-	// does not.
+	// Strict makes a query fail with [ErrReleased] if it takes a connection from a pool of which there is no lease: a
+	// handler kept the pool after Release, which otherwise works until the pool is evicted. It costs each query the
+	// resolver's lock and is meant for tests. It cannot see a connection, transaction or rows that were taken before
+	// Release and are used after it, a pool of which another caller has a lease at that moment, or connections made with
+	// a copy of the pool's configuration. A pool that is closed already answers with an error of pgxpool's.
 	Strict bool
+
+	// Logger gets a line at level Warn when a server goes down or is up again, when three look-ups in a row have failed
+	// and when the directory answers again, and when pools were cut off in use after DrainTimeout; at most one each 10 s
+	// for each server, for the directory and for cut pools. No line has a secret or a row in it. Default: slog.Default
+	// at the time of the line. slog.New(slog.DiscardHandler) logs nothing.
+	Logger *slog.Logger
 
 	// Observer's functions are called for events of pools and servers.
 	Observer Observer

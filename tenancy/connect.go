@@ -24,6 +24,9 @@ type connectAttempt struct {
 	began   time.Duration
 	retry   passwordRetry
 
+	waited  time.Duration // for the permit
+	dialled bool
+
 	permit *connbudget.Permit // set by poolTracer.TraceConnectStart
 	socket net.Conn           // the last one dialled
 }
@@ -31,6 +34,9 @@ type connectAttempt struct {
 var _ pgx.ConnectTracer = (*connectAttempt)(nil)
 
 type attemptKey struct{}
+
+// attemptData is the key under which a new connection carries its attempt to AfterConnect.
+const attemptData = "pgtenancy.attempt"
 
 func attemptOf(ctx context.Context) (*connectAttempt, bool) {
 	a, ok := ctx.Value(attemptKey{}).(*connectAttempt)
@@ -58,7 +64,10 @@ func (a *connectAttempt) dial(ctx context.Context, network, addr string) (net.Co
 	if err := a.retry.beforeDial(ctx, addr); err != nil {
 		return nil, err
 	}
-	if err := a.permit.Take(ctx, s.wait); err != nil {
+	asked := time.Now()
+	err := a.permit.Take(ctx, s.wait)
+	a.waited += time.Since(asked)
+	if err != nil {
 		return nil, err
 	}
 	if a.guard != nil {
@@ -69,6 +78,7 @@ func (a *connectAttempt) dial(ctx context.Context, network, addr string) (net.Co
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	a.dialled = true
 	conn, err := s.baseDial(bounded, network, addr)
 	if err != nil {
 		a.permit.GiveBack()
@@ -84,6 +94,11 @@ func (a *connectAttempt) dial(ctx context.Context, network, addr string) (net.Co
 func (a *connectAttempt) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
 	a.retry.end(data.Err)
 	a.guard.connectEnded(a.began, data.Err)
+	if data.Err != nil {
+		a.guard.dialEnded(ctx, a, data.Err)
+	} else {
+		data.Conn.PgConn().CustomData()[attemptData] = a // until AfterConnect
+	}
 	if next, ok := a.tracer.(pgx.ConnectTracer); ok {
 		next.TraceConnectEnd(ctx, data)
 	}

@@ -15,8 +15,9 @@ const (
 )
 
 // entry is one tenant's pool and record. The resolver's mutex guards the second group of fields; the first is set once.
-// A pool is closed in one of three places: retire, after its entry was evicted; closeEmptyPools, when the entry goes to
-// sleep; reopen, when the entry was evicted before the new pool was published.
+// A pool is closed in one of four places: drain, after its entry was evicted; closeEmptyPools, when the entry goes to
+// sleep; reopen, when the entry was evicted before the new pool was published; newAttachedPool, when Config.Attach
+// failed.
 type entry struct {
 	r       *Resolver
 	id      ID
@@ -26,9 +27,9 @@ type entry struct {
 	doneErr error                  // set before done is closed: what Lease.Err returns then
 
 	pool           *tenantPool   // nil: the entry sleeps. A lease on an entry with a pool may read it unlocked
-	waking         chan struct{} // not nil: a goroutine makes a pool; closed then
+	waking         *waking       // not nil: a goroutine makes a pool
 	sleepCandidate bool          // it is in Resolver.sleepCandidates
-	drained        chan struct{} // made when it is evicted, closed when it is then without leases
+	drained        chan struct{} // made when it is evicted, closed when it is without leases
 	state          entryState
 	leases         int
 	cause          Cause         // why it was evicted
@@ -50,6 +51,16 @@ func (r *Resolver) newEntry(o *tenantPool, t Tenant, weight int) *entry {
 	e := &entry{r: r, id: t.ID, weight: weight, pool: o, done: make(chan struct{})}
 	e.tenant.Store(&t)
 	return e
+}
+
+// over reports whether e was evicted.
+func (e *entry) over() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // confirmLocked trusts t, which was looked up at the given time and has e's target, for TTL. The coarse clock may be
@@ -127,6 +138,8 @@ func (r *Resolver) releaseLocked(e *entry) {
 		r.evictForWaitersLocked()
 	case draining:
 		r.drainedLocked(e)
+	case closed: // it was cut, and its slot given back, under this lease
+		close(e.drained)
 	}
 }
 
@@ -198,15 +211,27 @@ func (r *Resolver) retire(e *entry) {
 }
 
 // drain closes the pool of e when its last lease is released, or when its sockets are cut. After the last release,
-// Close may still wait for a connection that its holder kept: the cut ends that too.
+// Close may still wait for a connection that its holder kept: the cut ends that too. What is attached to the pool
+// outlives every lease, even after a cut.
 func (r *Resolver) drain(e *entry) {
 	o := e.pool
 	if r.cfg.DrainTimeout >= 0 {
-		defer time.AfterFunc(r.cfg.DrainTimeout, o.sockets.cut).Stop()
+		defer time.AfterFunc(r.cfg.DrainTimeout, func() {
+			o.sockets.cut()
+			r.log.wasCut(e.id)
+		}).Stop()
 	}
 	select {
 	case <-e.drained:
+		r.detach(o)
+		o.pgxPool.Close()
 	case <-o.sockets.isCut:
+		o.pgxPool.Close()
+		if o.detach != nil {
+			r.wg.Go(func() {
+				<-e.drained
+				r.detach(o)
+			})
+		}
 	}
-	o.close()
 }

@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -28,15 +29,15 @@ var (
 	// asks the directory again.
 	ErrFenced = errors.New("tenancy: fenced")
 
-	// ErrReleased is returned by a query, with Config.Strict, on a pool that nobody has a lease on.
-	ErrReleased = errors.New("tenancy: pool used after Release")
-
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 
 	// ErrEvicted is returned by [Lease.Err] if the pool was evicted: because the tenant's database has moved, because
 	// the directory did not answer after a change, or by Evict. The holder may acquire another lease.
 	ErrEvicted = errors.New("tenancy: pool evicted")
+
+	// ErrReleased is returned, with [Config.Strict], by a query on a pool of which there is no lease.
+	ErrReleased = errors.New("tenancy: pool used after Release")
 
 	// ErrNotActive matches every [StateError]. Use errors.As with *StateError to learn the state, or match one of the
 	// five below.
@@ -92,15 +93,16 @@ func (e *StateError) Is(target error) bool {
 	return false
 }
 
-// PanicError is returned by Acquire if the [Directory] panicked. The process goes on.
+// PanicError is returned by Acquire if the [Directory] or [Config.Attach] panicked. The process goes on.
 type PanicError struct {
 	Value any    `json:"-"` // what it panicked with
 	Stack []byte `json:"-"` // where
+	of    string // which of the caller's functions panicked
 }
 
 // Error names the type of the panic's value. It does not print the value, which may hold anything.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("the directory panicked with a value of type %T", e.Value)
+	return fmt.Sprintf("%s panicked with a value of type %T", cmp.Or(e.of, "the directory"), e.Value)
 }
 
 // Format implements [fmt.Formatter]: it prints what Error returns, under every verb.

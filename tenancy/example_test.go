@@ -2,13 +2,16 @@ package tenancy_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -175,6 +178,49 @@ func ExampleFromContext() {
 	handler(tenancy.NewContext(context.Background(), lease))
 	// Output:
 	// serving acme
+}
+
+func ExampleMustFromContext() {
+	profile := func(w http.ResponseWriter, r *http.Request) {
+		lease := tenancy.MustFromContext(r.Context()) // middleware.Tenant acquired it, and releases it
+		var name string
+		if err := lease.Pool().QueryRow(r.Context(), "select name from profile").Scan(&name); err != nil {
+			http.Error(w, "try again", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, name)
+	}
+	http.HandleFunc("/profile", profile)
+}
+
+// The *sql.DB of a tenant lives as long as its pool, for a library that wants one.
+func ExampleAttached() {
+	base, err := pgxpool.ParseConfig("host=db.internal user=app sslmode=verify-full")
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, err := tenancy.New(tenancy.Config{
+		Directory: tenancy.DirectoryFunc(directory),
+		Base:      base,
+		Attach: func(_ context.Context, _ tenancy.Tenant, pool *pgxpool.Pool) (any, func(), error) {
+			db := stdlib.OpenDBFromPool(pool)
+			return db, func() { _ = db.Close() }, nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	lease, err := r.Acquire(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() {
+		lease.Release()
+		_ = r.Close(context.Background())
+	}()
+	db, ok := tenancy.Attached[*sql.DB](lease)
+	fmt.Println(ok, db.Stats().OpenConnections)
+	// Output: true 0
 }
 
 func ExampleResolver_ForEach() {

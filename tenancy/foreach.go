@@ -42,8 +42,8 @@ func (o *Outcome) Err() error {
 // least one. A failure for one tenant does not stop the others. Connections that f uses count against MaxConns and
 // share it fairly with those of requests; a limit well below MaxConns leaves room for requests.
 //
-// ctx governs everything: f is called with it, and no tenant is begun after it ended. ForEach returns when the last f
-// has. A panic of f is raised again in the caller, after that.
+// ctx governs everything: f is called with it and with the lease in it ([FromContext]), and no tenant is begun after it
+// ended. ForEach returns when the last f has. A panic of f is raised again in the caller, after that.
 func (r *Resolver) ForEach(
 	ctx context.Context, ids iter.Seq[ID], limit int, f func(context.Context, ID, *pgxpool.Pool) error,
 ) *Outcome {
@@ -62,7 +62,14 @@ func (r *Resolver) ForEach(
 				panicked = append(panicked, v)
 			}
 		}()
-		err := r.AcquireFunc(ctx, id, func(ctx context.Context, pool *pgxpool.Pool) error { return f(ctx, id, pool) })
+		err := func() error {
+			l, err := r.Acquire(ctx, id)
+			if err != nil {
+				return err
+			}
+			defer l.Release()
+			return f(NewContext(ctx, l), id, l.Pool())
+		}()
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {

@@ -27,6 +27,9 @@ func TestForEachReportsEveryTenant(t *testing.T) {
 	) error {
 		most.Store(max(most.Load(), now.Add(1)))
 		defer now.Add(-1)
+		if l := tenancy.MustFromContext(ctx); l.Tenant().ID != id || l.Pool() != pool {
+			t.Errorf("the lease of %q in the context of %q", l.Tenant().ID, id)
+		}
 		if id == "t7" {
 			return errNoDial
 		}

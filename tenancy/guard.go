@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgtenancy/pgtenancy/internal/connbudget"
+	"github.com/pgtenancy/pgtenancy/internal/histogram"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 	"github.com/pgtenancy/pgtenancy/internal/pgtarget"
 )
@@ -23,11 +25,13 @@ type guard struct {
 	id       ID
 	tenant   atomic.Pointer[Tenant] // its record; replaced while the pool is in use
 	bulkhead *bulkhead              // of the server that the pool connects to
+	dials    *histogram.Histogram   // that server's
 	sockets  *sockets               // the pool's
 	timeout  time.Duration          // bounds each step of a new connection
 	pool     *pgxpool.Pool          // set before the pool is leased, and so before its first connection
 
 	generation atomic.Int64 // of connections: those of an older one are dropped
+	own        atomic.Int32 // Config.Attach or its close runs and may use the pool without a lease
 	lockedOut  atomic.Bool  // the last connect was refused for its password at every try
 }
 
@@ -36,6 +40,9 @@ func (g *guard) install(pc *pgxpool.Config) {
 	g.timeout = pc.ConnConfig.ConnectTimeout
 	if pc.PingTimeout <= 0 {
 		pc.PingTimeout = g.timeout // or a connection to a server that has vanished would be pinged for ever
+	}
+	if g.r.cfg.Strict {
+		g.refuseReleased(pc)
 	}
 	before, after := pc.BeforeConnect, pc.AfterConnect
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
@@ -59,16 +66,54 @@ func (g *guard) install(pc *pgxpool.Config) {
 		return nil
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		var err error
 		if g.r.cfg.Fence {
-			if err := g.fence(ctx, conn); err != nil {
-				return err
-			}
+			err = g.fence(ctx, conn)
+		}
+		data := conn.PgConn().CustomData()
+		if a, ok := data[attemptData].(*connectAttempt); ok {
+			delete(data, attemptData)
+			g.dialEnded(ctx, a, err)
+		}
+		if err != nil {
+			return err
 		}
 		if after != nil {
 			return after(ctx, conn)
 		}
 		return nil
 	}
+}
+
+// refuseReleased adds a hook that refuses a connection to a caller whose lease is over, for Config.Strict.
+func (g *guard) refuseReleased(pc *pgxpool.Config) {
+	next := pc.PrepareConn
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		if !connbudget.IsReclaim(ctx) && !g.inUse() {
+			return true, fmt.Errorf("%w: tenant %q", ErrReleased, g.id)
+		}
+		if next != nil {
+			return next(ctx, conn)
+		}
+		return true, nil
+	}
+}
+
+// inUse reports whether there is a lease of g's pool, or something of Config.Attach uses it.
+func (g *guard) inUse() bool {
+	r := g.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	isLeased := func(e *entry) bool { return e.pool != nil && e.pool.guard == g && e.leases > 0 }
+	if e, ok := r.entries.Peek(g.id); ok && isLeased(e) || g.own.Load() > 0 {
+		return true
+	}
+	for e := range r.retiring {
+		if isLeased(e) {
+			return true
+		}
+	}
+	return false
 }
 
 // setTenant replaces the tenant's record by t, which has the pool's target.
@@ -87,6 +132,19 @@ func (g *guard) connectEnded(began time.Duration, err error) {
 	if refusesTenant(err) {
 		g.r.doubt(g)
 	}
+}
+
+// dialEnded counts and reports a connect that has ended, with the fence, unless it ended before a dial.
+func (g *guard) dialEnded(ctx context.Context, a *connectAttempt, err error) {
+	if !a.dialled {
+		return
+	}
+	took := g.r.now() - a.began - a.waited
+	g.dials.Observe(took)
+	if err != nil {
+		err = pgerr.Redact(err)
+	}
+	g.r.cfg.Observer.dialled(ctx, g.id, g.bulkhead.name, took, err)
 }
 
 // refusesTenant reports whether the server is well and refuses this tenant: the record may be out of date.

@@ -40,12 +40,10 @@ func (l *Lease) Done() <-chan struct{} { return l.e.done }
 // Err returns nil until Done is closed, and then why: an error that matches ErrNotActive and the state's own
 // ([ErrSuspended], [ErrDeleting]), [ErrNotFound], [ErrEvicted] or [ErrClosed].
 func (l *Lease) Err() error {
-	select {
-	case <-l.e.done:
+	if l.e.over() {
 		return l.e.doneErr
-	default:
-		return nil
 	}
+	return nil
 }
 
 // Release ends the lease. Close or release every row, transaction and connection of the pool first. Only the first call

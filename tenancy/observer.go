@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"context"
 	"time"
 )
 
@@ -28,6 +29,19 @@ type Observer struct {
 	// of the last, and ServerUp when one succeeded again. The name is Endpoint.Server, or host:port.
 	ServerDown func(server string, err error)
 	ServerUp   func(server string)
+
+	// AcquireWaited is called by an Acquire that did not find an open pool and a fresh record, when its wait ended, with
+	// its context and error, in the caller's goroutine. A hit does not call it, nor an ID that is invalid or remembered
+	// as unknown.
+	AcquireWaited func(ctx context.Context, id ID, took time.Duration, err error)
+
+	// LookedUp is called when the directory answered, by the goroutine of the resolver that asked. Several Acquires may
+	// wait for one look-up. err may match ErrNotFound.
+	LookedUp func(id ID, took time.Duration, err error)
+
+	// Dialled is called when a connect ended, after the fence. ctx has the values of the query's context that needed the
+	// connection. took has the network, TLS, login and fence in it, and not the wait for the budget.
+	Dialled func(ctx context.Context, id ID, server string, took time.Duration, err error)
 
 	// PoolEvicted is called when a pool begins to drain.
 	PoolEvicted func(id ID, cause Cause)
@@ -69,6 +83,24 @@ func (o *Observer) serverDown(server string, err error) {
 func (o *Observer) serverUp(server string) {
 	if o.ServerUp != nil {
 		o.ServerUp(server)
+	}
+}
+
+func (o *Observer) acquireWaited(ctx context.Context, id ID, took time.Duration, err error) {
+	if o.AcquireWaited != nil {
+		o.AcquireWaited(ctx, id, took, err)
+	}
+}
+
+func (o *Observer) lookedUp(id ID, took time.Duration, err error) {
+	if o.LookedUp != nil {
+		o.LookedUp(id, took, err)
+	}
+}
+
+func (o *Observer) dialled(ctx context.Context, id ID, server string, took time.Duration, err error) {
+	if o.Dialled != nil {
+		o.Dialled(ctx, id, server, took, err)
 	}
 }
 

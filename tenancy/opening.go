@@ -28,7 +28,7 @@ const (
 
 var (
 	errChanging    = errors.New("its record keeps changing or is older than an announced change")
-	errExited      = errors.New("tenancy: look up tenant: the directory ended its goroutine")
+	errExited      = errors.New("tenancy: the directory or Config.Attach ended its goroutine")
 	errOtherTenant = errors.New("the directory answered for another tenant")
 )
 
@@ -97,13 +97,11 @@ func (r *Resolver) beginLocked(id ID) *opening {
 // client that disconnects must not fail the other waiters.
 func (r *Resolver) run(o *opening) {
 	defer r.wg.Done()
-	defer r.fail(o, errExited) // does nothing if o is finished
-	slot := false              // taken, and not yet a pool's
+	defer func() { r.fail(o, fmt.Errorf("%w: tenant %q", errExited, o.id)) }() // does nothing if o is finished
+	slot := false                                                              // taken, and not yet a pool's
 	defer func() {
 		if slot {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.slots.give()
+			r.giveSlot()
 		}
 	}()
 	for n := range maxLookups {
@@ -165,6 +163,17 @@ func (r *Resolver) lookUp(ctx context.Context, o *opening, patience time.Duratio
 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	defer func() {
+		took := r.now() - rec.at
+		r.waits.lookup.Observe(took)
+		switch {
+		case errors.Is(rec.err, ErrNotFound):
+			r.log.lookedUp(nil)
+		case r.ctx.Err() == nil:
+			r.log.lookedUp(rec.err)
+		}
+		r.cfg.Observer.lookedUp(o.id, took, rec.err)
+	}()
 	defer func() {
 		if v := recover(); v != nil {
 			rec.err = &PanicError{Value: v, Stack: debug.Stack()}
@@ -276,15 +285,26 @@ func (r *Resolver) takeSlot(o *opening) error {
 	return nil
 }
 
+func (r *Resolver) giveSlot() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slots.give()
+}
+
 // openPool makes the pool and publishes it: from then on it can be leased. It returns false if the tenant changed in
 // the meantime. A pool that must not be published is evicted and closed like any other.
 func (r *Resolver) openPool(o *opening, rec record) bool {
 	weight := max(1, r.cfg.Weight(o.id))
-	opened, err := r.newPool(rec.tenant, weight)
+	made := false
+	defer func() { // Config.Attach ended its goroutine
+		if !made {
+			r.giveSlot()
+		}
+	}()
+	opened, err := r.newAttachedPool(rec.tenant, weight)
+	made = true
 	if err != nil {
-		r.mu.Lock()
-		r.slots.give()
-		r.mu.Unlock()
+		r.giveSlot()
 		r.fail(o, fmt.Errorf("tenancy: open pool for tenant %q: %w", o.id, err))
 		return true
 	}
@@ -293,6 +313,7 @@ func (r *Resolver) openPool(o *opening, rec record) bool {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.attachedLocked(opened)
 	r.confirmLocked(e, rec.tenant, rec.at)
 	e.used = r.clock()
 	r.entries.Add(o.id, e)

@@ -34,8 +34,9 @@ type tenantPool struct {
 	guard   *guard
 	sockets *sockets
 
-	attached any    // by Config.Attach; set before the pool is leased
-	detach   func() // closes attached; may be nil
+	// What Config.Attach returned; both are set before the pool is leased.
+	attached any
+	detach   func() // nil: there is nothing to close
 }
 
 // renew closes the pool's connections: the idle ones now, the others when they are released. o may be nil.
@@ -87,12 +88,8 @@ func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	tracer := &poolTracer{sockets: socks}
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
-	o := &tenantPool{sockets: socks}
 	pc.PrepareConn = prepareHook(pc)
-	if cfg.Strict {
-		pc.PrepareConn = r.strict(o, t.ID, pc.PrepareConn)
-	}
-	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, sockets: socks}
+	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, dials: &server.dials, sockets: socks}
 	g.tenant.Store(&t)
 	g.install(pc)
 	cc.ConnectTimeout += max(cfg.BudgetWait, defaultBudgetWait) // pgx's includes the wait for a permit
@@ -102,12 +99,7 @@ func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	}
 	account.SetPool(pool)
 	g.pool = pool
-	o.pgxPool, o.guard = pool, g
-	if err := r.attach(o, t); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return o, nil
+	return &tenantPool{pgxPool: pool, guard: g, sockets: socks}, nil
 }
 
 // serverName returns the name under which ep's tenants share a budget.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgtenancy/pgtenancy/internal/connstring"
+	"github.com/pgtenancy/pgtenancy/internal/histogram"
 	"github.com/pgtenancy/pgtenancy/internal/pgerr"
 )
 
@@ -25,9 +26,11 @@ type Resolver struct {
 	coarse  atomic.Int64       // now as of the last tick, for the hit path: time.Now would double its cost
 	ctx     context.Context    // look-ups and pools run under it
 	cancel  context.CancelFunc // called by Close
-	wg      sync.WaitGroup     // every goroutine of the resolver
+	log     outageLog
+	waits   struct{ acquire, lookup histogram.Histogram }
 	aliases *aliases
-	done    chan struct{} // closed when the resolver is closed and the last of them has ended
+	wg      sync.WaitGroup // every goroutine of the resolver
+	done    chan struct{}  // closed when the resolver is closed and the last of them has ended
 
 	// mu guards everything below, and the mutable fields of entry, opening, slots and notFound. No I/O, callback,
 	// Directory, opening or closing of a pool happens while it is held, and no lock but those of package connbudget is
@@ -40,6 +43,7 @@ type Resolver struct {
 	sleepCandidates []*entry                   // had a pool and no lease at some time since the last sweep
 	retiring        map[*entry]struct{}        // evicted but not closed
 	openings        map[ID]*opening
+	attaching       map[*tenantPool]struct{} // Config.Attach runs for them
 	notFound        *notFound
 	slots           slots
 	servers         map[string]*server // never removed: budget and health outlive a server's pools
@@ -75,17 +79,19 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("tenancy: Config.MaxPools: %w", err)
 	}
 	r := &Resolver{
-		cfg:      cfg,
-		start:    time.Now(),
-		tick:     cfg.tick(),
-		done:     make(chan struct{}),
-		entries:  entries,
-		retiring: make(map[*entry]struct{}),
-		openings: make(map[ID]*opening),
-		notFound: newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
-		slots:    slots{limit: cfg.MaxPools},
-		servers:  make(map[string]*server),
+		cfg:       cfg,
+		start:     time.Now(),
+		tick:      cfg.tick(),
+		done:      make(chan struct{}),
+		entries:   entries,
+		retiring:  make(map[*entry]struct{}),
+		openings:  make(map[ID]*opening),
+		attaching: make(map[*tenantPool]struct{}),
+		notFound:  newNotFound(cfg.MaxNotFound, cfg.NotFoundTTL),
+		slots:     slots{limit: cfg.MaxPools},
+		servers:   make(map[string]*server),
 	}
+	r.log = outageLog{logger: cfg.Logger, now: r.now, servers: make(map[string]*outage)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.aliases = newAliases(r)
 	r.wg.Add(1)
@@ -155,7 +161,7 @@ func (r *Resolver) Renew(id ID) {
 	}
 }
 
-// poolsOf returns the open pools of tenant id, including draining ones.
+// poolsOf returns the open pools of tenant id, including draining ones and those for which Config.Attach runs.
 func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,6 +172,11 @@ func (r *Resolver) poolsOf(id ID) []*tenantPool {
 	for e := range r.retiring {
 		if e.id == id && e.pool != nil {
 			pools = append(pools, e.pool)
+		}
+	}
+	for o := range r.attaching {
+		if o.guard.id == id {
+			pools = append(pools, o)
 		}
 	}
 	return pools

@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"github.com/pgtenancy/pgtenancy/internal/connbudget"
+	"github.com/pgtenancy/pgtenancy/internal/histogram"
 )
 
 // server is one PostgreSQL server: its connection budget and its health.
 type server struct {
 	budget   *connbudget.Budget
 	bulkhead bulkhead
+	dials    histogram.Histogram
 }
 
 // server returns the server with the given name, which is made if it is new.
@@ -24,7 +26,8 @@ func (r *Resolver) server(name string) *server {
 		s = &server{budget: connbudget.New(connbudget.Config{
 			Name: name, Limit: r.cfg.MaxConns, MaxDials: r.cfg.MaxDialsPerServer, Full: ErrAtCapacity,
 		})}
-		s.bulkhead.name, s.bulkhead.now, s.bulkhead.observer = name, r.now, &r.cfg.Observer
+		s.bulkhead.name, s.bulkhead.now = name, r.now
+		s.bulkhead.observer, s.bulkhead.log = &r.cfg.Observer, &r.log
 		s.bulkhead.breaker.threshold = max(r.cfg.BreakerThreshold, 0)
 		r.servers[name] = s
 	}
@@ -66,7 +69,7 @@ func (r *Resolver) serverStats() []ServerStat {
 }
 
 func (s *server) stat() ServerStat {
-	return ServerStat{name: s.bulkhead.name, budget: s.budget.Stat(), health: s.bulkhead.stat()}
+	return ServerStat{name: s.bulkhead.name, budget: s.budget.Stat(), health: s.bulkhead.stat(), dials: s.dials.Snapshot()}
 }
 
 // ServerStat is a snapshot of the connection budget of one server, and of its health.
@@ -74,6 +77,7 @@ type ServerStat struct {
 	name   string
 	budget connbudget.Stat
 	health health
+	dials  histogram.Snapshot
 }
 
 // Name returns the server's name as in the tenants' Endpoints, or its host:port.
@@ -107,6 +111,14 @@ func (s ServerStat) StealCount() int64 { return s.budget.Steals }
 // PreemptCount returns the cumulative count of connections that were closed when they were released, because a tenant
 // with fewer connections was waiting, or because MaxConns shrank.
 func (s ServerStat) PreemptCount() int64 { return s.budget.Preempts }
+
+// BudgetWait returns how long dials waited for a place among MaxConns, and queries on a full server for one of their
+// tenant's own connections. What did not wait is not in it.
+func (s ServerStat) BudgetWait() Histogram { return Histogram{s.budget.WaitTimes} }
+
+// Dial returns how long connects took: network, TLS, login and fence, with the retries of a refused password and
+// without the wait for the budget. Those that failed are in it, unless they ended before a dial.
+func (s ServerStat) Dial() Histogram { return Histogram{s.dials} }
 
 // Down reports whether the server's breaker is open: the last Config.BreakerThreshold attempts to connect or more have
 // failed, and one is let through after each pause until one succeeds.

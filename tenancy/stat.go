@@ -13,6 +13,7 @@ type Stat struct {
 	queue          int
 	maxPools       int
 	servers        []ServerStat
+	waits          Waits
 }
 
 // Stat returns a snapshot. It takes the resolver's lock for a moment; call it every few seconds, not for each request.
@@ -30,6 +31,11 @@ func (r *Resolver) Stat() *Stat {
 		openings: len(r.openings),
 		queue:    len(r.slots.queue),
 		maxPools: r.cfg.MaxPools,
+	}
+	s.waits = Waits{Acquire: Histogram{r.waits.acquire.Snapshot()}, Lookup: Histogram{r.waits.lookup.Snapshot()}}
+	for _, server := range servers {
+		s.waits.Budget.s.Add(server.budget.WaitTimes)
+		s.waits.Dial.s.Add(server.dials)
 	}
 	now := r.now()
 	for e := range r.retiring {
@@ -57,6 +63,9 @@ func (s *Stat) MaxPools() int { return s.maxPools }
 
 // Servers returns a snapshot of each server that a pool was opened for, in the order of their names.
 func (s *Stat) Servers() []ServerStat { return s.servers }
+
+// Waits returns how long things took so far. Those of one server are in Servers.
+func (s *Stat) Waits() Waits { return s.waits }
 
 // Leases returns the current number of leases that are not released.
 func (s *Stat) Leases() int { return s.leases }

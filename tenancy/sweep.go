@@ -19,6 +19,7 @@ func (r *Resolver) sweep() {
 			r.coarse.Store(int64(r.now()))
 			r.evictIdle()
 			r.closeEmptyPools()
+			r.log.flush()
 		case <-r.ctx.Done():
 			return
 		}
@@ -43,7 +44,7 @@ func (r *Resolver) evictIdle() {
 }
 
 // wake gives e, on which the caller has a lease, a pool if it sleeps. It returns false if e was evicted before it had
-// one; then, and after an error, it has released the lease. ctx bounds the wait for another caller that wakes e.
+// one; then, and after an error, it has released the lease. ctx bounds the wait.
 func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
 	for {
 		r.mu.Lock()
@@ -56,19 +57,17 @@ func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
 			r.mu.Unlock()
 			return false, nil
 		case e.waking == nil:
-			done := make(chan struct{})
-			e.waking = done
-			r.mu.Unlock()
-			if err := r.reopen(e, done); err != nil {
-				r.release(e)
-				return false, err
-			}
-			continue
+			r.beginWakingLocked(e)
 		}
-		others := e.waking
+		w := e.waking
 		r.mu.Unlock()
 		select {
-		case <-others:
+		case <-e.done: // evicted meanwhile
+		case <-w.done:
+			if w.err != nil && !e.over() {
+				r.release(e)
+				return false, w.err
+			}
 		case <-ctx.Done():
 			r.release(e)
 			return false, fmt.Errorf("tenancy: acquire tenant %q: %w", e.id, ctx.Err())
@@ -76,31 +75,60 @@ func (r *Resolver) wake(ctx context.Context, e *entry) (bool, error) {
 	}
 }
 
-// reopen makes a pool for e, unless e is evicted meanwhile. It always closes done, for the other callers of wake.
-func (r *Resolver) reopen(e *entry, done chan struct{}) error {
+// waking is the making of a pool for an entry that sleeps. Its goroutine belongs to the resolver, as that of an
+// opening, and for the same reason.
+type waking struct {
+	done chan struct{}
+	err  error // may be read when done is closed
+}
+
+// beginWakingLocked starts to wake e. The lease that it takes keeps e's slot until the new pool is published or closed.
+// Caller holds r.mu, and e is active.
+func (r *Resolver) beginWakingLocked(e *entry) {
+	e.waking = &waking{done: make(chan struct{}), err: fmt.Errorf("%w: tenant %q", errExited, e.id)}
+	r.leaseLocked(e, 1)
+	r.wg.Add(1)
+	go r.reopen(e, e.waking)
+}
+
+// reopen makes a pool for e, unless e is evicted meanwhile. It always closes w.done.
+func (r *Resolver) reopen(e *entry, w *waking) {
+	defer r.wg.Done()
+	published := false
 	defer func() {
 		r.mu.Lock()
 		e.waking = nil
+		if !published {
+			r.releaseLocked(e)
+		}
 		r.mu.Unlock()
-		close(done)
+		close(w.done)
 	}()
-	o, err := r.newPool(*e.tenant.Load(), e.weight)
+	known := e.tenant.Load()
+	o, err := r.newAttachedPool(*known, e.weight)
 	if err != nil {
-		return fmt.Errorf("tenancy: open pool for tenant %q: %w", e.id, err)
+		w.err = fmt.Errorf("tenancy: open pool for tenant %q: %w", e.id, err)
+		return
 	}
+	w.err = nil
 	r.mu.Lock()
+	newer := e.tenant.Load() // Config.Attach may take long
 	unwanted := e.state != active
 	if !unwanted {
-		e.pool = o
-		o.guard.setTenant(e.tenant.Load()) // it may be newer than what the pool was made from
+		published, e.pool = true, o
+		o.guard.setTenant(newer)
 		r.asleep--
 		r.count.woken++
+		r.releaseLocked(e)
 	}
+	r.attachedLocked(o)
 	r.mu.Unlock()
-	if unwanted {
-		o.close()
+	switch {
+	case unwanted:
+		r.closePool(o)
+	case newer != known: // and there was no pool to renew
+		o.renew()
 	}
-	return nil
 }
 
 // closeEmptyPools closes the pools that have had no lease for a tick and have no connection, so that their entries
@@ -128,7 +156,11 @@ func (r *Resolver) closeEmptyPools() {
 	}
 	r.wg.Go(func() {
 		for _, o := range sleepers {
-			o.close()
+			if o.detach != nil { // it may take long
+				r.wg.Go(func() { r.closePool(o) })
+				continue
+			}
+			o.pgxPool.Close()
 		}
 	})
 }

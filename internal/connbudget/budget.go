@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgtenancy/pgtenancy/internal/histogram"
 )
 
 // DefaultWait is how long a caller with a negative wait waits where it must: for an idle connection to be closed, or
@@ -30,6 +32,7 @@ type Config struct {
 // Budget is the connection budget of one PostgreSQL server. It is safe for concurrent use.
 type Budget struct {
 	cfg     Config
+	waits   histogram.Histogram
 	cancels chan struct{} // holds one element for each cancel request in flight
 	pressed atomic.Bool   // a dial waits, or the budget shrank: a release must check whether to close its connection
 	full    atomic.Bool   // no permit is free

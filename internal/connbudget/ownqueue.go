@@ -28,6 +28,7 @@ func (a *Account) waitForOwn(ctx context.Context, wait time.Duration) {
 	a.ownQueue = append(a.ownQueue, free)
 	a.ownWaiting.Add(1)
 	b.mu.Unlock()
+	defer func() { b.waits.Observe(time.Since(since)) }()
 	ticker := time.NewTicker(reclaimInterval)
 	defer ticker.Stop()
 	for {

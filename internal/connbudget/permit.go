@@ -103,6 +103,7 @@ func (a *Account) take(ctx, acquirer context.Context, wait time.Duration) error 
 	if w == nil {
 		return nil
 	}
+	defer func() { b.waits.Observe(time.Since(w.since)) }()
 	reclaimed := b.reclaimIdleConn(w)
 	if wait < 0 && !reclaimed {
 		return b.timeOut(w)

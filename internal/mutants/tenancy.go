@@ -2,18 +2,6 @@ package main
 
 func ofTenancy() []mutant {
 	return []mutant{{
-		name: "what is attached is closed with its pool",
-		file: "tenancy/attach.go",
-		old:  "\t\to.detach()\n",
-		new:  "",
-		test: "./tenancy TestWhatIsAttachedLivesAsLongAsItsPool",
-	}, {
-		name: "a pool used after its release",
-		file: "tenancy/attach.go",
-		old:  "connbudget.IsReclaim(ctx) && r.released(o, id)",
-		new:  "connbudget.IsReclaim(ctx) && false",
-		test: "./tenancy TestStrictResolverRefusesAPoolAfterRelease",
-	}, {
 		name: "the lease count",
 		file: "tenancy/entry.go",
 		old:  "if e.leases--; e.leases > 0 {",
@@ -82,9 +70,21 @@ func ofTenancy() []mutant {
 	}, {
 		name: "the pool closed after its leases",
 		file: "tenancy/entry.go",
-		old:  "\tcase <-e.drained:\n\tcase <-o.sockets.isCut:",
-		new:  "\tcase <-e.drained:\n\tdefault:",
+		old:  "\tcase <-o.sockets.isCut:\n\t\to.pgxPool.Close()",
+		new:  "\tdefault:\n\t\to.pgxPool.Close()",
 		test: "./tenancy TestEvictWaitsForLastLease",
+	}, {
+		name: "what is attached to a pool, closed after its leases",
+		file: "tenancy/entry.go",
+		old:  "\t\t\t\t<-e.drained\n\t\t\t\tr.detach(o)",
+		new:  "\t\t\t\tr.detach(o)",
+		test: "./tenancy TestAttachedValueOutlivesALeaseThatIsCut",
+	}, {
+		name: "what is attached to a pool, closed when the pool sleeps",
+		file: "tenancy/sweep.go",
+		old:  "r.wg.Go(func() { r.closePool(o) })",
+		new:  "r.wg.Go(o.pgxPool.Close)",
+		test: "./tenancy TestAttachedValueLivesAsLongAsItsPool|TestAttachedValuesUnderLoad",
 	}, {
 		name: "no sleep under a lease",
 		file: "tenancy/sweep.go",

@@ -24,6 +24,7 @@ func types() map[string]any {
 		"tenancy.Outcome": tenancy.Outcome{}, "tenancy.PanicError": tenancy.PanicError{},
 		"tenancy.Resolver": opaque{"tenancy.Resolver"},
 		"tenancy.Secret":   tenancy.Secret{}, "tenancy.ServerStat": tenancy.ServerStat{}, "tenancy.Stat": tenancy.Stat{},
+		"tenancy.Figure": tenancy.Figure{}, "tenancy.Waits": tenancy.Waits{}, "tenancy.Histogram": tenancy.Histogram{},
 		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},
 
 		"registry.Admin": registry.Admin{}, "internal/catalog.Claim": catalog.Claim{}, "registry.Config": registry.Config{},
