@@ -11,9 +11,9 @@ import (
 // identifies r, verifies its token and leases the tenant's pool. r needs only what Identify and Token read: Host,
 // Header, RemoteAddr, URL. Acquire does not read the body, so that BodyFirst has no effect.
 //
-// r's context governs the wait. The returned context carries the lease, for [tenancy.FromContext], and the identity. The
-// caller must release the lease when the request is over, also after a panic. The error is one for [StatusCode] and
-// [Middleware.Refuse].
+// r's context governs the wait. The returned context carries the lease, for [tenancy.FromContext], and the identity.
+// The caller must release the lease when the request is over, also after a panic. The error is one for [StatusCode]
+// and [Middleware.Refuse].
 func (m *Middleware) Acquire(r *http.Request) (context.Context, *tenancy.Lease, error) {
 	ctx, id, err := m.admit(r)
 	if err != nil {

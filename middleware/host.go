@@ -19,11 +19,11 @@ type AliasResolver interface {
 	ResolveAlias(ctx context.Context, alias string) (tenancy.ID, error)
 }
 
-// FromHost identifies by the Host of the request, which must be an alias of the tenant: for domains that tenants bring,
-// such as "notes.acme.com". The alias asked for is the Host in lower case, without port and without one final dot, and in
-// its ASCII form ("xn--mnchen-3ya.example" for "münchen.example"): give the alias in that spelling. A Host that is no
-// alias is refused with [tenancy.ErrNotFound], and what is no domain name with [ErrMisaddressed]. Let a tenant have a
-// domain only after it has proven that it owns it.
+// FromHost identifies by the Host of the request, which must be an alias of the tenant: for domains that tenants
+// bring, such as "notes.acme.com". The alias asked for is the Host in lower case, without port and without one final
+// dot, and in its ASCII form ("xn--mnchen-3ya.example" for "münchen.example"): give the alias in that spelling. A Host
+// that is no alias is refused with [tenancy.ErrNotFound], and what is no domain name with [ErrMisaddressed]. Let a
+// tenant have a domain only after it has proven that it owns it.
 //
 // In [FirstOf], before FromSubdomain, use [FromAlias] with [HostAlias] instead: it passes on what it does not know.
 func FromHost(aliases AliasResolver) Identifier {
@@ -36,9 +36,9 @@ func FromHost(aliases AliasResolver) Identifier {
 	}
 }
 
-// FromAlias identifies by the alias that value returns for a request: the id that another service gave the tenant, say,
-// from a header or a path value. An empty one names no tenant, and neither does one that is unknown: in FirstOf the next
-// Identifier is asked. The directory's own failures refuse the request.
+// FromAlias identifies by the alias that value returns for a request: the id that another service gave the tenant,
+// say, from a header or a path value. An empty alias names no tenant, and neither does an unknown alias: in FirstOf
+// the next Identifier is asked. The directory's own failures refuse the request.
 //
 // Like every Identifier it proves nothing. Config.TokenAliases is for tokens whose tenant is an alias.
 func FromAlias(aliases AliasResolver, value func(r *http.Request) string) Identifier {

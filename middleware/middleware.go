@@ -47,7 +47,7 @@ type Config struct {
 	Token func(r *http.Request) string
 
 	// TokenAliases says that the tenant in a token is an alias, as in tokens of a service that gives organizations ids of
-	// its own ("org_2abcDEF"). One that is no alias makes the token invalid. Default: it is the tenant's ID.
+	// its own ("org_2abcDEF"). A tenant that is no alias makes the token invalid. Default: it is the tenant's ID.
 	TokenAliases AliasResolver
 
 	// BodyFirst makes Handler and Tenant read the body of a request, up to BodyFirst bytes, before they acquire the

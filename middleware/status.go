@@ -65,8 +65,8 @@ func StatusCode(err error) int {
 	return http.StatusInternalServerError
 }
 
-// GRPCCode returns the gRPC code for err, as StatusCode lists them: a codes.Code of google.golang.org/grpc, or a Code of
-// connectrpc.com/connect, which has the same numbers. It depends on the StatusCode of err alone.
+// GRPCCode returns the gRPC code for err, as StatusCode lists them: a codes.Code of google.golang.org/grpc, or a Code
+// of connectrpc.com/connect, which has the same numbers. It depends on the StatusCode of err alone.
 func GRPCCode(err error) uint32 {
 	switch StatusCode(err) {
 	case http.StatusOK:

@@ -9,8 +9,8 @@ import (
 )
 
 // New returns a middleware that does what m's Handler does: it identifies, authenticates and leases, calls next, and
-// releases the lease when next has returned or panicked. A refused request is answered by m, and next is not called. The
-// error of next is answered by echo's HTTPErrorHandler while the lease is held.
+// releases the lease when next has returned or panicked. A refused request is answered by m, and next is not called.
+// The error of next is answered by echo's HTTPErrorHandler while the lease is held.
 func New(m *middleware.Middleware) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {

@@ -7,8 +7,8 @@
 //	})
 //
 // fiber reuses the memory of a request's strings for the next request. What the middleware and the resolver keep, they
-// copy; do the same with what your handlers keep. fiber's own adaptor for net/http middlewares runs the handlers after the
-// middleware has returned, when the lease is released: use this package instead.
+// copy; do the same with what your handlers keep. fiber's own adaptor for net/http middlewares runs the handlers after
+// the middleware has returned, when the lease is released: use this package instead.
 //
 // A handler that streams returns before its stream is written. The lease is then held until the stream has been sent. A
 // function that writes the stream and may outlive its client, with a query say, takes the lease over with [Keep].

@@ -24,10 +24,10 @@ func (h *hold) Close() error {
 	return nil
 }
 
-// New returns a handler that identifies, authenticates and leases, calls the handlers that follow, and releases the lease
-// when they have returned or panicked; if they have set a stream as the body, when it has been sent. A refused request
-// is answered by m's ErrorHandler, and the handlers that follow are not called. m's Identifier finds no body, and
-// BodyFirst has no effect: fasthttp has read the body already, unless StreamRequestBody is set.
+// New returns a handler that identifies, authenticates and leases, calls the handlers that follow, and releases the
+// lease when they have returned or panicked; if they have set a stream as the body, when it has been sent. A refused
+// request is answered by m's ErrorHandler, and the handlers that follow are not called. m's Identifier finds no body,
+// and BodyFirst has no effect: fasthttp has read the body already, unless StreamRequestBody is set.
 func New(m *middleware.Middleware) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		r, err := request(c)

@@ -6,6 +6,6 @@
 //		…
 //	})
 //
-// The lease and the identity are in the context of c.Request. The wildcards of the route are path values of the request,
-// so that [middleware.FromPathValue] finds ":tenant" by the name "tenant".
+// The lease and the identity are in the context of c.Request. The wildcards of the route are path values of the
+// request, so that [middleware.FromPathValue] finds ":tenant" by the name "tenant".
 package ginmw

@@ -16,9 +16,9 @@ import (
 	"github.com/pgtenancy/pgtenancy/middleware"
 )
 
-// Unary returns an interceptor that identifies, authenticates and leases, calls the handler, and releases the lease when
-// it has returned or panicked. A refused call gets the error of [Code], without a text of ours. Calls of the services in
-// except, such as "grpc.health.v1.Health", go to their handler without a tenant.
+// Unary returns an interceptor that identifies, authenticates and leases, calls the handler, and releases the lease
+// when it has returned or panicked. A refused call gets the error of [Code], without a text of ours. Calls of the
+// services in except, such as "grpc.health.v1.Health", go to their handler without a tenant.
 func Unary(m *middleware.Middleware, except ...string) grpc.UnaryServerInterceptor {
 	except = slices.Clone(except)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -78,7 +78,9 @@ func acquire(ctx context.Context, m *middleware.Middleware, method string) (cont
 
 // request shows a call as a request.
 func request(ctx context.Context, method string) *http.Request {
-	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: method}, Header: http.Header{}, Proto: "HTTP/2.0", ProtoMajor: 2}
+	r := &http.Request{
+		Method: http.MethodPost, URL: &url.URL{Path: method}, Header: http.Header{}, Proto: "HTTP/2.0", ProtoMajor: 2,
+	}
 	incoming, _ := metadata.FromIncomingContext(ctx)
 	for name, values := range incoming {
 		if name == ":authority" {
