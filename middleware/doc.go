@@ -27,20 +27,23 @@
 //
 // # Other middleware
 //
-// Put CORS outside: a preflight request, OPTIONS, has no token and would be refused. Put middleware that limits the
-// time of a body or recovers from panics outside too.
+// Put CORS outside: a preflight request, OPTIONS, has no token and would be refused, and a browser hides a refusal
+// without CORS headers from its page. Put middleware that limits the time of a body or recovers from panics outside
+// too.
 //
 // # Who the client is
 //
 // [ClientAddr] returns the address of the client behind proxies that you name, to throttle and to log by.
 //
-// # Frameworks on fasthttp, and gin
+// # Routers and frameworks
 //
-// Fiber's adaptor.HTTPMiddleware and fasthttp's fasthttpadaptor run a Middleware, but a handler of fiber finds the
-// lease in c.Context() and not in c.UserContext(). It is simpler to call [tenancy.ParseID] and
-// [tenancy.Resolver.Acquire] in a handler of your own. Strings of such a request are valid until the handler returns:
-// this module copies the strings that it keeps, and your handler must do the same. With gin, look for the lease in
-// c.Request.Context(), or set Engine.ContextWithFallback.
+// net/http, chi, gorilla/mux, httprouter and echo v5 take [Middleware.Handler] as it is. The folders ginmw, echomw
+// (v4), fibermw (v3), fiberv2mw, grpcmw and connectmw have adapters, each a module of its own; for other servers there
+// is [Middleware.Acquire]. docs/frameworks.md shows each of them. [FromPathValue] says where it can be used: on a
+// route that it does not fit, the client gets 500, and the log the reason.
+//
+// Servers on fasthttp reuse the memory of a request's strings: this module copies the strings that it keeps, and your
+// handler must do the same.
 //
 // # The lease ends with the handler
 //
@@ -63,4 +66,9 @@
 //			return
 //		}
 //	}
+//
+// # Where to begin reading
+//
+// middleware.go has Config; handler.go the path of a request, with identify.go, authenticate.go and tenant.go as its
+// steps; subdomain.go, host.go, pathvalue.go and header.go the Identifiers; status.go and problem.go the answers.
 package middleware

@@ -37,7 +37,7 @@ func FromHost(aliases AliasResolver) Identifier {
 }
 
 // FromAlias identifies by the alias that value returns for a request: the id that another service gave the tenant,
-// say, from a header or a path value. An empty one names no tenant, and neither does an unknown alias: in FirstOf
+// say, from a header or a path value. An empty alias names no tenant, and neither does an unknown alias: in FirstOf
 // the next Identifier is asked. The directory's own failures refuse the request.
 //
 // Like every Identifier it proves nothing. Config.TokenAliases is for tokens whose tenant is an alias.

@@ -62,5 +62,17 @@ func ofTargets() []mutant {
 		old:  "return list[:i], strings.Trim(list[i+1:], \" \\t\")",
 		new:  "return list[i+1:], strings.Trim(list[:i], \" \\t\")",
 		test: "./middleware TestClientsAddressIsTheLastThatIsNoProxys",
+	}, {
+		name: "a miswired route is a fault",
+		file: "middleware/identify.go",
+		old:  "if errors.Is(err, ErrMiswired) {",
+		new:  "if errors.Is(err, ErrMiswired) && false {",
+		test: "./middleware TestPathValueThatNoPatternHasIsAFaultAndLoggedOnce",
+	}, {
+		name: "one spelling of a host",
+		file: "middleware/host.go",
+		old:  "name, err := idna.Lookup.ToASCII(strings.TrimSuffix(name, \".\"))",
+		new:  "name, err := idna.Punycode.ToASCII(strings.TrimSuffix(name, \".\"))",
+		test: "./middleware TestHostHasOneSpelling",
 	}}
 }

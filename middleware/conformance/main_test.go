@@ -109,8 +109,8 @@ func (d *directory) database(id tenancy.ID) string {
 func (d *directory) resolver(t *testing.T, maxPools int) *tenancy.Resolver {
 	t.Helper()
 	r, err := tenancy.New(tenancy.Config{
-		Directory: d, Base: d.base, Fence: true, MaxPools: maxPools, MaxConnsPerTenant: 1, MaxConns: 90, CapacityWait: -1,
-		BudgetWait: time.Minute,
+		Directory: d, Base: d.base, Fence: true, MaxPools: maxPools, MaxConnsPerTenant: 1, MaxConns: room(t),
+		CapacityWait: -1, BudgetWait: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +123,21 @@ func (d *directory) resolver(t *testing.T, maxPools int) *tenancy.Resolver {
 		}
 	})
 	return r
+}
+
+// room returns how many connections the server has for a resolver.
+func room(t *testing.T) (n int) {
+	t.Helper()
+	admin, err := pgx.ConnectConfig(t.Context(), pgtest.Admin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.WithoutCancel(t.Context()))
+	err = admin.QueryRow(t.Context(), "SELECT current_setting('max_connections')::int - 20").Scan(&n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // tokens are "token-of-<tenant>".

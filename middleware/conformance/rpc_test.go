@@ -39,10 +39,11 @@ var service = grpc.ServiceDesc{
 		})},
 		{MethodName: "Panic", Handler: unary("Panic", func(context.Context, any) (any, error) { panic("a handler's") })},
 	},
-	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: streamUntilDone}},
+	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: stream}},
 }
 
-func streamUntilDone(_ any, s grpc.ServerStream) error {
+// stream sends one message, and ends with the lease or the client.
+func stream(_ any, s grpc.ServerStream) error {
 	lease := tenancy.MustFromContext(s.Context())
 	if err := s.SendMsg(wrapperspb.String("begun")); err != nil {
 		return err
@@ -203,8 +204,8 @@ func TestConnectClientsGetTheirOwnCodes(t *testing.T) {
 	for protocol, opts := range map[string][]connect.ClientOption{
 		"Connect": nil, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()},
 	} {
-		client := connect.NewClient[emptypb.Empty, wrapperspb.StringValue](server.Client(),
-			server.URL+procedures["whoami"], opts...)
+		client := connect.NewClient[emptypb.Empty, wrapperspb.StringValue](
+			server.Client(), server.URL+procedures["whoami"], opts...)
 		for token, want := range map[string]connect.Code{
 			"tenant-0": 0, "tenant-1": connect.CodePermissionDenied, "nobody": connect.CodeNotFound,
 		} {
