@@ -61,7 +61,8 @@ func prebuiltFor(goos, goarch string) (b prebuilt, ok bool) {
 }
 
 // prebuiltPrograms returns the directory of the programs of this machine's build, which it fetches the first time. ctx
-// governs that, which may take no longer than fetchLimit. The error matches ErrNotFound, and says what went wrong if there is a build.
+// governs that, which may take no longer than fetchLimit. The error matches ErrNotFound, and says what went wrong if
+// there is a build.
 func prebuiltPrograms(ctx context.Context) (string, error) {
 	build, ok := prebuiltFor(runtime.GOOS, runtime.GOARCH)
 	if !ok {
@@ -157,7 +158,10 @@ func (b prebuilt) download(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	// A connection that is kept for later would be a goroutine that is left over at the end of the tests.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return err
 	}
