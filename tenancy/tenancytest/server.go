@@ -91,7 +91,7 @@ func theServer(tb testing.TB) *server {
 }
 
 func (s *server) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*patience) // it may fetch a PostgreSQL
+	ctx, cancel := context.WithTimeout(ctx, 15*patience) // it may fetch a PostgreSQL
 	defer cancel()
 	url := os.Getenv(urlVariable)
 	config := devpg.Config{URL: url, Own: url == ""}
