@@ -96,9 +96,9 @@ type EventFilter struct {
 	Limit    int       // default: 100
 }
 
-// Events returns what was changed, newest first: people, sessions, tenants and what else has an [EventKind]. An address whose
-// key is lost is omitted. Events are kept for Config.EventAge, and no more than Config.EventCount of them. ctx governs
-// the query.
+// Events returns what was changed, newest first: people, sessions, tenants and what else has an [EventKind]. An address
+// whose key is lost is omitted. Events are kept for Config.EventAge, and no more than Config.EventCount of them. ctx
+// governs the query.
 func (r *Registry) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 	type row struct {
 		Event
