@@ -53,6 +53,8 @@ const (
 	EventAdminRemoved      EventKind = "admin.removed"
 	EventFactorAdded       EventKind = "admin.second_factor_added"
 	EventFactorRemoved     EventKind = "admin.second_factor_removed"
+	EventTenantSuspended   EventKind = "tenant.suspended"
+	EventTenantResumed     EventKind = "tenant.resumed"
 	EventSessionOpened     EventKind = "session.opened"  // Object: the session
 	EventSessionsClosed    EventKind = "sessions.closed" // Object: the session; empty: several. Detail: why
 )
@@ -94,9 +96,9 @@ type EventFilter struct {
 	Limit    int       // default: 100
 }
 
-// Events returns what was changed, newest first: people, sessions and what else has an [EventKind]. An address whose
-// key is lost is omitted. Events are kept for Config.EventAge, and no more than Config.EventCount of them. ctx governs
-// the query.
+// Events returns what was changed, newest first: people, sessions, tenants and what else has an [EventKind]. An address
+// whose key is lost is omitted. Events are kept for Config.EventAge, and no more than Config.EventCount of them. ctx
+// governs the query.
 func (r *Registry) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 	type row struct {
 		Event

@@ -117,3 +117,23 @@ func TestEventsAreKeptWithinTheirBounds(t *testing.T) {
 		t.Errorf("%d events that are too old", n)
 	}
 }
+
+func TestSuspendedTenantIsAnEventAndARepetitionIsNone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := h.signUp(t, "ada@example.org").Tenant.ID
+	ctx := registry.WithActor(t.Context(), registry.Actor{ID: "jane", Addr: netip.MustParseAddr("192.0.2.9")})
+	for range 2 {
+		if err := h.cfg.Provisioner.Suspend(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.cfg.Provisioner.Resume(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	events := must(h.Registry.Events(t.Context(), registry.EventFilter{Actor: "jane"}))(t)
+	if len(events) != 2 || events[0].Kind != registry.EventTenantResumed ||
+		events[1].Kind != registry.EventTenantSuspended || events[1].TenantID != id || !events[1].Addr.IsValid() {
+		t.Errorf("events %v", events)
+	}
+}

@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 
@@ -33,6 +34,39 @@ func ExampleInputError() {
 	err := error(&accounts.InputError{Fields: map[string]string{"password": "must have at least 8 characters"}})
 	fmt.Println(err)
 	// Output: accounts: invalid password
+}
+
+// A sign-in may end in a choice of tenants, or in the question for a code; each has a ticket for the next request.
+func ExampleAccounts_SignIn() {
+	var a *accounts.Accounts
+	next := func(ctx context.Context, in accounts.SignIn) (page, ticket string, err error) {
+		_, err = a.SignIn(ctx, in)
+		var choice *accounts.ChoiceError
+		var factor *accounts.SecondFactorError
+		switch {
+		case errors.As(err, &choice): // choice.Tenants are what to choose from, with Choose
+			return "choose", choice.Ticket.Reveal(), nil
+		case errors.As(err, &factor): // the code goes to ProveFactor
+			return "code", factor.Ticket.Reveal(), nil
+		}
+		return "home", "", err
+	}
+	_ = next
+}
+
+// The first admin of a tenant that has none is invited by an operator.
+func ExampleAccounts_Invite() {
+	var a *accounts.Accounts
+	invite := func(ctx context.Context, tenant tenancy.ID, address string) (link string, err error) {
+		i, err := a.Invite(ctx, accounts.ByOperator(tenant, "support"), accounts.Invite{
+			Email: address, Role: accounts.RolePrimary,
+		})
+		if err != nil {
+			return "", err
+		}
+		return "https://example.org/invitation#token=" + i.Token.Reveal(), nil // to be sent to that address
+	}
+	_ = invite
 }
 
 // What accounts stand on, in the order in which a program makes it.

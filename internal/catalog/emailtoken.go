@@ -89,7 +89,7 @@ func tokenHash(secret tenancy.Secret) []byte {
 	return sum[:]
 }
 
-const tokenColumns = `id, kind, coalesce(tenant_id, ''), coalesce(admin_id, ''), data, created_at, expires_at`
+const mailedColumns = `id, kind, coalesce(tenant_id, ''), coalesce(admin_id, ''), data, created_at, expires_at`
 
 func (t *Token) fields() []any {
 	return []any{&t.ID, &t.Kind, &t.TenantID, &t.AdminID, &t.Data, &t.CreatedAt, &t.ExpiresAt}
@@ -99,7 +99,7 @@ func (t *Token) fields() []any {
 // another kind, used or expired. ctx governs the query.
 func (cat *Catalog) Token(ctx context.Context, kind TokenKind, secret tenancy.Secret) (Token, error) {
 	var t Token
-	err := cat.db.QueryRow(ctx, "token", `SELECT `+tokenColumns+` FROM pgtenancy.tokens
+	err := cat.db.QueryRow(ctx, "token", `SELECT `+mailedColumns+` FROM pgtenancy.tokens
 		WHERE hash = $1::bytea AND kind = $2::text AND expires_at > now()`, []any{tokenHash(secret), string(kind)},
 		t.fields()...)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -115,7 +115,7 @@ func (cat *Catalog) Token(ctx context.Context, kind TokenKind, secret tenancy.Se
 func takeToken(ctx context.Context, tx pgx.Tx, kind TokenKind, secret tenancy.Secret) (Token, error) {
 	var t Token
 	err := tx.QueryRow(ctx, `DELETE FROM pgtenancy.tokens
-		WHERE hash = $1::bytea AND kind = $2::text AND expires_at > now() RETURNING `+tokenColumns,
+		WHERE hash = $1::bytea AND kind = $2::text AND expires_at > now() RETURNING `+mailedColumns,
 		tokenHash(secret), string(kind)).Scan(t.fields()...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Token{}, regdb.Refuse(ErrInvalidToken)
@@ -128,7 +128,7 @@ func takeToken(ctx context.Context, tx pgx.Tx, kind TokenKind, secret tenancy.Se
 func (cat *Catalog) Invitations(ctx context.Context, id tenancy.ID) ([]Token, error) {
 	var found []Token
 	err := regdb.Retry(ctx, func() (err error) {
-		rows, _ := cat.db.Pool.Query(ctx, `SELECT `+tokenColumns+` FROM pgtenancy.tokens
+		rows, _ := cat.db.Pool.Query(ctx, `SELECT `+mailedColumns+` FROM pgtenancy.tokens
 			WHERE tenant_id = $1 AND kind = 'invite' AND expires_at > now() ORDER BY created_at DESC, id`, id)
 		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Token, err error) {
 			return t, row.Scan(t.fields()...)

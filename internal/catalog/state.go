@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -13,22 +15,36 @@ import (
 // Suspend closes an active tenant: routers stop leasing its pool. A tenant that is suspended already stays so. It
 // returns [tenancy.ErrNotFound], or [ErrConflict] in any other state. ctx governs the transaction.
 func (cat *Catalog) Suspend(ctx context.Context, id tenancy.ID) error {
-	return cat.changeState(ctx, id, tenancy.Active, tenancy.Suspended)
+	return cat.changeState(ctx, id, tenancy.Active, tenancy.Suspended, registry.EventTenantSuspended)
 }
 
 // Resume opens a suspended tenant again. A tenant that is active already stays so. It returns [tenancy.ErrNotFound],
 // or [ErrConflict] in any other state. ctx governs the transaction.
 func (cat *Catalog) Resume(ctx context.Context, id tenancy.ID) error {
-	return cat.changeState(ctx, id, tenancy.Suspended, tenancy.Active)
+	return cat.changeState(ctx, id, tenancy.Suspended, tenancy.Active, registry.EventTenantResumed)
 }
 
-func (cat *Catalog) changeState(ctx context.Context, id tenancy.ID, from, to tenancy.State) error {
+func (cat *Catalog) changeState(ctx context.Context, id tenancy.ID, from, to tenancy.State,
+	kind registry.EventKind,
+) error {
 	const sql = `
 WITH changed AS (
 	UPDATE pgtenancy.tenants SET state = $3, epoch = epoch + 1, updated_at = now()
 	WHERE id = $1 AND state = $2 RETURNING id, epoch
 )` + regdb.Publish
-	changed, err := cat.db.Exec(ctx, fmt.Sprintf("make tenant %q %s", id, to), sql, id, from, to)
+	note, err := cat.note(ctx, kind, "")
+	if err != nil {
+		return err
+	}
+	note.TenantID = id
+	changed := false
+	err = cat.db.InTx(ctx, fmt.Sprintf("make tenant %q %s", id, to), func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sql, id, from, to)
+		if changed = tag.RowsAffected() > 0; err != nil || !changed {
+			return err
+		}
+		return note.Write(ctx, tx)
+	})
 	if err != nil || changed {
 		return err
 	}

@@ -34,8 +34,8 @@ func ofAccounts() []mutant {
 	}, {
 		name: "the one use of a token",
 		file: "internal/catalog/emailtoken.go",
-		old:  "`DELETE FROM pgtenancy.tokens\n\t\tWHERE hash = $1::bytea AND kind = $2::text AND expires_at > now() RETURNING `+tokenColumns",
-		new:  "`SELECT `+tokenColumns+` FROM pgtenancy.tokens\n\t\tWHERE hash = $1::bytea AND kind = $2::text AND expires_at > now()`",
+		old:  "`DELETE FROM pgtenancy.tokens\n\t\tWHERE hash = $1::bytea AND kind = $2::text AND expires_at > now() RETURNING `+mailedColumns",
+		new:  "`SELECT `+mailedColumns+` FROM pgtenancy.tokens\n\t\tWHERE hash = $1::bytea AND kind = $2::text AND expires_at > now()`",
 		test: "./authn/accounts TestInvitedPersonIsAnAdminInBothRowsUntilRemoved",
 	}, {
 		name: "the second factor on every way to a session",
