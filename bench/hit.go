@@ -57,7 +57,8 @@ func attached(ctx context.Context, s *suite) (err error) {
 		more[i] = runs[1][i] - runs[0][i]
 	}
 	s.add(figure{
-		Case: count(tenants, "tenant") + ", 1 CPU", Subject: subject, Metric: "more than without", Unit: "ns", Goal: atMost(3),
+		Case: count(tenants, "tenant") + ", 1 CPU", Subject: subject,
+		Metric: "more than without", Unit: "ns", Goal: atMost(3),
 	}, more...)
 	return nil
 }
