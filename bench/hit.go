@@ -19,7 +19,7 @@ import (
 func hit(ctx context.Context, s *suite) error {
 	for _, tenants := range pick(s.short, []int{1000}, []int{1000, 100_000}) {
 		s.say("opens %s pools", thousands(tenants))
-		h, err := newHitter(ctx, tenants)
+		h, err := newHitter(ctx, tenants, nil)
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,44 @@ func hit(ctx context.Context, s *suite) error {
 			return err
 		}
 	}
+	return attached(ctx, s)
+}
+
+// attached compares a lease on a cached pool with the same of a pool that has a value of Config.Attach.
+func attached(ctx context.Context, s *suite) (err error) {
+	const tenants, subject = 1000, "Acquire and Release with Attach"
+	var contenders []contender
+	for _, a := range []attach{nil, attachNothing} {
+		h, err := newHitter(ctx, tenants, a)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeResolver(ctx, h.resolver)) }()
+		contenders = append(contenders, contender{name: subject, run: func(ctx context.Context) (float64, error) {
+			ns, _, err := perOp(ctx, 1, pick(s.short, 20_000, 1_000_000), h.acquire)
+			return ns, err
+		}})
+	}
+	runs, err := interleave(ctx, pick(s.short, 3, 31), contenders)
+	if err != nil {
+		return err
+	}
+	more := make([]float64, len(runs[0]))
+	for i := range more {
+		more[i] = runs[1][i] - runs[0][i]
+	}
+	s.add(figure{
+		Case: count(tenants, "tenant") + ", 1 CPU", Subject: subject,
+		Metric: "more than without", Unit: "ns", Goal: atMost(3),
+	}, more...)
 	return nil
+}
+
+// attach is the type of tenancy's Config.Attach.
+type attach = func(context.Context, tenancy.Tenant, *pgxpool.Pool) (any, func(), error)
+
+func attachNothing(context.Context, tenancy.Tenant, *pgxpool.Pool) (any, func(), error) {
+	return "value", func() {}, nil
 }
 
 // hitter holds the pools, which are never dialled, in a resolver and in a cache.
@@ -41,7 +78,7 @@ type hitter struct {
 	cache    *lru.Cache[tenancy.ID, *pgxpool.Pool]
 }
 
-func newHitter(ctx context.Context, tenants int) (*hitter, error) {
+func newHitter(ctx context.Context, tenants int, a attach) (*hitter, error) {
 	all := ids(tenants)
 	h := &hitter{tenants: tenants, keys: make([]tenancy.ID, 1<<18)}
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in every run
@@ -49,7 +86,7 @@ func newHitter(ctx context.Context, tenants int) (*hitter, error) {
 		h.keys[i] = all[random.IntN(tenants)]
 	}
 	var err error
-	if h.resolver, err = undialled(tenants); err != nil {
+	if h.resolver, err = undialled(tenants, a); err != nil {
 		return nil, err
 	}
 	if h.cache, err = lru.New[tenancy.ID, *pgxpool.Pool](tenants); err != nil {
@@ -67,14 +104,14 @@ func newHitter(ctx context.Context, tenants int) (*hitter, error) {
 }
 
 // undialled returns a resolver for pools without queries. It keeps their own timers out of the measurement.
-func undialled(tenants int) (*tenancy.Resolver, error) {
+func undialled(tenants int, a attach) (*tenancy.Resolver, error) {
 	base, err := pgxpool.ParseConfig("host=127.0.0.1 port=1 user=nobody dbname=none sslmode=disable")
 	if err != nil {
 		return nil, err
 	}
 	base.HealthCheckPeriod = time.Hour
 	return tenancy.New(tenancy.Config{
-		Directory: nobodys(), Base: base, MaxPools: tenants, TTL: -1, IdleTimeout: -1,
+		Directory: nobodys(), Base: base, MaxPools: tenants, TTL: -1, IdleTimeout: -1, Attach: a,
 	})
 }
 

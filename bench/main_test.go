@@ -32,7 +32,7 @@ func TestShortRunOfEveryBenchmark(t *testing.T) {
 		t.Errorf("machine: %+v", r.Machine)
 	}
 	for metric, want := range map[[2]string]int{
-		{"hit", "time"}: 6, {"hit", "times lru.Cache.Get"}: 4, {"hit", "allocations"}: 4,
+		{"hit", "time"}: 6, {"hit", "times lru.Cache.Get"}: 4, {"hit", "allocations"}: 4, {"hit", "more than without"}: 1,
 		{"http", "throughput"}: 10, {"http", "share of the oracle's"}: 6,
 		{"token", "throughput"}: 12, {"token", "share of the oracle's"}: 8,
 		{"overload", "errors in 1,000 requests"}: 5 - len(r.Notes), {"overload", "latency p99"}: 5 - len(r.Notes),

@@ -27,7 +27,7 @@ func memory(ctx context.Context, s *suite) error {
 			return err
 		}
 		bare.add(x)
-		r, err := undialled(n)
+		r, err := undialled(n, nil)
 		if err != nil {
 			return err
 		}

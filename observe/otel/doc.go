@@ -1,5 +1,5 @@
-// Package tenancyotel gives the waits of a pgtenancy resolver to OpenTelemetry as spans, and the figures of a
-// resolver, a provisioner and a registry as metrics.
+// Package tenancyotel gives the waits of a pgtenancy resolver to OpenTelemetry as spans, and the figures of a resolver,
+// a provisioner and a registry as metrics.
 //
 // [Observe] adds spans to a resolver's Observer: for each Acquire that waited, each look-up in the directory and each
 // connect, with the attribute tenant.id and without SQL. A hit costs nothing. A [Producer] reads snapshots when its

@@ -151,13 +151,14 @@ func (b *batch) sum(name, unit, help string, value float64, labels ...attribute.
 func (b *batch) histogram(name, help string, h tenancy.Histogram, labels ...attribute.KeyValue) {
 	point := metricdata.HistogramDataPoint[float64]{
 		Attributes: attribute.NewSet(labels...), StartTime: b.start, Time: b.now,
-		Count: uint64(h.Count()), Sum: h.Sum().Seconds(),
+		Count: uint64(h.Count()), Sum: h.Sum().Seconds(), //nolint:gosec // a count
 	}
 	below := uint64(0)
 	for bound, n := range h.Buckets() {
 		point.Bounds = append(point.Bounds, bound.Seconds())
-		point.BucketCounts = append(point.BucketCounts, uint64(n)-below)
-		below = uint64(n)
+		upTo := uint64(n) //nolint:gosec // a count
+		point.BucketCounts = append(point.BucketCounts, upTo-below)
+		below = upTo
 	}
 	point.BucketCounts = append(point.BucketCounts, point.Count-below)
 	m := b.metric(name, "s", help, metricdata.Histogram[float64]{Temporality: metricdata.CumulativeTemporality})

@@ -116,9 +116,8 @@ func TestReaderCollectsEveryFigure(t *testing.T) {
 		t.Error("a producer of nothing")
 	}
 	r := newResolver(t, tenancy.Observer{})
-	err := r.AcquireFunc(t.Context(), "acme", func(ctx context.Context, pool *pgxpool.Pool) error {
-		return pool.Ping(ctx)
-	})
+	ping := func(ctx context.Context, pool *pgxpool.Pool) error { return pool.Ping(ctx) }
+	err := r.AcquireFunc(t.Context(), "acme", ping)
 	if err != nil {
 		t.Fatal(err)
 	}

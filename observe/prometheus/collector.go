@@ -80,9 +80,10 @@ func collectResolver(metrics chan<- prometheus.Metric, stat *tenancy.Stat) {
 func histogram(desc *prometheus.Desc, h tenancy.Histogram) prometheus.Metric {
 	buckets := make(map[float64]uint64)
 	for bound, n := range h.Buckets() {
-		buckets[bound.Seconds()] = uint64(n)
+		buckets[bound.Seconds()] = uint64(n) //nolint:gosec // a count
 	}
-	return prometheus.MustNewConstHistogram(desc, uint64(h.Count()), h.Sum().Seconds(), buckets)
+	count := uint64(h.Count()) //nolint:gosec // a count
+	return prometheus.MustNewConstHistogram(desc, count, h.Sum().Seconds(), buckets)
 }
 
 func collectProvisioner(metrics chan<- prometheus.Metric, stat *provision.Stat) {
