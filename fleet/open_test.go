@@ -26,7 +26,8 @@ import (
 func TestOpenNamesEverythingThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := fleet.Open(t.Context(), fleet.Config{
-		Registry: "postgres://u:hunter2@h:port/", KeysFile: filepath.Join(t.TempDir(), "none.json"), Prefix: "Tenant", UnreadyFor: -1,
+		Registry: "postgres://u:hunter2@h:port/", KeysFile: filepath.Join(t.TempDir(), "none.json"),
+		Prefix: "Tenant", UnreadyFor: -1,
 		Servers: []fleet.Server{
 			{Admin: "postgres://u:hunter2@a,b/postgres"}, {Admin: "postgres://u:hunter2@a/?sslmode=odd", Name: "main"},
 			{Admin: "postgres://u:hunter2@a/postgres", AdminConfig: new(pgxpool.Config), Name: "three"}, {Name: "four"},

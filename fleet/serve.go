@@ -13,8 +13,9 @@ import (
 const defaultStopTimeout = 20 * time.Second
 
 // Serve runs server on ln until ctx ends, and then stops in order: Check fails; Config.UnreadyFor later the server
-// accepts no more and the requests that run finish, within Config.StopTimeout; then Close has as long. It returns nil if
-// everything came to rest by itself. If the server fails, Serve closes the fleet and returns the server's error, too.
+// accepts no more and the requests that run finish, within Config.StopTimeout; then Close has as long. It returns nil
+// if everything came to rest by itself. If the server fails, Serve closes the fleet and returns the server's error,
+// too.
 //
 // A server that is shut down by other means ends Serve in the same way. Requests get contexts that do not end with ctx,
 // unless server.BaseContext says otherwise.

@@ -37,8 +37,8 @@ type Server struct {
 	State      ServerState
 	Tenants    int // tenants placed on it now; read only
 
-	// Unsigned is true of a server whose address was not written by PutServer or AddServer under a key of the ring; read
-	// only. Nothing of pgtenancy connects to it.
+	// Unsigned is true of a server whose address was not written by PutServer or AddServer under a key of the ring;
+	// read only. Nothing of pgtenancy connects to it.
 	Unsigned bool
 }
 
@@ -92,9 +92,9 @@ ON CONFLICT (name) DO UPDATE SET
 	capacity = excluded.capacity, max_conns = excluded.max_conns, state = excluded.state,
 	address_mac = excluded.address_mac, updated_at = now()`
 
-// AddServer adds a server, or returns the record with its name unchanged: the address, weight, capacity, budget and state
-// that an operator has put there stay. It is meant for code that runs at every start, where [Registry.PutServer] would
-// undo what an operator did meanwhile. Zero Weight is 1, zero State open. It returns the record as it is now. ctx
+// AddServer adds a server, or returns the record with its name unchanged: the address, weight, capacity, budget and
+// state that an operator has put there stay. It is meant for code that runs at every start, where [Registry.PutServer]
+// would undo what an operator did meanwhile. Zero Weight is 1, zero State open. It returns the record as it is now. ctx
 // governs the transaction. Its error names every field that is wrong.
 //
 // Only a record that was never signed gets the address of s, signed under the current index key; the rest of it stays.

@@ -17,8 +17,8 @@ import (
 )
 
 // Move gives an organization a database of its own, and returns nil when it is served from there. From its first
-// statement on the shared database refuses writes of the organization, after those under way have committed. If the move
-// fails, they are allowed again. After a crash, or if ctx ends in the middle, call it again.
+// statement on the shared database refuses writes of the organization, after those under way have committed. If the
+// move fails, they are allowed again. After a crash, or if ctx ends in the middle, call it again.
 func (s *Shared) Move(ctx context.Context, p *provision.Provisioner, reg *registry.Registry, org string) error {
 	if err := s.setMoved(ctx, org, true); err != nil {
 		return err
@@ -59,8 +59,8 @@ func (s *Shared) setMoved(ctx context.Context, org string, moved bool) error {
 	return err
 }
 
-// Pool returns the pool to use for an organization, and what to call after that. Without a tenant of that alias it is the
-// shared database, whose queries need WHERE org = $1 as ever.
+// Pool returns the pool to use for an organization, and what to call after that. Without a tenant of that alias it is
+// the shared database, whose queries need WHERE org = $1 as ever.
 func Pool(ctx context.Context, r *tenancy.Resolver, shared *pgxpool.Pool, org string) (
 	pool *pgxpool.Pool, own bool, release func(), err error,
 ) {
