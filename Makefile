@@ -57,10 +57,10 @@ tidy: ## Check that each go.mod is tidy
 
 # provision takes longest, so it begins first. A statement counts as covered by a test of any package of its module.
 .PHONY: cover
-cover: postgres pgbouncer chromium compiler ## Run the tests, with the race detector and statement coverage
-	@mkdir -p .bin; rm -f .bin/coverage-*; for m in $(MODULES); do \
+cover: postgres pgbouncer chromium compiler ## Run the tests, with statement coverage and, if it can, the race detector
+	@mkdir -p .bin; rm -f .bin/coverage-*; race=-race; scripts/ensure.sh has compiler || race=; for m in $(MODULES); do \
 		echo "test $$m"; profile=$(CURDIR)/.bin/coverage-$${m//[.\/]/_}; longest=; [[ $$m != . ]] || longest=./provision; \
-		go -C $$m test $(PARALLEL) -race -shuffle=on -timeout=25m -covermode=atomic -coverpkg=./... -coverprofile=$$profile $$longest ./... || exit; \
+		go -C $$m test $(PARALLEL) $$race -shuffle=on -timeout=25m -covermode=atomic -coverpkg=./... -coverprofile=$$profile $$longest ./... || exit; \
 	done
 	@awk '!/^mode:/ {size[$$1] = $$2; if ($$3 > 0) run[$$1] = 1} END {for (at in size) {n += size[at]; if (at in run) c += size[at]}; printf "coverage in total: %.1f%% of %d statements\n", 100 * c / n, n}' \
 		.bin/coverage-* | tee .bin/coverage
@@ -113,9 +113,9 @@ vuln: $(TOOLS) ## Look for known vulnerabilities, where the database can be reac
 
 .PHONY: postgres pgbouncer chromium compiler
 postgres: ## Make sure that PostgreSQL can be found
-pgbouncer: ## Make sure that PgBouncer can be found
-chromium: ## Make sure that a browser can be found
-compiler: ## Make sure that a C compiler can be found
+pgbouncer: ## Find or install PgBouncer, or say what is left out without it
+chromium: ## Find or install a browser, or say what is left out without it
+compiler: ## Find or install a C compiler, or say what is left out without it
 postgres pgbouncer chromium compiler:
 	@scripts/ensure.sh $@
 

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/peterldowns/pgtestdb v0.1.1
 	github.com/pgtenancy/pgtenancy v0.0.0-00010101000000-000000000000
 	golang.org/x/sync v0.24.0
 )

@@ -40,6 +40,7 @@ func TestShortRunOfEveryBenchmark(t *testing.T) {
 		{"first", "time"}:  5,
 		{"signup", "time"}: 8, {"signup", "times by hand"}: 2, {"signup", "times CREATE DATABASE … TEMPLATE"}: 1,
 		{"signup", "sign-ups"}: 3,
+		{"testkit", "time"}:    2, {"testkit", "times pgtestdb"}: 1,
 	} {
 		if found := r.find(metric[0], metric[1]); len(found) != want {
 			t.Errorf("%v: %d figures, want %d", metric, len(found), want)

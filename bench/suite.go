@@ -23,6 +23,7 @@ func benchmarks() []benchmark {
 		{"memory", memory},
 		{"first", first},
 		{"signup", signUp},
+		{"testkit", testKit},
 	}
 }
 

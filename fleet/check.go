@@ -15,15 +15,15 @@ import (
 const probeTimeout = 3 * time.Second
 
 // Check reports whether requests should be sent to this process: the registry answers, this process hears of its
-// changes, there are connections for it on every server with a budget, its loops run, and neither Unready nor Close was
-// called. It costs one query of the registry, which ctx governs. Tenants' servers are not asked: a server that is down
-// must not take the tenants of the others with it. The error names every cause, and its HTTP status is 503.
+// changes, there are connections for it on every server with a budget, its loops run, and neither Unready nor Close
+// was called. It costs one query of the registry, which ctx governs. Tenants' servers are not asked: a server that is
+// down must not take the tenants of the others with it. The error names every cause, and its HTTP status is 503.
 func (f *Fleet) Check(ctx context.Context) error {
 	if f.stopping.Load() {
 		return unready("stopping")
 	}
-	return errors.Join(f.sharing.check(), f.following.check(), f.reconciling.check(),
-		f.registry.Check(ctx), f.share.Check())
+	return errors.Join(f.sharing.check(), f.following.check(), f.reconciling.check(), f.registry.Check(ctx),
+		f.share.Check())
 }
 
 // Unready makes Check fail from now on. Call it when the program is to stop, some seconds before the HTTP server

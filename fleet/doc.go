@@ -13,13 +13,13 @@
 //
 // [Open] migrates the registry, makes sure that the keys are the registry's, adds the servers that the registry does
 // not know, prepares the template of each, takes part in the servers' connection budgets, follows the registry's
-// changes and runs the reconciler. [Fleet.Check] and [Fleet.ReadyHandler] are for a readiness probe. [Fleet.Serve] runs
-// an HTTP server and stops everything in order; [Fleet.Close] is for programs that have another server.
+// changes and runs the reconciler. [Fleet.Check] and [Fleet.ReadyHandler] are for a readiness probe. [Fleet.Serve]
+// runs an HTTP server and stops everything in order; [Fleet.Close] is for programs that have another server.
 // docs/adopting.md shows a whole program.
 //
 // The parts are those of packages registry, provision and tenancy, with nothing in between: a program that wants only
 // some of them makes them itself, and Open does nothing that the program could not do.
 //
-// Read config.go first, then open.go and close.go; serve.go has the server, check.go the probes, part.go the loops, and
-// conns.go the connections to the registry.
+// Read config.go first, then open.go and close.go; serve.go has the server, check.go the probes, part.go the loops,
+// and conns.go the connections to the registry.
 package fleet

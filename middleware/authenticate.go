@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -101,12 +102,31 @@ func (m *Middleware) decide(ctx context.Context, address tenancy.ID) (tenancy.ID
 	case !ok:
 		return address, nil
 	}
-	id := tenancy.ID(identity.Tenant) // without ParseID's copy: the resolver makes one if it keeps it
-	if !id.Valid() {
-		return "", fmt.Errorf("%w: its tenant: %w", authn.ErrTokenInvalid, tenancy.ErrInvalidID)
+	id, err := m.tokenTenant(ctx, identity)
+	if err != nil {
+		return "", err
 	}
 	if address != "" && address != id {
 		return "", fmt.Errorf("%w: token for %q, request for %q", ErrTenantMismatch, id, address)
+	}
+	return id, nil
+}
+
+// tokenTenant returns the tenant of a token.
+func (m *Middleware) tokenTenant(ctx context.Context, identity *authn.Identity) (tenancy.ID, error) {
+	if m.cfg.TokenAliases != nil {
+		id, err := m.cfg.TokenAliases.ResolveAlias(ctx, identity.Tenant)
+		switch {
+		case errors.Is(err, tenancy.ErrNotFound):
+			return "", fmt.Errorf("%w: its tenant: %w", authn.ErrTokenInvalid, err)
+		case err != nil:
+			return "", answer(err)
+		}
+		return id, nil
+	}
+	id := tenancy.ID(identity.Tenant) // without ParseID's copy: the resolver makes one if it keeps it
+	if !id.Valid() {
+		return "", fmt.Errorf("%w: its tenant: %w", authn.ErrTokenInvalid, tenancy.ErrInvalidID)
 	}
 	return id, nil
 }

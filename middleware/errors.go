@@ -14,6 +14,11 @@ var (
 	// ErrTenantMismatch says that the request addresses a tenant other than its token's.
 	ErrTenantMismatch = errors.New("middleware: token is for another tenant")
 
+	// ErrMiswired says that the Identifier can never determine a tenant on the route that the request came by, whatever
+	// the client sends: FromPathValue, where the route has no such wildcard or the router has not chosen it yet. The
+	// client gets 500, and Config.Logger the reason.
+	ErrMiswired = errors.New("middleware: identifier does not fit the route")
+
 	// ErrBodyTooLarge says that the request's body is larger than Config.BodyFirst.
 	ErrBodyTooLarge = errors.New("middleware: body too large")
 

@@ -36,6 +36,7 @@ func answers() map[string]answered {
 		"tenancy.ErrAtCapacity":   {tenancy.ErrAtCapacity, 503},
 		"tenancy.ErrServerDown":   {tenancy.ErrServerDown, 503},
 		"tenancy.ErrFenced":       {tenancy.ErrFenced, 503},
+		"tenancy.ErrReleased":     {tenancy.ErrReleased, 500},
 		"tenancy.ErrClosed":       {tenancy.ErrClosed, 503},
 		"tenancy.ErrEvicted":      {tenancy.ErrEvicted, 503},
 		"tenancy.ErrNotActive":    {tenancy.ErrNotActive, 503},
@@ -60,6 +61,18 @@ func answers() map[string]answered {
 		"authn.ErrTokenInvalid":     {authn.ErrTokenInvalid, 401},
 
 		"accounts.ErrBadCredentials":  {accounts.ErrBadCredentials, 401},
+		"accounts.ErrBadCode":         {accounts.ErrBadCode, 401},
+		"accounts.ErrForbidden":       {accounts.ErrForbidden, 403},
+		"accounts.ErrInvalidTicket":   {accounts.ErrInvalidTicket, 401},
+		"accounts.ErrInvalidToken":    {accounts.ErrInvalidToken, 422},
+		"accounts.ErrLastPrimary":     {accounts.ErrLastPrimary, 409},
+		"accounts.ErrUnfinished":      {accounts.ErrUnfinished, 503},
+		"accounts.ErrUnverified":      {accounts.ErrUnverified, 403},
+		"accounts.ChoiceError":        {&accounts.ChoiceError{}, 409},
+		"accounts.SecondFactorError":  {&accounts.SecondFactorError{}, 401},
+		"catalog.ErrInvalidToken":     {catalog.ErrInvalidToken, 422},
+		"catalog.ErrInvalidTicket":    {catalog.ErrInvalidTicket, 401},
+		"catalog.ErrLastPrimary":      {catalog.ErrLastPrimary, 409},
 		"accounts.ErrThrottled":       {accounts.ErrThrottled, 429},
 		"accounts.ThrottledError":     {&accounts.ThrottledError{}, 429},
 		"accounts.ErrNotSignedIn":     {accounts.ErrNotSignedIn, 503},
@@ -113,6 +126,7 @@ func answers() map[string]answered {
 		"atlas.UnsupportedError": {&atlas.UnsupportedError{}, 500},
 		"atlas.CommandError":     {&atlas.CommandError{}, 500},
 
+		"middleware.ErrMiswired":       {middleware.ErrMiswired, 500},
 		"middleware.ErrBodyTooLarge":   {middleware.ErrBodyTooLarge, 413},
 		"middleware.ErrBodyIncomplete": {middleware.ErrBodyIncomplete, 400},
 		"middleware.ErrNoTenant":       {middleware.ErrNoTenant, 404},
@@ -120,6 +134,11 @@ func answers() map[string]answered {
 		"middleware.ErrTenantMismatch": {middleware.ErrTenantMismatch, 404},
 		"middleware.ErrUnavailable":    {middleware.ErrUnavailable, 503},
 	}
+}
+
+// grpcCodes are the codes of the statuses, as https://grpc.io/docs/guides/status-codes numbers them.
+func grpcCodes() map[int]uint32 {
+	return map[int]uint32{400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 413: 3, 422: 3, 429: 8, 500: 13, 503: 14}
 }
 
 func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
@@ -148,6 +167,9 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 		if got := middleware.StatusCode(fmt.Errorf("create tenant: %w", a.err)); got != a.status {
 			t.Errorf("%s, wrapped: %d, want %d", name, got, a.status)
 		}
+		if got := middleware.GRPCCode(fmt.Errorf("create tenant: %w", a.err)); got != grpcCodes()[a.status] {
+			t.Errorf("%s: gRPC's code %d, want %d", name, got, grpcCodes()[a.status])
+		}
 		w := httptest.NewRecorder()
 		middleware.WriteProblem(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), a.err)
 		header := w.Header()
@@ -155,8 +177,9 @@ func TestEveryExportedErrorHasAnAnswer(t *testing.T) {
 			(header.Get("WWW-Authenticate") != "") != (w.Code == 401) {
 			t.Errorf("%s: answered %d with %v", name, w.Code, header)
 		}
-		if w.Code == 422 && !strings.Contains(w.Body.String(), `"fields"`) && name != "registry.ErrKeyReused" {
-			t.Errorf("%s: the answer names no field: %s", name, w.Body)
+		if body := w.Body.String(); w.Code == 422 && !strings.Contains(body, `"fields"`) &&
+			!strings.Contains(body, `"detail"`) && name != "registry.ErrKeyReused" {
+			t.Errorf("%s: the answer names no field and has no detail: %s", name, body)
 		}
 	}
 }

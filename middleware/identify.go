@@ -3,11 +3,9 @@ package middleware
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
@@ -16,34 +14,6 @@ import (
 // none; with any other error the request is refused. An Identifier proves nothing: the client chooses what its request
 // addresses.
 type Identifier func(r *http.Request) (tenancy.ID, error)
-
-// FromPathValue identifies by a wildcard of the route, as in "/t/{tenant}/members" for the name "tenant". The value
-// must be the tenant's ID in its canonical spelling. [http.ServeMux] fills wildcards in when it has chosen the route:
-// wrap the route's handler, not the mux. So does chi: use the Middleware with Router.With, or in a sub-router below
-// the wildcard, and not with Use at the root, where wildcards have no values yet and no request names a tenant. Other
-// routers keep their wildcards elsewhere: write an Identifier that passes the router's value to [tenancy.ParseID]. The
-// first request on a route without that wildcard is logged to Config.Logger at level Warn, except within FirstOf.
-func FromPathValue(name string) Identifier {
-	return func(r *http.Request) (tenancy.ID, error) {
-		value := r.PathValue(name)
-		if value == "" {
-			return "", noPathValue{name: name, pattern: r.Pattern}
-		}
-		return tenancy.ParseID(value)
-	}
-}
-
-// noPathValue is ErrNoTenant of FromPathValue.
-type noPathValue struct {
-	name, pattern string
-}
-
-func (e noPathValue) Error() string {
-	return fmt.Sprintf("%v: path value %q is not in the pattern %q: wrap the route's handler, not the router",
-		ErrNoTenant, e.name, e.pattern)
-}
-
-func (noPathValue) Is(target error) bool { return target == ErrNoTenant }
 
 // FirstOf calls ids in turn and returns the result of the first that does not return ErrNoTenant. An Identifier that
 // refuses the request ends the search: put [FromSubdomain], which refuses hosts outside its base, after the Identifiers
@@ -95,9 +65,9 @@ func (m *Middleware) identify(r *http.Request) (tenancy.ID, error) {
 		return "", nil
 	}
 	id, err := m.cfg.Identify(r)
-	var e noPathValue
-	if errors.As(err, &e) && !strings.Contains(e.pattern, "{"+e.name) {
-		m.unrouted.Do(func() { m.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, e.Error()) })
+	if errors.Is(err, ErrMiswired) {
+		m.miswired.Do(func() { m.wiringLog().LogAttrs(r.Context(), slog.LevelError, err.Error()) })
+		return "", err
 	}
 	if errors.Is(err, ErrNoTenant) {
 		return "", nil

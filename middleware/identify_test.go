@@ -3,44 +3,12 @@ package middleware_test
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/pgtenancy/pgtenancy/middleware"
 	"github.com/pgtenancy/pgtenancy/tenancy"
 )
-
-func TestPathValueIsTheTenant(t *testing.T) {
-	t.Parallel()
-	m := newMiddleware(t, middleware.Config{Identify: middleware.FromPathValue("tenant")})
-	mux := http.NewServeMux()
-	mux.Handle("GET /t/{tenant}/members", m.Handler(http.HandlerFunc(served)))
-	mux.Handle("GET /members", m.Handler(http.HandlerFunc(served)))
-	for _, c := range []struct {
-		path, tenant string
-		want         int
-	}{
-		{"/t/acme/members", "acme", http.StatusOK},
-		{"/members", "acme", http.StatusOK}, // names none
-		{"/t/globex/members", "acme", http.StatusNotFound},
-		{"/t/ACME/members", "acme", http.StatusNotFound},
-		{"/t/acme%20/members", "acme", http.StatusNotFound},
-		{"/t/acme%00/members", "acme", http.StatusNotFound},
-		{"/t/%2e%2e/members", "acme", http.StatusNotFound},
-		{"/t/acme%2fmembers/members", "acme", http.StatusNotFound},
-		{"/t/acme/members", "", http.StatusUnauthorized},
-	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, c.path, nil)
-		if c.tenant != "" {
-			r.Header.Set("Authorization", "Bearer "+token(t, c.tenant))
-		}
-		if w := serve(mux, r); w.Code != c.want {
-			t.Errorf("%s with a token for %q: %d %s, want %d", c.path, c.tenant, w.Code, w.Body, c.want)
-		}
-	}
-}
 
 func TestHeaderCountsFromTrustedPeersOnly(t *testing.T) {
 	t.Parallel()
@@ -104,27 +72,5 @@ func TestFirstOfStopsAtAnAnswerOrARefusal(t *testing.T) {
 		if id, err := middleware.FirstOf(c.ids...)(&http.Request{}); id != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %q, %v", name, id, err)
 		}
-	}
-}
-
-// Around the router, not the route: every request would be 404, or go without the comparison, and no one would notice
-// why.
-func TestPathValueThatNoPatternHasIsToldOnce(t *testing.T) {
-	t.Parallel()
-	log := new(journal)
-	m := newMiddleware(t, middleware.Config{
-		Public: true, Identify: middleware.FromPathValue("tenant"), Logger: log.logger(),
-	})
-	mux := http.NewServeMux()
-	mux.Handle("GET /t/{tenant}/members", http.HandlerFunc(served))
-	for range 3 {
-		if w := serve(m.Handler(mux), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/t/acme/members",
-			nil)); w.Code != http.StatusNotFound {
-			t.Errorf("%d", w.Code)
-		}
-	}
-	if n := strings.Count(log.String(), "wrap the route's handler"); n != 1 ||
-		!strings.Contains(log.String(), `\"tenant\"`) {
-		t.Errorf("told %d times:\n%s", n, log)
 	}
 }

@@ -46,6 +46,10 @@ type Config struct {
 	// requests, see net/http.CrossOriginProtection; one in the URL ends up in logs.
 	Token func(r *http.Request) string
 
+	// TokenAliases says that the tenant in a token is an alias, as in tokens of a service that gives organizations ids of
+	// its own ("org_2abcDEF"). A tenant that is no alias makes the token invalid. Default: it is the tenant's ID.
+	TokenAliases AliasResolver
+
 	// BodyFirst makes Handler and Tenant read the body of a request, up to BodyFirst bytes, before they acquire the
 	// lease, and keep it in memory until the handler returns. A larger body is refused with ErrBodyTooLarge, 413. Set
 	// it unless your handlers stream: otherwise a client that sends its body slowly holds its tenant's pool, and as
@@ -57,7 +61,8 @@ type Config struct {
 	ErrorHandler ErrorHandler
 
 	// Logger logs every refused request with its cause: at level Warn if the server is to blame, or a token was used
-	// for another tenant, at Debug if the client has gone, and else at Info. Default: none.
+	// for another tenant, at Debug if the client has gone, and else at Info. Default: none, except that an Identifier
+	// that does not fit its route (ErrMiswired) is logged to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -65,7 +70,7 @@ type Config struct {
 // most routers take. It is safe for concurrent use.
 type Middleware struct {
 	cfg      Config
-	unrouted sync.Once // the warning that a pattern lacks FromPathValue's wildcard is logged once
+	miswired sync.Once // an Identifier that can never work is logged once
 }
 
 // New returns a middleware, or every violation of cfg at once.
@@ -101,6 +106,11 @@ func New(cfg Config) (*Middleware, error) {
 
 // refuse answers r with err.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	m.logRefusal(r, err)
+	m.cfg.ErrorHandler(w, r, err)
+}
+
+func (m *Middleware) logRefusal(r *http.Request, err error) {
 	status := StatusCode(err)
 	level := slog.LevelInfo
 	switch {
@@ -111,5 +121,12 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	m.cfg.Logger.LogAttrs(r.Context(), level, "request refused",
 		slog.Int("status", status), slog.String("method", strings.Clone(r.Method)), slog.Any("error", err))
-	m.cfg.ErrorHandler(w, r, err)
+}
+
+// wiringLog is for faults in the program, which must be seen even where refusals are not logged.
+func (m *Middleware) wiringLog() *slog.Logger {
+	if m.cfg.Logger.Handler() == slog.DiscardHandler {
+		return slog.Default()
+	}
+	return m.cfg.Logger
 }

@@ -32,23 +32,15 @@ func FromSubdomain(base string) (Identifier, error) {
 		return nil, fmt.Errorf("middleware: FromSubdomain: %q is not a domain name", base)
 	}
 	return func(r *http.Request) (tenancy.ID, error) {
-		for _, host := range r.Header["Host"] { // net/http takes it out of HTTP/1 requests
-			if host != r.Host {
-				return "", ErrMisaddressed
-			}
+		host, err := requestHost(r)
+		if err != nil {
+			return "", err
 		}
-		if r.URL != nil && r.URL.User != nil {
-			return "", ErrMisaddressed
-		}
-		return underBase(r.Host, name)
+		return underBase(host, name)
 	}, nil
 }
 
 func underBase(host, base string) (tenancy.ID, error) {
-	host = hostname(host)
-	if host == "" {
-		return "", ErrMisaddressed
-	}
 	if host == base {
 		return "", ErrNoTenant
 	}

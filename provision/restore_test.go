@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgtenancy/pgtenancy/internal/pgtest"
 	"github.com/pgtenancy/pgtenancy/provision"
 )
 
@@ -19,6 +20,11 @@ func TestTenantIsRestoredByTheCommandsOfThePage(t *testing.T) {
 	was := f.accesses(t)
 	must(t, execute(t.Context(), f.in(tenant.Endpoint.Database), "INSERT INTO members (name) VALUES ('ann')"))
 	dump := t.TempDir() + "/acme.dump"
+	for _, name := range []string{"pg_dump", "pg_restore", "psql"} { // which a prebuilt PostgreSQL does not have
+		if _, err := exec.LookPath(pgtest.Program(t, name)); err != nil {
+			pgtest.Missing(t, "this test needs "+name+": apt-get install postgresql-client")
+		}
+	}
 	sh := func(script string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)

@@ -1,6 +1,6 @@
 // Package registry is the catalogue of a fleet of tenant databases: which servers there are, which tenant's database is
-// on which of them, who signs in where, and what changed. It is kept in a PostgreSQL database of its own, in the
-// schema "pgtenancy", which [Migrate] makes.
+// on which of them, who signs in where, and what changed. It is kept in a PostgreSQL database of its own, in the schema
+// "pgtenancy", which [Migrate] makes.
 //
 // A [Registry] is a [tenancy.Directory]; [Registry.Follow] passes changes to a resolver. [Registry.JoinBudget] divides
 // the servers' connections among processes. Tenants are made, suspended and removed by package provision, and people
@@ -23,15 +23,15 @@
 // [keyring.Keyring], and never in the database. A [keyring.Sealer] lets a key service seal in place of the ring's keys,
 // and [Registry.SetPasswordRef] keeps a database password somewhere else.
 //
-// No error of this package holds an e-mail, password, token, connection string or value of a row; of
-// PostgreSQL's remain the SQLSTATE, the names of objects and, where it cannot quote a value, the message.
+// No error of this package holds an e-mail, password, token, connection string or value of a row; of PostgreSQL's
+// remain the SQLSTATE, the names of objects and, where it cannot quote a value, the message.
 //
 // # Where to read
 //
 // registry.go has the Registry and its Config. tenant.go, server.go, admin.go and email.go have one record each, with
-// its reads and its writes. The feed is follow.go, then resync.go, then followstat.go. The budget is share.go, then
-// process.go and remains.go (what a killed process left) and starved.go. Keys are replaced by rekey.go, with reseal.go
-// and reindex.go. Transactions, columns and sealed values are in internal/regdb.
+// its reads and its writes; event.go has what was changed. The feed is follow.go, then resync.go, then followstat.go.
+// The budget is share.go, then process.go and remains.go (what a killed process left) and starved.go. Keys are replaced
+// by rekey.go, with reseal.go and reindex.go. Transactions, columns and sealed values are in internal/regdb.
 //
 // All time is the database's. Nothing waits for a vault or a key service while it holds a lock on a row.
 package registry

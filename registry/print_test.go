@@ -65,6 +65,12 @@ func planted(t *testing.T) map[string]any {
 		"catalog.Admission": catalog.Admission{},
 		"RekeyConfig":       registry.RekeyConfig{}, "RekeyProgress": registry.RekeyProgress{},
 		"RekeyResult": registry.RekeyResult{},
+		"Actor":       registry.Actor{UserAgent: secret}, "EventFilter": registry.EventFilter{},
+		"Event":               registry.Event{UserAgent: secret},
+		"catalog.AdminChange": catalog.AdminChange{Data: []byte(secret)}, "catalog.ChangeClaim": catalog.ChangeClaim{},
+		"catalog.Factor": catalog.Factor{Secret: []byte(secret)}, "catalog.Mail": catalog.Mail{Data: []byte(secret)},
+		"catalog.Member": catalog.Member{PasswordHash: secret}, "catalog.Token": catalog.Token{Data: []byte(secret)},
+		"catalog.Ticket": catalog.NewTicket(catalog.TicketChoice, registry.Membership{}, secret, time.Time{}),
 	}
 }
 

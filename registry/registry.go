@@ -29,6 +29,9 @@ type Registry struct {
 	attributes bool // Config.Attributes
 
 	following following
+
+	eventAge   time.Duration
+	eventCount int
 }
 
 var _ tenancy.Directory = (*Registry)(nil)
@@ -52,6 +55,8 @@ func New(cfg Config) (*Registry, error) {
 		born:      time.Now(),
 
 		attributes: cfg.Attributes,
+		eventAge:   cmp.Or(cfg.EventAge, defaultEventAge),
+		eventCount: cmp.Or(cfg.EventCount, defaultEventCount),
 	}, nil
 }
 
@@ -108,6 +113,12 @@ type Config struct {
 	// Heartbeat is how often a Share shows that its process lives. Give every process the same. Default: 1 s.
 	Heartbeat time.Duration
 
+	// EventAge is how long TrimEvents leaves an event. Default: 400 days.
+	EventAge time.Duration
+
+	// EventCount is how many events TrimEvents leaves, the newest; a million take about 200 MB. Default: 1,000,000.
+	EventCount int
+
 	// Logger hears at level Warn that Follow or a Share cannot reach the registry, once for each row of failures, and
 	// at level Info that it can again; and at level Warn that changes were lost, and that a Share has no connection for
 	// longer than a newcomer waits, and that this is over. Default: discards.
@@ -117,6 +128,8 @@ type Config struct {
 const (
 	defaultPollInterval = 5 * time.Second
 	defaultHeartbeat    = time.Second
+	defaultEventAge     = 400 * 24 * time.Hour
+	defaultEventCount   = 1_000_000
 )
 
 func (c *Config) validate() error {
@@ -132,6 +145,12 @@ func (c *Config) validate() error {
 	}
 	if c.Heartbeat < 0 {
 		errs = append(errs, errors.New("registry: Config.Heartbeat: must not be negative"))
+	}
+	if c.EventAge < 0 {
+		errs = append(errs, errors.New("registry: Config.EventAge: must not be negative"))
+	}
+	if c.EventCount < 0 {
+		errs = append(errs, errors.New("registry: Config.EventCount: must not be negative"))
 	}
 	return errors.Join(errs...)
 }

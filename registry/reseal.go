@@ -34,6 +34,11 @@ func sealedColumns() []sealedColumn {
 		{table: "sessions", column: "secret", key: []string{"id"}},
 		{table: "sessions", column: "client", key: []string{"id"}},
 		{table: "steps", column: "result", key: []string{"tenant_id", "name"}},
+		{table: "events", column: "client", key: []string{"id"}},
+		{table: "admin_changes", column: "data", key: []string{"admin_id"}},
+		{table: "tokens", column: "data", key: []string{"id"}},
+		{table: "mails", column: "data", key: []string{"id"}},
+		{table: "factors", column: "secret", key: []string{"admin_id"}},
 	}
 }
 

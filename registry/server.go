@@ -94,8 +94,8 @@ ON CONFLICT (name) DO UPDATE SET
 
 // AddServer adds a server, or returns the record with its name unchanged: the address, weight, capacity, budget and
 // state that an operator has put there stay. It is meant for code that runs at every start, where [Registry.PutServer]
-// would undo what an operator did meanwhile. Zero Weight is 1, zero State open. It returns the record as it is now. ctx
-// governs the transaction. Its error names every field that is wrong.
+// would undo what an operator did meanwhile. Zero Weight is 1, zero State open. It returns the record as it is now.
+// ctx governs the transaction. Its error names every field that is wrong.
 //
 // Only a record that was never signed gets the address of s, signed under the current index key; the rest of it stays.
 // If that changes the address, the epoch of every tenant on it is raised. A signature that no key of the ring has made

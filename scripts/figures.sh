@@ -5,6 +5,7 @@
 set -euo pipefail
 minutes=$1 pattern=$2
 shift 2
+"${0%/*}/ensure.sh" has compiler || RACE=
 figures=$(mktemp)
 trap 'rm -f "$figures"' EXIT
 status=0

@@ -34,7 +34,12 @@ done
 echo
 row clean "go vet" "$*"
 row clean "golangci-lint: staticcheck, gosec" "$(grep -rhoE '//nolint:gosec // .+' --include='*.go' . | wc -l) exceptions, each with its reason"
-row clean "go test -race -shuffle=on" "$(cat .bin/coverage)"
+race="-race "
+scripts/ensure.sh has compiler || race=""
+row clean "go test $race-shuffle=on" "$(cat .bin/coverage)"
+[[ -n $race ]] || row skipped "race detector" "needs a C compiler"
+scripts/ensure.sh has chromium || row skipped "tests in a browser" "need Chromium"
+scripts/ensure.sh has pgbouncer || row skipped "tests with a transaction pooler" "need PgBouncer"
 row "$(cut -d ' ' -f 1 .bin/vuln)" govulncheck "$(cut -d ' ' -f 2- .bin/vuln)"
 row clean "fuzz tests, run on their seeds" "$(fuzzers | wc -l), $corpora inputs in testdata"
 row clean "dependencies with a floor" "pgx $(go list -m -f '{{.Version}}' github.com/jackc/pgx/v5), jwt $(go list -m -f '{{.Version}}' github.com/golang-jwt/jwt/v5)"

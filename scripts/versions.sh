@@ -48,8 +48,9 @@ for argument in "$@"; do
 done
 : "${majors:=$(awk '{print $1}' <<<"$builds")}"
 if [[ ${#packages[@]} == 0 ]]; then
-  # pgtest.Main is for packages that need a server, and devpg starts it.
-  mapfile -t packages < <(grep -rlE --include='*_test.go' --exclude-dir={examples,bench} 'pgtest\.Main\(|devpg\.Start\(' . |
+  # pgtest.Main and tenancytest.Stop are for packages that need a server, and devpg starts it.
+  mapfile -t packages < <(grep -rlE --include='*_test.go' --exclude-dir={examples,bench} \
+    'pgtest\.Main\(|tenancytest\.Stop\(|devpg\.Start\(' . |
     xargs -n 1 dirname | sort -u)
 fi
 unset DATABASE_URL PGTENANCY_TESTS

@@ -22,7 +22,7 @@ func (r *Resolver) Acquire(ctx context.Context, id ID) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lease{e: e, pool: e.pool.pgxPool}, nil
+	return &Lease{e: e, pool: e.pool}, nil
 }
 
 // AcquireFunc leases the pool of tenant id, calls f with ctx and the pool, and releases the lease when f returns or

@@ -116,6 +116,18 @@ type Config struct {
 	// again when the pooler takes another to the server.
 	Fence bool
 
+	// Attach makes what is to live as long as a tenant's pool: a *gorm.DB, an *ent.Client, a cache. It is called when a
+	// pool is opened, before its first lease; [Attached] returns the value. detach, which may be nil, is called once when
+	// the pool is closed: after its last lease, or after DrainTimeout. A pool that has had no connection for a moment is
+	// closed too, and made anew when the tenant is leased again. An error, or a panic, fails the Acquire. ctx ends after
+	// OpenTimeout, and does not govern the value. detach must neither wait for a lease nor panic. Default: nothing.
+	Attach func(ctx context.Context, t Tenant, pool *pgxpool.Pool) (value any, detach func(), err error)
+
+	// Strict has a pool that is used after Release fail with [ErrReleased]. It is meant for tests: it costs each use of a
+	// connection a lock of the resolver. It does not see a use while another lease of the same tenant is held. Default: it
+	// does not.
+	Strict bool
+
 	// Observer's functions are called for events of pools and servers.
 	Observer Observer
 }

@@ -208,5 +208,5 @@ func (r *Resolver) drain(e *entry) {
 	case <-e.drained:
 	case <-o.sockets.isCut:
 	}
-	o.pgxPool.Close()
+	o.close()
 }

@@ -28,6 +28,9 @@ var (
 	// asks the directory again.
 	ErrFenced = errors.New("tenancy: fenced")
 
+	// ErrReleased is returned by a query, with Config.Strict, on a pool that nobody has a lease on.
+	ErrReleased = errors.New("tenancy: pool used after Release")
+
 	// ErrClosed is returned by a resolver after Close.
 	ErrClosed = errors.New("tenancy: resolver closed")
 

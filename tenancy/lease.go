@@ -11,7 +11,7 @@ import (
 // be called from several goroutines.
 type Lease struct {
 	e        *entry
-	pool     *pgxpool.Pool
+	pool     *tenantPool
 	released atomic.Bool
 }
 
@@ -22,7 +22,7 @@ type Lease struct {
 // stdlib.OpenDB or pgx.ConnectConfig. Such connections count against MaxConns, but the fence does not check them, they
 // are never closed to make room for another tenant, and the resolver does not close them when the lease ends, except by
 // cutting the pool. There is no connection string: the string that ConnString returns leads nowhere.
-func (l *Lease) Pool() *pgxpool.Pool { return l.pool }
+func (l *Lease) Pool() *pgxpool.Pool { return l.pool.pgxPool }
 
 // Tenant returns the tenant's record, as the directory last returned it.
 func (l *Lease) Tenant() Tenant { return *l.e.tenant.Load() }

@@ -33,6 +33,9 @@ type tenantPool struct {
 	pgxPool *pgxpool.Pool
 	guard   *guard
 	sockets *sockets
+
+	attached any    // by Config.Attach; set before the pool is leased
+	detach   func() // closes attached; may be nil
 }
 
 // renew closes the pool's connections: the idle ones now, the others when they are released. o may be nil.
@@ -46,7 +49,7 @@ func (o *tenantPool) renew() {
 // unused reports whether the pool has no connection, and none is being made.
 func (o *tenantPool) unused() bool { return o.sockets.account.Unused() }
 
-// newPool makes the pool of t's database, and dials nothing.
+// newPool makes the pool of t's database, and dials nothing unless Config.Attach does.
 func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	cfg, ep := &r.cfg, t.Endpoint
 	if err := ep.validate(); err != nil {
@@ -84,7 +87,11 @@ func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	tracer := &poolTracer{sockets: socks}
 	cc.DialFunc, cc.Tracer = socks.dial, tracer.with(cc.Tracer)
 	pc.BeforeConnect = pinTarget(pc.BeforeConnect, cc, tracer)
+	o := &tenantPool{sockets: socks}
 	pc.PrepareConn = prepareHook(pc)
+	if cfg.Strict {
+		pc.PrepareConn = r.strict(o, t.ID, pc.PrepareConn)
+	}
 	g := &guard{r: r, id: t.ID, bulkhead: &server.bulkhead, sockets: socks}
 	g.tenant.Store(&t)
 	g.install(pc)
@@ -95,7 +102,12 @@ func (r *Resolver) newPool(t Tenant, weight int) (*tenantPool, error) {
 	}
 	account.SetPool(pool)
 	g.pool = pool
-	return &tenantPool{pgxPool: pool, guard: g, sockets: socks}, nil
+	o.pgxPool, o.guard = pool, g
+	if err := r.attach(o, t); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return o, nil
 }
 
 // serverName returns the name under which ep's tenants share a budget.

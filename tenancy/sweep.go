@@ -98,7 +98,7 @@ func (r *Resolver) reopen(e *entry, done chan struct{}) error {
 	}
 	r.mu.Unlock()
 	if unwanted {
-		o.pgxPool.Close()
+		o.close()
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (r *Resolver) closeEmptyPools() {
 	}
 	r.wg.Go(func() {
 		for _, o := range sleepers {
-			o.pgxPool.Close()
+			o.close()
 		}
 	})
 }

@@ -2,12 +2,15 @@ package accounts
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
+	"github.com/pgtenancy/pgtenancy/internal/failpoint"
 	"github.com/pgtenancy/pgtenancy/provision"
 	"github.com/pgtenancy/pgtenancy/registry"
 	"github.com/pgtenancy/pgtenancy/tenancy"
@@ -24,6 +27,11 @@ type Config struct {
 
 	// Profiles reads and writes admins in a tenant's database. Give [Seed] the same one. Default: Table{}.
 	Profiles Profiles
+
+	// MayManage reports whether an admin with the role actor may invite and remove admins with the other role, and give
+	// and take it; the empty role asks whether the actor may see the admins and invitations, and revoke the latter.
+	// Default: RolePrimary may, and no other role.
+	MayManage func(actor, role string) bool
 
 	// Trial is how long after its sign-up an organization's trial ends. Default: 14 days. Negative: no trial.
 	Trial time.Duration
@@ -47,12 +55,24 @@ type Config struct {
 	// bound of the query.
 	MinRefusal time.Duration
 
+	// Mailer sends the mails that people ask for; Run calls it. Default: none, and the requests return an error.
+	Mailer Mailer
+
+	// VerifyEmail has people show that they own their e-mail before a database is made: SignUp returns ErrUnverified, and
+	// RequestSignUp and CompleteSignUp take its place. It needs a Mailer. Default: a sign-up needs no verified e-mail.
+	VerifyEmail bool
+
+	// SecondFactor is asked after a password that was right, also after SignUp with a known IdempotencyKey. Default: none.
+	SecondFactor SecondFactor
+
 	// Throttle is how fast passwords may be tried and accounts be made.
 	Throttle Throttle
 
 	// Logger receives sign-ups, sign-ins and refusals by tenant and admin id, and by the client's network where no admin
 	// was let in; never by e-mail. Default: discards.
 	Logger *slog.Logger
+
+	failpoints *failpoint.Set // for tests only
 }
 
 // Accounts signs people up and in. It is safe for concurrent use and owns none of what its Config names.
@@ -60,7 +80,10 @@ type Accounts struct {
 	cfg                         Config
 	catalog                     *catalog.Catalog
 	signIns, signUps, refreshes entrance
+	mails                       entrance
 	flights                     flights
+	owner                       string        // of this process's claims on changes
+	wake                        chan struct{} // see wakeUp
 }
 
 // New returns Accounts for cfg, or an error that names every field that is missing.
@@ -83,6 +106,9 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.SessionTTL < 0 {
 		errs = append(errs, errors.New("accounts: Config.SessionTTL: must not be negative"))
 	}
+	if cfg.VerifyEmail && cfg.Mailer == nil {
+		errs = append(errs, errors.New("accounts: Config.VerifyEmail: needs a Mailer"))
+	}
 	if cfg.SessionIdle < 0 {
 		errs = append(errs, errors.New("accounts: Config.SessionIdle: must not be negative"))
 	}
@@ -97,6 +123,9 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.Profiles == nil {
 		cfg.Profiles = Table{}
 	}
+	if cfg.MayManage == nil {
+		cfg.MayManage = func(actor, _ string) bool { return actor == RolePrimary }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -106,6 +135,9 @@ func New(cfg Config) (*Accounts, error) {
 		signIns:   make(entrance, entranceSize),
 		signUps:   make(entrance, entranceSize),
 		refreshes: make(entrance, entranceSize),
+		mails:     make(entrance, entranceSize),
 		flights:   flights{underWay: map[flightKey]*flight{}},
+		owner:     strings.ToLower(rand.Text()),
+		wake:      make(chan struct{}, 1),
 	}, nil
 }

@@ -3,6 +3,8 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -50,17 +52,30 @@ func (a *Accounts) authenticate(ctx context.Context, m registry.Membership, pass
 	}
 	if !slow {
 		a.succeeded(ctx, adm)
-		return Profile{}, authn.Match{}, why
+		return Profile{}, authn.Match{}, &unreachableError{error: why, hash: hash}
 	}
 	if profile, err = a.find(ctx, m); err != nil {
 		a.succeeded(ctx, adm)
-		return Profile{}, authn.Match{}, err
+		return Profile{}, authn.Match{}, &unreachableError{error: err, hash: hash}
 	}
 	if profile.PasswordHash != hash {
 		match, err = a.match(ctx, m, password, profile.PasswordHash)
 	}
 	return profile, match, err
 }
+
+// unreachableError is why the tenant's database could not be asked about a password that the registry's copy of the
+// hash has found right.
+type unreachableError struct {
+	error
+	hash string // the copy
+}
+
+// Format implements [fmt.Formatter]: the hash is not printed.
+func (e *unreachableError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
+
+// Unwrap returns the reason.
+func (e *unreachableError) Unwrap() error { return e.error }
 
 // matchCopy checks the password against the registry's copy of the hash, because the tenant's database could not be
 // asked, for the reason why. An admin missing from either of the two does not exist.

@@ -33,6 +33,32 @@ var (
 	// matches ErrInvalidSession too.
 	ErrSessionReused = catalog.ErrSessionReused
 
+	// ErrInvalidTicket is returned for a ticket of a sign-in that is expired or for something else, or whose password was
+	// changed meanwhile.
+	ErrInvalidTicket = catalog.ErrInvalidTicket
+
+	// ErrBadCode is returned for a code of a second factor that is wrong or was used before.
+	ErrBadCode error = status.New(status.Unauthorized, "accounts: wrong code", "Wrong code, or used before.")
+
+	// ErrUnverified is returned by SignUp where Config.VerifyEmail wants the e-mail verified first.
+	ErrUnverified error = status.New(status.Forbidden, "accounts: e-mail must be verified first",
+		"Verify your e-mail address first.")
+
+	// ErrForbidden is returned to a Manager that may not do what it asks for.
+	ErrForbidden error = status.New(status.Forbidden, "accounts: not allowed to manage these admins",
+		"You may not do that.")
+
+	// ErrLastPrimary is returned when a tenant would be left without an admin whose role is RolePrimary.
+	ErrLastPrimary = catalog.ErrLastPrimary
+
+	// ErrInvalidToken is returned for a token from an e-mail that is unknown, used, expired or for something else.
+	ErrInvalidToken = catalog.ErrInvalidToken
+
+	// ErrUnfinished is returned when a change of an admin is decided on, and the tenant's database does not have it yet:
+	// Run finishes it.
+	ErrUnfinished error = status.New(status.Unavailable, "accounts: change of an admin not finished yet",
+		"The change was accepted and will be in force soon.")
+
 	// ErrProfileNotFound is returned by Profiles.Find when the tenant's database has no such admin.
 	ErrProfileNotFound error = status.New(status.Unauthorized, "accounts: admin not found",
 		"The session has ended. Sign in again.")
@@ -66,8 +92,8 @@ func (*ThrottledError) HTTPStatus() int { return status.TooManyRequests }
 // RetryAfter is how long to wait before the next attempt, for middleware.WriteProblem.
 func (e *ThrottledError) RetryAfter() time.Duration { return e.after }
 
-// InputError says which fields of a sign-up or a password change are wrong, and why, for the person who typed them. The
-// keys are email, password, firstName, lastName and organization.
+// InputError says which fields of a form are wrong, and why, for the person who typed them. The
+// keys are email, password, firstName, lastName, organization and role.
 type InputError struct {
 	Fields map[string]string
 }

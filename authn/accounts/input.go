@@ -19,7 +19,7 @@ const (
 
 // check returns the e-mail, or an *InputError that names every field that is wrong at once.
 func (s *SignUp) check(h *authn.Hasher) (registry.Email, error) {
-	fields := map[string]string{}
+	fields := s.checkNames()
 	email, err := registry.ParseEmail(s.Email)
 	if err != nil {
 		fields["email"] = "must be an e-mail address"
@@ -31,6 +31,15 @@ func (s *SignUp) check(h *authn.Hasher) (registry.Email, error) {
 	if len(s.IdempotencyKey) > maxKey || !utf8.ValidString(s.IdempotencyKey) || strings.ContainsRune(s.IdempotencyKey, 0) {
 		fields["idempotencyKey"] = "must be text of at most 255 bytes"
 	}
+	if len(fields) > 0 {
+		return registry.Email{}, &InputError{Fields: fields}
+	}
+	return email, nil
+}
+
+// checkNames trims the names, and returns what is wrong with them.
+func (s *SignUp) checkNames() map[string]string {
+	fields := map[string]string{}
 	for name, value := range map[string]*string{
 		"firstName": &s.FirstName, "lastName": &s.LastName, "organization": &s.Organization,
 	} {
@@ -39,10 +48,7 @@ func (s *SignUp) check(h *authn.Hasher) (registry.Email, error) {
 			fields[name] = problem
 		}
 	}
-	if len(fields) > 0 {
-		return registry.Email{}, &InputError{Fields: fields}
-	}
-	return email, nil
+	return fields
 }
 
 // checkNames refuses a new password that is made of names which are known of its admin.

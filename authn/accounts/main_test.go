@@ -62,15 +62,20 @@ type house struct {
 
 func newHouse(t *testing.T, configure ...func(*accounts.Config)) *house {
 	t.Helper()
+	h := openHouse(t, pgtest.Migrated(t, registry.Migrate), pgtest.Admin(t), configure...)
+	t.Cleanup(func() { dropAll(t, h.Registry, h.cfg.Provisioner) })
+	return h
+}
+
+// openHouse is newHouse on a registry that is there, as another process would open it.
+func openHouse(t *testing.T, cfg *pgxpool.Config, admin *pgx.ConnConfig, configure ...func(*accounts.Config)) *house {
+	t.Helper()
 	ctx := t.Context()
 	h := &house{Log: &safeBuffer{}}
 	logger := slog.New(slog.NewJSONHandler(h.Log, nil))
-
-	cfg := pgtest.Migrated(t, registry.Migrate)
 	h.Catalog = must(pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg))(t)
 	t.Cleanup(h.Catalog.Close)
 	h.Registry = must(registry.New(registry.Config{Pool: h.Catalog, Keyring: newKeyring(t)}))(t)
-	admin := pgtest.Admin(t)
 	err := h.Registry.PutServer(ctx, registry.Server{
 		Name: "main", Host: admin.Host, Port: admin.Port, State: registry.ServerOpen,
 	})
@@ -89,7 +94,6 @@ func newHouse(t *testing.T, configure ...func(*accounts.Config)) *house {
 	base := must(pgxpool.ParseConfig("host=localhost sslmode=disable"))(t)
 	h.Resolver = must(tenancy.New(tenancy.Config{Directory: h.Registry, Base: base}))(t)
 	t.Cleanup(func() { _ = h.Resolver.Close(context.Background()) })
-	t.Cleanup(func() { dropAll(t, h.Registry, provisioner) })
 
 	h.Hasher = must(authn.NewHasher(authn.HasherConfig{MemoryKiB: 64, Time: 1}))(t)
 	public, private, err := ed25519.GenerateKey(nil)
@@ -204,4 +208,14 @@ func (s *safeBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// asOwner connects to the tenant's database as the servers' administrator.
+func (h *house) asOwner(t *testing.T, s *accounts.Session) *pgx.Conn {
+	t.Helper()
+	cfg := pgtest.Admin(t)
+	cfg.Database = s.Tenant.Endpoint.Database
+	conn := must(pgx.ConnectConfig(t.Context(), cfg))(t)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
 }

@@ -33,12 +33,15 @@ func (a *Accounts) CheckPassword(ctx context.Context, id *authn.Identity, passwo
 	return err
 }
 
-// ChangePassword replaces the password of id in both of the admin's rows and ends every other session of theirs. ctx
-// governs it until the first write; from there on it takes ten seconds at most, whether the client waits or not.
+// ChangePassword replaces the password of id in both of the admin's rows and ends every other session of theirs, in
+// all tenants where the person has that password (the hashes are the same). ctx governs it until the first write; from
+// there on it takes ten seconds at most for each tenant, whether the client waits or not.
 //
-// It returns what CheckPassword does when old is wrong, *[InputError] when the new one is not allowed and
-// [ErrPasswordChanged] when another change came first. After [ErrSessionsOpen] the new password is in force. After any
-// other error the old one is, unless the tenant's database did not answer any more: then the next sign-in tells.
+// It returns what CheckPassword does when old is wrong, *[InputError] when the new one is not allowed,
+// [ErrPasswordChanged] when another change came first, and registry.ErrConflict while the person is being changed at
+// another tenant. After [ErrUnfinished] the new password is in force at id's tenant, and will be at others when Run has
+// finished it. After [ErrSessionsOpen] the new password is in force. After any other error the old one is, unless the
+// tenant's database did not answer any more: then the next sign-in tells.
 func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPassword, newPassword string) error {
 	if err := a.cfg.Hasher.Check(newPassword); err != nil {
 		return passwordError(err)
@@ -58,9 +61,27 @@ func (a *Accounts) ChangePassword(ctx context.Context, id *authn.Identity, oldPa
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx = acting(ctx, id.Subject, Client{})
+	others, err := a.beginOthers(ctx, m, profile.PasswordHash, hash)
+	if err != nil {
+		return err
+	}
+	if err := a.changeOwn(ctx, id, profile.PasswordHash, hash); err != nil {
+		if !errors.Is(err, ErrSessionsOpen) {
+			a.withdrawOthers(ctx, others)
+			return err
+		}
+		return errors.Join(err, a.finishOthers(ctx, others))
+	}
+	return a.finishOthers(ctx, others)
+}
+
+// changeOwn changes the password at the tenant that id is signed in to. That tenant's row decides.
+func (a *Accounts) changeOwn(ctx context.Context, id *authn.Identity, oldHash, hash string) error {
+	m := member(id)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
-	if err := a.setTenantPassword(ctx, m, profile.PasswordHash, hash); err != nil {
+	if err := a.setTenantPassword(ctx, m, oldHash, hash); err != nil {
 		if errors.Is(err, ErrPasswordChanged) || !a.has(ctx, m, hash) {
 			return err
 		}
@@ -157,7 +178,13 @@ func (a *Accounts) rehash(ctx context.Context, m registry.Membership, oldHash, p
 	}
 	if err == nil {
 		kept = hash
+		others := a.others(ctx, m, oldHash) // before the copy is another
 		err = a.catalog.SetAdminPassword(ctx, m.AdminID, oldHash, hash)
+		for _, o := range others { // they stay alike
+			if a.setTenantPassword(ctx, o, oldHash, hash) == nil {
+				err = errors.Join(err, a.catalog.SetAdminPassword(ctx, o.AdminID, oldHash, hash))
+			}
+		}
 	}
 	if err != nil {
 		a.log(ctx, slog.LevelWarn, "password not rehashed", m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -39,3 +40,22 @@ type Profiles interface {
 	// SetPassword replaces the password hash if it still is oldHash; ErrPasswordChanged if not.
 	SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHash, newHash string) error
 }
+
+// ProfileEditor is what Config.Profiles has too if admins are to be changed and removed; [Table] is one. Each call
+// returns ErrProfileNotFound if there is no such admin. ctx governs the whole of each call.
+type ProfileEditor interface {
+	SetRole(ctx context.Context, db *pgxpool.Pool, adminID, role string) error
+	SetEmail(ctx context.Context, db *pgxpool.Pool, adminID, email string) error
+
+	// Delete removes an admin, or what is known of them as a person where other rows refer to the row.
+	Delete(ctx context.Context, db *pgxpool.Pool, adminID string) error
+}
+
+// Client is from where a request came, as far as the caller knows. It prints nothing of it.
+type Client struct {
+	Addr      netip.Addr `json:"-"` // the zero Addr: unknown
+	UserAgent string     `json:"-"` // of which the first 256 bytes are kept
+}
+
+// Format implements [fmt.Formatter]: an address is personal data.
+func (Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a client")) }

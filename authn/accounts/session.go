@@ -26,6 +26,16 @@ type Session struct {
 func (a *Accounts) open(
 	ctx context.Context, m registry.Membership, p Profile, password string, c catalog.Client,
 ) (*Session, error) {
+	if err := a.askFactor(ctx, m, p); err != nil {
+		return nil, err
+	}
+	return a.openProved(ctx, m, p, password, c)
+}
+
+// openProved is open for an admin who has given a second factor, if one is wanted.
+func (a *Accounts) openProved(
+	ctx context.Context, m registry.Membership, p Profile, password string, c catalog.Client,
+) (*Session, error) {
 	tenant, err := a.cfg.Registry.Tenant(ctx, m.TenantID)
 	if err != nil {
 		return nil, err
@@ -37,6 +47,7 @@ func (a *Accounts) open(
 	if err := a.confirm(ctx, m, p.PasswordHash, password); err != nil {
 		return nil, err // no client got the tokens: the session is worth nothing
 	}
+	a.log(ctx, slog.LevelInfo, "signed in", m)
 	return session, nil
 }
 
@@ -44,6 +55,7 @@ func (a *Accounts) open(
 func (a *Accounts) begin(
 	ctx context.Context, t tenancy.Tenant, o registry.Organization, p Profile, c catalog.Client,
 ) (*Session, error) {
+	ctx = acting(ctx, p.ID, Client(c))
 	session, refresh, err := a.catalog.OpenSession(ctx, catalog.SessionRequest{
 		TenantID: t.ID, AdminID: p.ID, TTL: a.cfg.SessionTTL, Idle: a.cfg.SessionIdle, PasswordHash: p.PasswordHash,
 		Client: c,
@@ -128,5 +140,5 @@ func (a *Accounts) rotate(ctx context.Context, token string) (catalog.Session, t
 // good until it expires, except in processes that verify through an authn.Cache which registry.Follow tells of closed
 // sessions. ctx governs the whole of it. Signing out twice is no error.
 func (a *Accounts) SignOut(ctx context.Context, id *authn.Identity) error {
-	return a.catalog.CloseSession(ctx, id.Session)
+	return a.catalog.CloseSession(acting(ctx, id.Subject, Client{}), id.Session)
 }

@@ -65,7 +65,7 @@ func (a *Accounts) SignOutSession(ctx context.Context, id *authn.Identity, sessi
 	if err := a.catalog.CheckSession(ctx, id.Subject, id.Session); err != nil {
 		return err
 	}
-	return a.catalog.CloseSessionOf(ctx, id.Subject, sessionID)
+	return a.catalog.CloseSessionOf(acting(ctx, id.Subject, Client{}), id.Subject, sessionID)
 }
 
 // SignOutElsewhere ends every session of id's admin but id's own. What SignOutSession says of the password holds here
@@ -83,5 +83,5 @@ func (a *Accounts) signOutAll(ctx context.Context, id *authn.Identity, except st
 	if err := a.catalog.CheckSession(ctx, id.Subject, id.Session); err != nil {
 		return err
 	}
-	return a.catalog.CloseSessions(ctx, id.Subject, except)
+	return a.catalog.CloseSessions(acting(ctx, id.Subject, Client{}), id.Subject, except)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pgtenancy/pgtenancy/authn"
@@ -19,7 +20,7 @@ type SignIn struct {
 	Email    string
 	Password string
 
-	// Tenant narrows the sign-in to one tenant, for a page that belongs to it. Empty: the e-mail's own.
+	// Tenant narrows the sign-in to one tenant, for a page that belongs to it. Empty: the e-mail's own, or a choice.
 	Tenant tenancy.ID
 
 	// Addr is the client's address, by which attempts are counted too. Behind a proxy it is what that says of the client,
@@ -38,6 +39,11 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 
 // SignIn checks an e-mail and a password and opens a session. ctx governs the whole of it.
 //
+// Of an e-mail that belongs to several tenants the password is checked at one, that which came first. If it is right,
+// and is the person's password at others too (the hashes are the same), the error is a *[ChoiceError], for
+// [Accounts.Choose]. If Config.SecondFactor wants a code it is a *[SecondFactorError], for [Accounts.ProveFactor].
+// A tenant where the person has another password is reached by naming it in s.Tenant.
+//
 // It returns [ErrBadCredentials] for an unknown e-mail, a malformed one and a wrong password, after one key derivation
 // and no sooner than Config.MinRefusal. After too many of them it returns [ErrThrottled], at once and for a known
 // e-mail as for an unknown one: see [Throttle]. Only a caller with the password learns more: an error that matches
@@ -46,11 +52,11 @@ func (SignIn) LogValue() slog.Value { return slog.StringValue("a sign-in") }
 func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 	floor := time.NewTimer(max(a.cfg.MinRefusal, 0))
 	defer floor.Stop()
-	member, admission, err := a.lookUp(ctx, s)
+	members, admission, err := a.lookUp(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	session, err := a.signIn(ctx, s, member, admission)
+	session, err := a.signIn(ctx, s, members, admission)
 	switch {
 	case errors.Is(err, ErrBadCredentials):
 		select {
@@ -66,7 +72,7 @@ func (a *Accounts) SignIn(ctx context.Context, s SignIn) (*Session, error) {
 }
 
 // lookUp counts the attempt and finds out whose e-mail it is. A flood is turned away here rather than at its hashes.
-func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, *catalog.Admission, error) {
+func (a *Accounts) lookUp(ctx context.Context, s SignIn) ([]catalog.Member, *catalog.Admission, error) {
 	leave, err := a.enter(a.signIns)
 	if err != nil {
 		return nil, nil, err
@@ -77,54 +83,47 @@ func (a *Accounts) lookUp(ctx context.Context, s SignIn) (*registry.Membership, 
 	if err != nil {
 		return nil, nil, err
 	}
-	member, err := a.membership(ctx, email, s.Tenant)
-	return member, admission, err
+	members, err := a.members(ctx, email, s.Tenant)
+	return members, admission, err
 }
 
 func (a *Accounts) signIn(
-	ctx context.Context, s SignIn, member *registry.Membership, adm *catalog.Admission,
+	ctx context.Context, s SignIn, members []catalog.Member, adm *catalog.Admission,
 ) (*Session, error) {
-	if member == nil {
+	if len(members) == 0 {
 		if err := a.cfg.Hasher.Spend(ctx, s.Password); err != nil {
 			return nil, err
 		}
 		return nil, ErrBadCredentials
 	}
-	profile, err := a.prove(ctx, *member, s.Password, adm)
+	first := members[0].Membership
+	profile, err := a.prove(ctx, first, s.Password, adm)
+	if same := sharing(members); len(same) > 1 {
+		hash, proved := profile.PasswordHash, err == nil
+		var closed *unreachableError
+		if errors.As(err, &closed) { // the others may be open
+			hash, proved = closed.hash, true
+		}
+		if proved {
+			return nil, a.offer(ctx, same, hash)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	session, err := a.open(ctx, *member, profile, s.Password, catalog.Client{Addr: s.Addr, UserAgent: s.UserAgent})
-	if err != nil {
-		return nil, err
-	}
-	a.log(ctx, slog.LevelInfo, "signed in", *member)
-	return session, nil
+	return a.open(ctx, first, profile, s.Password, catalog.Client{Addr: s.Addr, UserAgent: s.UserAgent})
 }
 
-// membership returns nil for an e-mail that leads nowhere. An e-mail of several tenants leads nowhere either
-// until the caller says which: to list them before the password is right would tell a stranger where somebody works.
-func (a *Accounts) membership(ctx context.Context, email registry.Email,
-	tenant tenancy.ID,
-) (*registry.Membership, error) {
+// members returns none for an e-mail that leads nowhere, and else its memberships, the oldest first.
+func (a *Accounts) members(ctx context.Context, email registry.Email, tenant tenancy.ID) ([]catalog.Member, error) {
 	if email.IsZero() {
 		return nil, nil
 	}
-	members, err := a.cfg.Registry.TenantsByEmail(ctx, email)
-	if err != nil {
-		return nil, err
+	members, err := a.catalog.Members(ctx, email)
+	if tenant != "" {
+		members = slices.DeleteFunc(members, func(m catalog.Member) bool { return m.TenantID != tenant })
 	}
-	var found *registry.Membership
-	for _, m := range members {
-		if tenant != "" && m.TenantID != tenant {
-			continue
-		}
-		if found != nil {
-			return nil, nil
-		}
-		found = &m
-	}
-	return found, nil
+	return members, err
 }
 
 func (a *Accounts) log(ctx context.Context, level slog.Level, msg string, m registry.Membership) {

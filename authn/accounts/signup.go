@@ -55,7 +55,16 @@ func (SignUp) LogValue() slog.Value { return slog.StringValue("a sign-up") }
 // passwords are being hashed, or the error of [provision.Provisioner.Create], after which no account exists or will
 // exist, or, if only the answer was lost, a whole one: an IdempotencyKey tells which. With [ErrNotSignedIn] the account
 // is there, and the person can sign in.
+//
+// With Config.VerifyEmail it returns [ErrUnverified]: see [Accounts.RequestSignUp].
 func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
+	if a.cfg.VerifyEmail {
+		return nil, ErrUnverified
+	}
+	return a.signUp(ctx, s)
+}
+
+func (a *Accounts) signUp(ctx context.Context, s SignUp) (*Session, error) {
 	email, err := s.check(a.cfg.Hasher)
 	if err != nil {
 		return nil, err
@@ -76,6 +85,9 @@ func (a *Accounts) SignUp(ctx context.Context, s SignUp) (*Session, error) {
 		session, err = a.open(ctx, made.member(), made.profile, s.Password, client)
 		if errors.Is(err, ErrBadCredentials) {
 			return nil, registry.ErrKeyReused
+		}
+		if isFactor(err) {
+			return nil, err
 		}
 	} else {
 		session, err = a.begin(ctx, made.Tenant, made.Organization, made.profile, client)
@@ -108,7 +120,7 @@ func (a *Accounts) make(ctx context.Context, s SignUp, email registry.Email) (*s
 		a.withdrawn(ctx, admission)
 		return nil, passwordError(err)
 	}
-	result, err := a.cfg.Provisioner.Create(ctx, a.request(s, email, hash))
+	result, err := a.cfg.Provisioner.Create(ctx, a.creation(s, email, hash))
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +170,7 @@ func (a *Accounts) admitSignUp(ctx context.Context, s SignUp) (*catalog.Admissio
 	return a.admit(ctx, a.cfg.Throttle.forSignUp(s))
 }
 
-func (a *Accounts) request(s SignUp, email registry.Email, hash string) provision.Request {
+func (a *Accounts) creation(s SignUp, email registry.Email, hash string) provision.Request {
 	data, _ := json.Marshal(names{FirstName: s.FirstName, LastName: s.LastName}) // two strings always marshal
 	req := provision.Request{
 		Organization:   registry.Organization{Name: s.Organization, Email: email},

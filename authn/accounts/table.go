@@ -67,6 +67,39 @@ func (t Table) SetPassword(ctx context.Context, db *pgxpool.Pool, adminID, oldHa
 	return nil
 }
 
+// SetRole implements [ProfileEditor].
+func (t Table) SetRole(ctx context.Context, db *pgxpool.Pool, adminID, role string) error {
+	return t.update(ctx, db, "set role", `role = $2`, adminID, role)
+}
+
+// SetEmail implements [ProfileEditor].
+func (t Table) SetEmail(ctx context.Context, db *pgxpool.Pool, adminID, email string) error {
+	return t.update(ctx, db, "set e-mail", `email = $2`, adminID, email)
+}
+
+// Delete implements [ProfileEditor]. A row that others refer to stays, with its id and times, and nothing that tells
+// whose it was: no names, no hash, and "removed:" and the id for an e-mail.
+func (t Table) Delete(ctx context.Context, db *pgxpool.Pool, adminID string) error {
+	tag, err := db.Exec(ctx, `DELETE FROM `+t.name()+` WHERE id = $1`, adminID)
+	switch {
+	case pgerr.IsState(err, pgerr.ForeignKeyViolation):
+		return t.update(ctx, db, "remove admin", `email = 'removed:' || id, first_name = '', last_name = '', role = '',
+			password_hash = $2`, adminID, "")
+	case err == nil && tag.RowsAffected() == 0:
+		return ErrProfileNotFound
+	}
+	return databaseError("remove admin", err)
+}
+
+func (t Table) update(ctx context.Context, db *pgxpool.Pool, what, set, adminID, value string) error {
+	tag, err := db.Exec(ctx, `UPDATE `+t.name()+` SET `+set+`, updated_at = pg_catalog.now() WHERE id = $1`, adminID,
+		value)
+	if err == nil && tag.RowsAffected() == 0 {
+		return ErrProfileNotFound
+	}
+	return databaseError(what, err)
+}
+
 func (t Table) name() string { return pgx.Identifier{cmp.Or(t.Name, "admins")}.Sanitize() }
 
 // databaseError names the operation, and the safe part of the driver's error.

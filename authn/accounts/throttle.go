@@ -53,6 +53,14 @@ type Throttle struct {
 	// and each sign-up makes a database. A flood makes honest sign-ups wait too, for MaxDelay at most; it delays no
 	// sign-in. Default: 100, 1 s, 10 s, which is 360 an hour for ever. A negative Free: not counted.
 	SignUps Pace
+
+	// Factor is for codes of an admin's second factor, and begins anew when one was right. Six digits of which three
+	// codes are good at once take 231,000 attempts for an even chance. Default: 5, 1 s, 15 min.
+	Factor Pace
+
+	// Mail is for mails to one e-mail that anybody can ask for: to reset a password, to verify a sign-up. They are counted
+	// as SignUp and SignUps too, apart from sign-ups. Default: 3, 1 min, 1 h.
+	Mail Pace
 }
 
 // Pace is how fast attempts may follow one another. A zero field has the default that [Throttle] names.
@@ -80,6 +88,8 @@ func (t *Throttle) check() error {
 		{"Tenant", &t.Tenant, Pace{Free: 200, Delay: time.Second, MaxDelay: 5 * time.Second}},
 		{"SignUp", &t.SignUp, Pace{Free: 20, Delay: time.Minute, MaxDelay: time.Hour}},
 		{"SignUps", &t.SignUps, Pace{Free: 100, Delay: time.Second, MaxDelay: 10 * time.Second}},
+		{"Factor", &t.Factor, Pace{Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute}},
+		{"Mail", &t.Mail, Pace{Free: 3, Delay: time.Minute, MaxDelay: time.Hour}},
 	} {
 		p.pace.Free = cmp.Or(p.pace.Free, p.initial.Free)
 		p.pace.Delay = cmp.Or(p.pace.Delay, p.initial.Delay)
@@ -125,6 +135,28 @@ func (t *Throttle) forPassword(id *authn.Identity) catalog.Attempt {
 	c := count("password of", id.Subject+" in "+id.Session, t.Account)
 	c.Resets = true
 	return catalog.Attempt{Counts: []catalog.Count{c}}
+}
+
+// forFactor is the count of an admin's codes.
+func (t *Throttle) forFactor(m registry.Membership) catalog.Attempt {
+	c := count("code of", m.AdminID, t.Factor)
+	c.Resets = true
+	return catalog.Attempt{Counts: []catalog.Count{c}}
+}
+
+// forMail are the counts of a mail that anybody can ask for. They are the same for an unknown e-mail.
+func (t *Throttle) forMail(addr netip.Addr, email registry.Email) catalog.Attempt {
+	var a catalog.Attempt
+	if address := network(addr); address != "" {
+		a.Counts = append(a.Counts, count("mail for", address, t.SignUp))
+	}
+	if t.SignUps.Free >= 0 {
+		a.Counts = append(a.Counts, count("mail", "", t.SignUps))
+	}
+	c := count("mail to", "", t.Mail)
+	c.Email = email
+	a.Counts = append(a.Counts, c)
+	return a
 }
 
 func (t *Throttle) forSignUp(s SignUp) catalog.Attempt {

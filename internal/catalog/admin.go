@@ -23,11 +23,27 @@ func (cat *Catalog) SetAdminPassword(ctx context.Context, adminID, oldHash, newH
 // the admin but one (empty: none is spared), in one transaction, which ctx governs. It returns [ErrConflict] and
 // [ErrAdminNotFound] as SetAdminPassword does.
 func (cat *Catalog) ChangeAdminPassword(ctx context.Context, adminID, oldHash, newHash, except string) error {
+	changed, err := cat.note(ctx, registry.EventPasswordChanged, "")
+	if err != nil {
+		return err
+	}
+	closed, err := cat.note(ctx, registry.EventSessionsClosed, "password changed")
+	if err != nil {
+		return err
+	}
+	changed.AdminID = adminID
 	return cat.setAdminPassword(ctx, adminID, oldHash, newHash, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT tenant_id FROM pgtenancy.admins WHERE id = $1::text`, adminID).
+			Scan(&changed.TenantID); err != nil {
+			return err
+		}
+		if err := changed.Write(ctx, tx); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `UPDATE pgtenancy.sessions SET password_mark = $3::text
 			WHERE id = $1::text AND admin_id = $2::text`, except, adminID, passwordMark(newHash))
 		if err == nil {
-			_, err = tx.Exec(ctx, regdb.CloseSessions(`admin_id = $1::text AND id <> $2::text`), adminID, except)
+			err = closeSessions(ctx, tx, closed, `admin_id = $1::text AND id <> $2::text`, adminID, except)
 		}
 		return err
 	})

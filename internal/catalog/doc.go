@@ -7,8 +7,8 @@
 // [Catalog.Reserve] writes the intent before anything else is made, and returns a [Claim]: the right of one process to
 // work on that tenant until the claim expires. Every write under a claim is fenced by the tenant's attempt and the
 // claim's owner, so that a process that was away too long changes nothing. [Catalog.Activate] ends a sign-up;
-// [Catalog.Fail], [Catalog.BeginDelete] and [Catalog.ClaimAbandoned] lead to [Catalog.Forget], which alone makes a
-// name and an e-mail free again. A warm database has a row of its own until Reserve takes it ([Catalog.PlanWarm]).
+// [Catalog.Fail], [Catalog.BeginDelete] and [Catalog.ClaimAbandoned] lead to [Catalog.Forget], which alone makes a name
+// and an e-mail free again. A warm database has a row of its own until Reserve takes it ([Catalog.PlanWarm]).
 //
 // # Invariants
 //
@@ -20,5 +20,6 @@
 //
 // catalog.go, then claim.go. A sign-up is reserve.go and intent.go, its side effects step.go; what follows is state.go
 // and delete.go. warm.go has the warm databases. For accounts: session.go, sessions.go, token.go, throttle.go and
-// admin.go. tenant.go reads rows.
+// admin.go. Changes of admins are adminchange.go, with invite.go, member.go and reset.go; what is mailed is
+// emailtoken.go and mail.go; ticket.go and factor.go are parts of a sign-in. tenant.go reads rows.
 package catalog

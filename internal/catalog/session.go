@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,10 +71,14 @@ func (cat *Catalog) RotateSession(ctx context.Context, token tenancy.Secret, gra
 	if !ok {
 		return Session{}, tenancy.Secret{}, ErrInvalidSession
 	}
+	note, err := cat.note(ctx, registry.EventSessionsClosed, "refresh token used again")
+	if err != nil {
+		return Session{}, tenancy.Secret{}, err
+	}
 	var s Session
 	var next tenancy.Secret
 	reused := false
-	err := cat.db.InTx(ctx, "rotate session", func(tx pgx.Tx) error {
+	err = cat.db.InTx(ctx, "rotate session", func(tx pgx.Tx) error {
 		row, err := cat.lockSession(ctx, tx, t, grace)
 		if err != nil {
 			return err
@@ -92,7 +95,7 @@ func (cat *Catalog) RotateSession(ctx context.Context, token tenancy.Secret, gra
 		default:
 			// No error from here: it would roll the revocation back.
 			reused = true
-			_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)
+			err = closeSessions(ctx, tx, note, `id = $1`, s.ID)
 		}
 		return err
 	})
@@ -176,12 +179,12 @@ WITH opened AS (
 	INSERT INTO pgtenancy.sessions (id, tenant_id, admin_id, secret, counter, expires_at, idle, password_mark, client)
 	SELECT $3, t.id, a.id, $4, 1, now() + $5::interval, $6::interval, $7::text, $8::bytea
 	FROM pgtenancy.tenants t JOIN pgtenancy.admins a ON a.tenant_id = t.id
-	WHERE t.id = $1 AND a.id = $2 AND t.state = 'active'
+	WHERE t.id = $1 AND a.id = $2 AND t.state = 'active' AND ` + notLeaving + `
 	RETURNING created_at, expires_at
 )
 SELECT t.state, o.created_at, o.expires_at, (SELECT count(*) FROM pgtenancy.sessions WHERE admin_id = $2)
 FROM pgtenancy.tenants t JOIN pgtenancy.admins a ON a.tenant_id = t.id LEFT JOIN opened o ON true
-WHERE t.id = $1 AND a.id = $2`
+WHERE t.id = $1 AND a.id = $2 AND ` + notLeaving
 	// The Session keeps them, and a StateError.
 	id, adminID := tenancy.ID(strings.Clone(string(req.TenantID))), strings.Clone(req.AdminID)
 	s := Session{
@@ -193,30 +196,44 @@ WHERE t.id = $1 AND a.id = $2`
 	if err != nil {
 		return Session{}, tenancy.Secret{}, err
 	}
-	client, err := cat.sealClient(ctx, s.ID, req.Client)
+	client, err := cat.db.SealClient(ctx, "sessions", s.ID, regdb.Client(req.Client))
 	if err != nil {
 		return Session{}, tenancy.Secret{}, err
 	}
-	var state tenancy.State
-	var created, expires *time.Time
-	var others int
-	err = cat.db.QueryRow(ctx, fmt.Sprintf("open session of tenant %q", id), sql,
-		[]any{id, adminID, s.ID, sealed, req.TTL, s.Idle, s.mark, client}, &state, &created, &expires, &others)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return Session{}, tenancy.Secret{}, fmt.Errorf("%w: %q of tenant %q", registry.ErrAdminNotFound, adminID, id)
-	case err != nil:
+	opened, err := cat.note(ctx, registry.EventSessionOpened, "")
+	if err != nil {
 		return Session{}, tenancy.Secret{}, err
-	case created == nil:
-		return Session{}, tenancy.Secret{}, &tenancy.StateError{ID: id, State: state}
 	}
-	if others >= maxSessions {
-		_, err = cat.db.Exec(ctx, fmt.Sprintf("close old sessions of tenant %q", id), regdb.CloseSessions(`id IN (
-			SELECT id FROM pgtenancy.sessions WHERE admin_id = $1 ORDER BY created_at DESC, id OFFSET $2)`),
-			adminID, maxSessions)
-		if err != nil {
-			return Session{}, tenancy.Secret{}, err
+	closed, err := cat.note(ctx, registry.EventSessionsClosed, "too many")
+	if err != nil {
+		return Session{}, tenancy.Secret{}, err
+	}
+	opened.TenantID, opened.AdminID, opened.Object = id, adminID, s.ID
+	var created, expires *time.Time
+	err = cat.db.InTx(ctx, fmt.Sprintf("open session of tenant %q", id), func(tx pgx.Tx) error {
+		var state tenancy.State
+		var others int
+		err := tx.QueryRow(ctx, sql, id, adminID, s.ID, sealed, req.TTL, s.Idle, s.mark, client).
+			Scan(&state, &created, &expires, &others)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return regdb.Refuse(fmt.Errorf("%w: %q of tenant %q", registry.ErrAdminNotFound, adminID, id))
+		case err != nil:
+			return err
+		case created == nil:
+			return regdb.Refuse(&tenancy.StateError{ID: id, State: state})
 		}
+		if others >= maxSessions {
+			if err := closeSessions(ctx, tx, closed, `id IN (
+				SELECT id FROM pgtenancy.sessions WHERE admin_id = $1 ORDER BY created_at DESC, id OFFSET $2)`,
+				adminID, maxSessions); err != nil {
+				return err
+			}
+		}
+		return opened.Write(ctx, tx)
+	})
+	if err != nil {
+		return Session{}, tenancy.Secret{}, err
 	}
 	s.CreatedAt, s.LastUsedAt, s.ExpiresAt = *created, *created, *expires
 	return s, signRefreshToken(secret, s, 1), nil
@@ -228,42 +245,5 @@ type Client struct {
 	UserAgent string     `json:"-"` // of which the first 256 bytes are kept
 }
 
-// clientRow is how a Client is sealed.
-type clientRow struct {
-	Addr      netip.Addr `json:"addr"`
-	UserAgent string     `json:"userAgent"`
-}
-
 // Format implements [fmt.Formatter]: an address is personal data.
 func (Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a client")) }
-
-// maxUserAgent bounds what a header of the client's choice takes of the registry.
-const maxUserAgent = 256
-
-// sealClient returns c sealed for the row of a session; nil if c says nothing.
-func (cat *Catalog) sealClient(ctx context.Context, session string, c Client) ([]byte, error) {
-	if c == (Client{}) {
-		return nil, nil
-	}
-	agent := strings.ToValidUTF8(c.UserAgent[:min(len(c.UserAgent), maxUserAgent)], "")
-	plain, err := json.Marshal(clientRow{Addr: c.Addr, UserAgent: agent})
-	if err != nil {
-		return nil, err
-	}
-	return cat.db.Seal(ctx, plain, "sessions", session, "client")
-}
-
-func (cat *Catalog) decryptClient(ctx context.Context, session string, sealed []byte) (Client, error) {
-	if sealed == nil {
-		return Client{}, nil
-	}
-	plain, err := cat.db.Open(ctx, sealed, "sessions", session, "client")
-	if err != nil {
-		return Client{}, err
-	}
-	var row clientRow
-	if err := json.Unmarshal(plain, &row); err != nil {
-		return Client{}, err
-	}
-	return Client(row), nil
-}

@@ -8,9 +8,8 @@
 // 16 MB, and its files are in memory where there is plenty); a server with a directory to keep is as durable as
 // PostgreSQL is.
 //
-// The server ends with the process that started it. On Linux that holds for kill -9 as well: the kernel signals the
-// server when its parent dies. Other systems have no such signal: there, a process that is killed leaves its server
-// running until somebody stops it, and Start refuses the directory as long as it does.
+// The server ends with the process that started it, and so does a temporary directory. That holds for kill -9 as well:
+// a shell waits for the end of the process, and cleans up after it. On Linux, the kernel signals the server too.
 //
 // The package is no place for data that matters. It changes nothing on the machine but that cache.
 package devpg

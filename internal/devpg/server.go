@@ -24,6 +24,7 @@ type Server struct {
 	config *pgx.ConnConfig
 	dir    *directory // nil for a server that was found
 	proc   *process
+	reaper *reaper
 	stop   func() error
 }
 
@@ -42,10 +43,6 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	if config.URL != "" {
 		return found(ctx, config.URL)
 	}
-	bin, err := Binaries(ctx)
-	if err != nil {
-		return nil, err
-	}
 	acct, err := serverAccount()
 	if err != nil {
 		return nil, err
@@ -56,9 +53,14 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{dir: dir}
 	s.stop = sync.OnceValue(s.end)
-	if err := s.launch(ctx, programs{bin: bin, dir: dir, scratch: dir.temporary || config.Own}, config); err != nil {
+	bin, err := Binaries(ctx)
+	if err == nil {
+		err = s.launch(ctx, programs{bin: bin, dir: dir, scratch: dir.temporary || config.Own}, config)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
+	s.reaper = startReaper(ctx, dir, s.proc.cmd.Process.Pid)
 	return s, nil
 }
 
@@ -87,6 +89,7 @@ func (s *Server) end() error {
 	if s.proc != nil {
 		err = s.proc.stop()
 	}
+	s.reaper.dismiss()
 	return errors.Join(err, s.dir.close())
 }
 

@@ -2,6 +2,48 @@ package main
 
 func ofAccounts() []mutant {
 	return []mutant{{
+		name: "the last primary admin",
+		file: "internal/catalog/member.go",
+		old:  "\tif err == nil && !left {\n",
+		new:  "\tif err == nil && !left && false {\n",
+		test: "./authn/accounts TestLastPrimaryStaysAndOthersMayNotManage|TestTwoPrimariesWhoRemoveEachOtherAtOnceLeaveOne",
+	}, {
+		name: "the session that an admin who is being removed cannot open",
+		file: "internal/catalog/adminchange.go",
+		old:  "WHERE c.admin_id = a.id AND c.kind = 'remove')`",
+		new:  "WHERE false)`",
+		test: "./authn/accounts TestKilledProcessLeavesBothRowsOfAnAdminAlike",
+	}, {
+		name: "the intent of the tenant's own row",
+		file: "internal/catalog/invite.go",
+		old:  "\t\tif err := beginChange(ctx, tx, c, data, ttl); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn added.Write(ctx, tx)\n",
+		new:  "\t\t_, c.Attempt = data, 1\n\t\treturn added.Write(ctx, tx)\n",
+		test: "./authn/accounts TestKilledProcessLeavesBothRowsOfAnAdminAlike",
+	}, {
+		name: "the one purpose of a ticket",
+		file: "internal/catalog/ticket.go",
+		old:  "t.Kind != kind || ",
+		new:  "",
+		test: "./authn/accounts TestPersonOfSeveralTenantsChoosesAfterOneKeyDerivation|TestSecondFactorIsAskedOnEveryWayToASession",
+	}, {
+		name: "the ticket's password",
+		file: "authn/accounts/choice.go",
+		old:  "err == nil && !t.Proves(profile.PasswordHash)",
+		new:  "false",
+		test: "./authn/accounts TestChangedPasswordHoldsAtEveryTenantAndEndsTickets",
+	}, {
+		name: "the one use of a token",
+		file: "internal/catalog/emailtoken.go",
+		old:  "`DELETE FROM pgtenancy.tokens\n\t\tWHERE hash = $1::bytea AND kind = $2::text AND expires_at > now() RETURNING `+tokenColumns",
+		new:  "`SELECT `+tokenColumns+` FROM pgtenancy.tokens\n\t\tWHERE hash = $1::bytea AND kind = $2::text AND expires_at > now()`",
+		test: "./authn/accounts TestInvitedPersonIsAnAdminInBothRowsUntilRemoved",
+	}, {
+		name: "the second factor on every way to a session",
+		file: "authn/accounts/session.go",
+		old:  "\tif err := a.askFactor(ctx, m, p); err != nil {\n\t\treturn nil, err\n\t}\n",
+		new:  "",
+		test: "./authn/accounts TestSecondFactorIsAskedOnEveryWayToASession",
+	}, {
 		name: "the count of an attempt before the key derivation",
 		file: "authn/accounts/signin.go",
 		old:  "\tadmission, err := a.admit(ctx, a.cfg.Throttle.forSignIn(s, email))\n",
@@ -172,7 +214,7 @@ func ofAccounts() []mutant {
 	}, {
 		name: "the end of other sessions in the transaction that writes the hash",
 		file: "internal/catalog/admin.go",
-		old:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`admin_id = $1::text AND id <> $2::text`), adminID, except)",
+		old:  "err = closeSessions(ctx, tx, closed, `admin_id = $1::text AND id <> $2::text`, adminID, except)",
 		new:  "_ = regdb.CloseSessions",
 		test: "./internal/catalog TestChangedPasswordAndTheEndOfOtherSessionsAreOneTransaction",
 	}, {

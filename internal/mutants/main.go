@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string) error {
 
 // all returns the mutants, those of each package from a file of its own.
 func all() []mutant {
-	return slices.Concat(ofTenancy(), ofRegistry(), ofProvision(), ofAdopt(), ofFleet(),
+	return slices.Concat(ofTenancy(), ofKit(), ofRegistry(), ofProvision(), ofAdopt(), ofFleet(),
 		ofAuthn(), ofSecrets(), ofAccounts(), ofTokens(),
 		ofServer(), ofTargets())
 }

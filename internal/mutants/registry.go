@@ -70,8 +70,8 @@ func ofRegistry() []mutant {
 	}, {
 		name: "the commit of a session's revocation",
 		file: "internal/catalog/session.go",
-		old:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)\n",
-		new:  "_, err = tx.Exec(ctx, regdb.CloseSessions(`id = $1`), s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = regdb.Refuse(ErrSessionReused)\n\t\t\t}\n",
+		old:  "err = closeSessions(ctx, tx, note, `id = $1`, s.ID)\n",
+		new:  "err = closeSessions(ctx, tx, note, `id = $1`, s.ID)\n\t\t\tif err == nil {\n\t\t\t\terr = regdb.Refuse(ErrSessionReused)\n\t\t\t}\n",
 		test: "./internal/catalog TestReuseAfterTheGraceRevokesAndTheRevocationCommits",
 	}, {
 		name: "the copy of what a claim keeps",

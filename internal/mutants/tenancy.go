@@ -2,6 +2,18 @@ package main
 
 func ofTenancy() []mutant {
 	return []mutant{{
+		name: "what is attached is closed with its pool",
+		file: "tenancy/attach.go",
+		old:  "\t\to.detach()\n",
+		new:  "",
+		test: "./tenancy TestWhatIsAttachedLivesAsLongAsItsPool",
+	}, {
+		name: "a pool used after its release",
+		file: "tenancy/attach.go",
+		old:  "connbudget.IsReclaim(ctx) && r.released(o, id)",
+		new:  "connbudget.IsReclaim(ctx) && false",
+		test: "./tenancy TestStrictResolverRefusesAPoolAfterRelease",
+	}, {
 		name: "the lease count",
 		file: "tenancy/entry.go",
 		old:  "if e.leases--; e.leases > 0 {",

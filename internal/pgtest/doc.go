@@ -10,6 +10,7 @@
 //   - Admin is a superuser's connection; Database an empty database; Migrated a database with the registry's tables.
 //   - Program finds a program of PostgreSQL, such as pg_dump.
 //   - Pooler is a PgBouncer in front of the server.
+//   - Missing ends a test for which a program is missing: it skips the test, or fails it in CI.
 //   - Cluster is a server that one test has for itself. Take it for tests that disturb all sessions of a server: a lock
 //     on a catalogue that its databases share, a backend that is stopped, a crash, a limit that is reached, ALTER
 //     SYSTEM.

@@ -158,10 +158,14 @@ func drop(ctx context.Context, admin *pgx.ConnConfig, name string) error {
 }
 
 // Pooler starts a PgBouncer in transaction mode in front of the server, which takes every role and database, and
-// returns the superuser's configuration through it. It is stopped at the end of the test.
+// returns the superuser's configuration through it. It is stopped at the end of the test. Without a PgBouncer, it is as
+// Missing says.
 func Pooler(tb testing.TB) *pgx.ConnConfig {
 	tb.Helper()
 	p, err := devpg.StartPooler(context.WithoutCancel(tb.Context()), Admin(tb))
+	if errors.Is(err, devpg.ErrNoPooler) {
+		Missing(tb, err.Error())
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -35,11 +35,12 @@ const Notify = `CASE WHEN (SELECT pg_catalog.pg_notification_queue_usage()) < 0.
 	THEN pg_catalog.pg_notify('` + Channel + `'::text, ''::text) END`
 
 // CloseSessions is a statement that deletes the sessions that the condition names and publishes each of them as Publish
-// does a tenant, in the same transaction.
+// does a tenant, in the same transaction. Its result is a row for each: its id, its tenant's and its admin's, and one
+// more column.
 func CloseSessions(condition string) string {
 	return `
 WITH closed AS (
-	DELETE FROM pgtenancy.sessions WHERE ` + condition + ` RETURNING id, tenant_id
+	DELETE FROM pgtenancy.sessions WHERE ` + condition + ` RETURNING id, tenant_id, admin_id
 ), feed AS (
 	UPDATE pgtenancy.feed SET version = version + (SELECT count(*) FROM closed)
 	WHERE id = 1 AND EXISTS (SELECT 1 FROM closed)
@@ -50,5 +51,5 @@ WITH closed AS (
 	FROM closed CROSS JOIN feed
 	RETURNING session
 )
-SELECT session, ` + Notify + ` FROM written`
+SELECT c.id, c.tenant_id, c.admin_id, ` + Notify + ` FROM written JOIN closed c ON c.id = written.session`
 }

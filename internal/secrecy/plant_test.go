@@ -15,6 +15,7 @@ import (
 	"github.com/pgtenancy/pgtenancy/authn"
 	"github.com/pgtenancy/pgtenancy/authn/accounts"
 	"github.com/pgtenancy/pgtenancy/authn/jwks"
+	"github.com/pgtenancy/pgtenancy/fleet"
 	"github.com/pgtenancy/pgtenancy/internal/catalog"
 	"github.com/pgtenancy/pgtenancy/internal/regdb"
 	"github.com/pgtenancy/pgtenancy/middleware"
@@ -146,6 +147,7 @@ func made(t *testing.T) map[string]any {
 	return map[string]any{
 		"tenancy.Resolver": r, "registry/keyring.Keyring": ring, "registry.Registry": reg, "provision.Provisioner": p,
 		"authn.Issuer":   issuer,
+		"fleet.Fleet":    new(fleet.Fleet), // Open has a database in it
 		"authn.Verifier": verifier, "authn.Cache": cache, "authn.Hasher": hasher, "authn/accounts.Accounts": acc,
 		"middleware.Middleware": mw,
 		"authn/jwks.Handler":    published, "internal/catalog.Catalog": catalog.Of(reg), "internal/regdb.DB": reg.Internal(),

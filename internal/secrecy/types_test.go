@@ -46,6 +46,14 @@ func types() map[string]any {
 		"internal/catalog.Warm":    catalog.Warm{}, "internal/catalog.WarmChoice": catalog.WarmChoice{},
 		"internal/catalog.WarmWork": catalog.WarmWork{},
 
+		"registry.Actor": registry.Actor{}, "registry.Event": registry.Event{},
+		"registry.EventFilter":         registry.EventFilter{},
+		"internal/catalog.AdminChange": catalog.AdminChange{}, "internal/catalog.ChangeClaim": catalog.ChangeClaim{},
+		"internal/catalog.Factor": catalog.Factor{}, "internal/catalog.Mail": catalog.Mail{},
+		"internal/catalog.Member": catalog.Member{}, "internal/catalog.Ticket": catalog.Ticket{},
+		"internal/catalog.Token": catalog.Token{}, "internal/regdb.Actor": regdb.Actor{},
+		"internal/regdb.Client": regdb.Client{}, "internal/regdb.Event": regdb.Event{}, "internal/regdb.Note": regdb.Note{},
+
 		"registry/keyring.MAC":     keyring.MAC{},
 		"internal/catalog.Catalog": opaque{"internal/catalog.Catalog"}, "internal/regdb.DB": opaque{"internal/regdb.DB"},
 		"internal/regdb.Address": regdb.Address{}, "internal/regdb.Error": opaque{"internal/regdb.Error"},
@@ -83,7 +91,13 @@ func types() map[string]any {
 
 		"authn/accounts.ActiveSession": accounts.ActiveSession{},
 		"authn/accounts.Accounts":      opaque{"authn/accounts.Accounts"}, "authn/accounts.Config": accounts.Config{},
-		"authn/accounts.InputError": accounts.InputError{}, "authn/accounts.Profile": accounts.Profile{},
+		"authn/accounts.Acceptance": accounts.Acceptance{}, "authn/accounts.ChoiceError": accounts.ChoiceError{},
+		"authn/accounts.Client": accounts.Client{}, "authn/accounts.Completion": accounts.Completion{},
+		"authn/accounts.Invitation": accounts.Invitation{}, "authn/accounts.Invite": accounts.Invite{},
+		"authn/accounts.Manager": accounts.Manager{}, "authn/accounts.Message": accounts.Message{},
+		"authn/accounts.SecondFactorError": accounts.SecondFactorError{},
+		"authn/accounts.TenantChoice":      accounts.TenantChoice{},
+		"authn/accounts.InputError":        accounts.InputError{}, "authn/accounts.Profile": accounts.Profile{},
 		"authn/accounts.Session": accounts.Session{}, "authn/accounts.SignIn": accounts.SignIn{},
 		"authn/accounts.SignUp": accounts.SignUp{}, "authn/accounts.Table": accounts.Table{},
 		"authn/accounts.Throttle": accounts.Throttle{}, "authn/accounts.ThrottledError": accounts.ThrottledError{},
@@ -91,7 +105,7 @@ func types() map[string]any {
 		"authn/jwks.Handler": opaque{"authn/jwks.Handler"}, "authn/jwks.HandlerConfig": jwks.HandlerConfig{},
 		"authn/jwks.Remote": jwks.Remote{}, "authn/jwks.RemoteConfig": jwks.RemoteConfig{},
 
-		"fleet.Config": fleet.Config{}, "fleet.Server": fleet.Server{}, "fleet.Fleet": opaque{"fleet.Fleet"},
+		"fleet.Config": fleet.Config{}, "fleet.Server": fleet.Server{}, "fleet.Fleet": fleet.Fleet{},
 
 		"middleware.Config": middleware.Config{}, "middleware.Middleware": opaque{"middleware.Middleware"},
 		"middleware.Problem": middleware.Problem{},

@@ -6,6 +6,7 @@ import "maps"
 // Statuses of HTTP, for packages that know nothing else of it.
 const (
 	Unauthorized    = 401
+	Forbidden       = 403
 	NotFound        = 404
 	Conflict        = 409
 	Unprocessable   = 422

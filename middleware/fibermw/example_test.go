@@ -1,0 +1,73 @@
+package fibermw_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgtenancy/pgtenancy/middleware"
+	"github.com/pgtenancy/pgtenancy/middleware/fibermw"
+	"github.com/pgtenancy/pgtenancy/tenancy"
+)
+
+func Example() {
+	m, resolver := newMiddleware()
+	defer resolver.Close(context.Background())
+
+	app := fiber.New()
+	app.Get("/t/:tenant/whoami", fibermw.New(m), func(c fiber.Ctx) error {
+		lease := tenancy.MustFromContext(c.Context())
+		// lease.Pool() is the *pgxpool.Pool of this database:
+		return c.SendString(lease.Pool().Config().ConnConfig.Database)
+	})
+
+	for _, path := range []string{"/t/acme/whoami", "/t/initech/whoami"} {
+		res, err := app.Test(httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil))
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = res.Body.Close()
+		fmt.Println(res.StatusCode, string(body))
+	}
+	// Output:
+	// 200 tenant_acme
+	// 404 {"title":"Not Found","status":404}
+}
+
+// newMiddleware serves the tenants acme and globex, whose IDs are in the path.
+func newMiddleware() (*middleware.Middleware, *tenancy.Resolver) {
+	directory := tenancy.DirectoryFunc(func(_ context.Context, id tenancy.ID) (tenancy.Tenant, error) {
+		if id != "acme" && id != "globex" {
+			return tenancy.Tenant{}, tenancy.ErrNotFound
+		}
+		endpoint := tenancy.Endpoint{Database: "tenant_" + id.String()}
+		return tenancy.Tenant{ID: id, State: tenancy.Active, Endpoint: endpoint}, nil
+	})
+	base, err := pgxpool.ParseConfig("host=db.internal user=app sslmode=disable")
+	if err != nil {
+		log.Fatal(err)
+	}
+	resolver, err := tenancy.New(tenancy.Config{Directory: directory, Base: base})
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := middleware.New(middleware.Config{
+		Resolver: resolver,
+		Public:   true, // or a Verifier for tokens
+		Identify: middleware.FromPathValue("tenant"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return m, resolver
+}
