@@ -21,7 +21,7 @@ func TestNamesThatThePagesUseExist(t *testing.T) {
 	declared := map[string]map[string]bool{}
 	for _, dir := range []string{
 		"tenancy", "tenancy/tenancytest", "registry", "registry/keyring", "internal/catalog", "provision", "provision/fingerprint", "provision/atlas",
-		"authn", "authn/accounts", "authn/jwks", "middleware",
+		"authn", "authn/accounts", "authn/jwks", "fleet", "middleware",
 	} {
 		declared[filepath.Base(dir)] = declarations(t, filepath.Join("..", dir))
 	}

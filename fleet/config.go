@@ -18,9 +18,9 @@ import (
 // Config configures a [Fleet]. Registry, KeysFile, Servers and Schema are required, or what takes their place; any
 // other field left zero has the default that its comment names.
 type Config struct {
-	// Registry is a connection string, as pgxpool.ParseConfig takes it, of the registry's database. The database must be
-	// there; Open makes its tables. It must not lead through a pooler in transaction mode. Create and the reconciler use
-	// its pool: set pool_max_conns to 16 for a busy service.
+	// Registry is a connection string, as pgxpool.ParseConfig takes it, of the registry's database. The database must
+	// be there; Open makes its tables. It must not lead through a pooler in transaction mode. Create and the reconciler
+	// use its pool: set pool_max_conns to 16 for a busy service.
 	Registry string
 
 	// RegistryConfig takes the place of Registry. Make it with pgxpool.ParseConfig. Open copies it.
@@ -49,8 +49,8 @@ type Config struct {
 	// Revoker receives the sessions that are closed before they expire: an *authn.Cache. Default: none.
 	Revoker registry.Revoker
 
-	// Logger gets what registry and provision log, a warning for a server that cannot be prepared or has another address
-	// in the registry, and the cause of each failed probe. Default: discards.
+	// Logger gets what registry and provision log, a warning for a server that cannot be prepared or has another
+	// address in the registry, and the cause of each failed probe. Default: discards.
 	Logger *slog.Logger
 
 	// UnreadyFor is how long Serve goes on after ctx has ended, while Check fails: until load balancers have seen it.
@@ -60,10 +60,10 @@ type Config struct {
 	// StopTimeout is how long Serve waits for requests to finish, and after that for leases. Default: 20 s.
 	StopTimeout time.Duration
 
-	// EditRegistry, EditProvision and EditTenancy change the configuration of a part before it is used: they get it with
-	// everything that Open has set, and Open calls each of them once. provision.Config has its Registry, and
-	// tenancy.Config has Fence on, and a Base for each server that begins like the administrator's configuration, without
-	// its password. Default: nothing is changed.
+	// EditRegistry, EditProvision and EditTenancy change the configuration of a part before it is used: they get it
+	// with everything that Open has set, and Open calls each of them once. provision.Config has its Registry, and
+	// tenancy.Config has Fence on, and a Base for each server that begins like the administrator's configuration,
+	// without its password. Default: nothing is changed.
 	EditRegistry  func(*registry.Config)
 	EditProvision func(*provision.Config)
 	EditTenancy   func(*tenancy.Config)
@@ -76,9 +76,9 @@ type Server struct {
 	// Name is the registry's name of the server. Default: "main".
 	Name string
 
-	// Admin is a connection string, as pgxpool.ParseConfig takes it, of the role that makes databases and roles, and the
-	// maintenance database: see provision.Config.Admin. It names one host, which must not be a pooler. Tenants' pools
-	// begin with its settings, TLS and time-outs among them, and have users and passwords of their own.
+	// Admin is a connection string, as pgxpool.ParseConfig takes it, of the role that makes databases and roles, and
+	// the maintenance database: see provision.Config.Admin. It names one host, which must not be a pooler. Tenants'
+	// pools begin with its settings, TLS and time-outs among them, and have users and passwords of their own.
 	Admin string
 
 	// AdminConfig takes the place of Admin. Make it with pgxpool.ParseConfig. Open copies it. Its hooks are those of

@@ -29,8 +29,10 @@ func TestOpenNamesEverythingThatIsWrong(t *testing.T) {
 		Registry: "postgres://u:hunter2@h:port/", KeysFile: filepath.Join(t.TempDir(), "none.json"),
 		Prefix: "Tenant", UnreadyFor: -1,
 		Servers: []fleet.Server{
-			{Admin: "postgres://u:hunter2@a,b/postgres"}, {Admin: "postgres://u:hunter2@a/?sslmode=odd", Name: "main"},
-			{Admin: "postgres://u:hunter2@a/postgres", AdminConfig: new(pgxpool.Config), Name: "three"}, {Name: "four"},
+			{Admin: "postgres://u:hunter2@a,b/postgres"},
+			{Admin: "postgres://u:hunter2@a/?sslmode=odd", Name: "main"},
+			{Admin: "postgres://u:hunter2@a/postgres", AdminConfig: new(pgxpool.Config), Name: "three"},
+			{Name: "four"},
 			{Admin: "postgres://u:hunter2@a/postgres", Name: "five"},
 		},
 		EditRegistry: func(c *registry.Config) { c.Heartbeat = -1 },

@@ -53,7 +53,9 @@ func (f *Fleet) shutdown(ctx context.Context, server *http.Server, served <-chan
 	if err != nil {
 		err = errors.Join(fmt.Errorf("fleet: serve: requests did not finish: %w", err), server.Close())
 	}
-	<-served
+	if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
+		err = errors.Join(err, failed)
+	}
 	return err
 }
 

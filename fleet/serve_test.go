@@ -23,7 +23,7 @@ func TestServeFinishesRequestsBeforeItCloses(t *testing.T) {
 	_, err := opened.Provisioner().Create(t.Context(), provision.Request{ID: "acme"})
 	must(t, err)
 	began, goOn := make(chan bool, 1), make(chan bool)
-	server := &http.Server{ReadTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lease, err := opened.Resolver().Acquire(r.Context(), "acme")
 		if err != nil {
 			t.Error(err)
@@ -36,7 +36,8 @@ func TestServeFinishesRequestsBeforeItCloses(t *testing.T) {
 			t.Error(err)
 		}
 		_, _ = io.WriteString(w, "served")
-	})}
+	})
+	server := &http.Server{ReadTimeout: time.Minute, Handler: handler}
 	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())
@@ -67,10 +68,11 @@ func TestServeStopsAfterItsTimeAndWhenTheServerFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	began := make(chan bool, 1)
-	stuck := &http.Server{ReadTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		began <- true
 		<-r.Context().Done()
-	})}
+	})
+	stuck := &http.Server{ReadTimeout: time.Minute, Handler: handler}
 	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())

@@ -37,8 +37,8 @@ type Server struct {
 	State      ServerState
 	Tenants    int // tenants placed on it now; read only
 
-	// Unsigned is true of a server whose address was not written by PutServer or AddServer under a key of the ring; read
-	// only. Nothing of pgtenancy connects to it.
+	// Unsigned is true of a server whose address was not written by PutServer or AddServer under a key of the ring;
+	// read only. Nothing of pgtenancy connects to it.
 	Unsigned bool
 }
 

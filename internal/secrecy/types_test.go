@@ -106,7 +106,7 @@ func types() map[string]any {
 		"authn/jwks.Handler": opaque{"authn/jwks.Handler"}, "authn/jwks.HandlerConfig": jwks.HandlerConfig{},
 		"authn/jwks.Remote": jwks.Remote{}, "authn/jwks.RemoteConfig": jwks.RemoteConfig{},
 
-		"fleet.Config": fleet.Config{}, "fleet.Server": fleet.Server{}, "fleet.Fleet": opaque{"fleet.Fleet"},
+		"fleet.Config": fleet.Config{}, "fleet.Server": fleet.Server{}, "fleet.Fleet": fleet.Fleet{},
 
 		"middleware.Config": middleware.Config{}, "middleware.Middleware": opaque{"middleware.Middleware"},
 		"middleware.Problem": middleware.Problem{},
