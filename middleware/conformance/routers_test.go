@@ -216,7 +216,7 @@ func listen(t *testing.T, h http.Handler) string {
 
 func serveFasthttp(t *testing.T, serve func(net.Listener) error, shutdown func() error) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func serveFasthttp(t *testing.T, serve func(net.Listener) error, shutdown func()
 		if err := shutdown(); err != nil {
 			t.Error(err)
 		}
-		<-done
+		_ = <-done // the end of serving is an error for some
 	})
 	return "http://" + l.Addr().String()
 }

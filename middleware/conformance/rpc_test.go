@@ -79,7 +79,7 @@ func recovered(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.
 
 func startGRPC(t *testing.T, m *middleware.Middleware) *grpc.ClientConn {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func startGRPC(t *testing.T, m *middleware.Middleware) *grpc.ClientConn {
 	t.Cleanup(func() {
 		_ = conn.Close()
 		s.Stop()
-		<-done
+		_ = <-done // the end of serving is an error for some
 	})
 	return conn
 }
