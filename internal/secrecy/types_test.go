@@ -24,6 +24,7 @@ func types() map[string]any {
 		"tenancy.Resolver": opaque{"tenancy.Resolver"},
 		"tenancy.Secret":   tenancy.Secret{}, "tenancy.ServerStat": tenancy.ServerStat{}, "tenancy.Stat": tenancy.Stat{},
 		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},
+		"tenancy.Figure": tenancy.Figure{}, "tenancy.Histogram": tenancy.Histogram{}, "tenancy.Waits": tenancy.Waits{},
 
 		"registry.Admin": registry.Admin{}, "internal/catalog.Claim": catalog.Claim{}, "registry.Config": registry.Config{},
 		"registry.FollowStat": registry.FollowStat{},
