@@ -73,8 +73,9 @@
 // # Reading the code
 //
 // A request: acquire.go, opening.go (the look-up and the opening of a pool), entry.go (a pool's life, from lease to
-// drain), sweep.go (idle and sleeping pools), slots.go (MaxPools). A connection: pool.go, guard.go, connect.go,
-// passwordretry.go, sockets.go, then package internal/connbudget. A server's health: bulkhead.go, breaker.go.
+// drain), attach.go (what lives as long as a pool), sweep.go (idle and sleeping pools), slots.go (MaxPools). A
+// connection: pool.go, guard.go, connect.go, passwordretry.go, sockets.go, then package internal/connbudget. A server's
+// health: bulkhead.go, breaker.go. Figures and log: stat.go, waits.go, figures.go, outagelog.go.
 //
 // Resolver.mu guards the resolver and everything it points to. No I/O, callback, Directory, opening or closing of a
 // pool happens under it, and only the locks of package connbudget are taken after it. The locks of bulkhead, sockets
