@@ -46,7 +46,7 @@ func TestReserveWritesAllOfTheIntent(t *testing.T) {
 		Server: registry.Server{
 			Name: "s1", Host: "db1.internal", Port: 5432, Weight: 1, State: registry.ServerOpen, Tenants: 1,
 		},
-		Organization: res.Organization, Attempt: 1,
+		Organization: res.Organization, Labels: map[string]string{}, Attempt: 1,
 	}
 	if diff := cmp.Diff(expected, got, opts, cmpopts.IgnoreFields(registry.Tenant{}, "CreatedAt")); diff != "" {
 		t.Errorf("Tenant (-want +got):\n%s", diff)

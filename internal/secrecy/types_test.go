@@ -26,7 +26,6 @@ func types() map[string]any {
 		"tenancy.Secret":   tenancy.Secret{}, "tenancy.ServerStat": tenancy.ServerStat{}, "tenancy.Stat": tenancy.Stat{},
 		"tenancy.Figure": tenancy.Figure{}, "tenancy.Waits": tenancy.Waits{}, "tenancy.Histogram": tenancy.Histogram{},
 		"tenancy.StateError": tenancy.StateError{}, "tenancy.Tenant": tenancy.Tenant{},
-		"tenancy.Figure": tenancy.Figure{}, "tenancy.Histogram": tenancy.Histogram{}, "tenancy.Waits": tenancy.Waits{},
 
 		"registry.Admin": registry.Admin{}, "internal/catalog.Claim": catalog.Claim{}, "registry.Config": registry.Config{},
 		"registry.FollowStat": registry.FollowStat{},
