@@ -28,13 +28,13 @@ func TestSaasKeepsOrganizationsApart(t *testing.T) {
 	cookies := map[string]string{}
 	for _, id := range []string{acme, globex} {
 		res := ask(t, address, id, "/signup", "", url.Values{"person": {"anne"}})
-		if res.StatusCode != http.StatusOK || len(res.Cookies()) != 1 {
-			t.Fatalf("sign-up of %s: %d, %d cookies", id, res.StatusCode, len(res.Cookies()))
+		if res.status != http.StatusOK || len(res.cookies) != 1 {
+			t.Fatalf("sign-up of %s: %d, %d cookies", id, res.status, len(res.cookies))
 		}
-		cookies[id] = res.Cookies()[0].Value
+		cookies[id] = res.cookies[0].Value
 	}
 	for id, text := range map[string]string{acme: "dynamite", globex: "a plan"} {
-		if got := body(t, ask(t, address, id, "/notes", cookies[id], url.Values{"text": {text}})); got != text+"\n" {
+		if got := ask(t, address, id, "/notes", cookies[id], url.Values{"text": {text}}).body; got != text+"\n" {
 			t.Errorf("notes of %s: %q, want %q", id, got, text)
 		}
 	}
@@ -56,8 +56,8 @@ func TestSaasKeepsOrganizationsApart(t *testing.T) {
 		if c.path == "/signup" {
 			form = url.Values{}
 		}
-		if res := ask(t, address, c.id, c.path, c.cookie, form); res.StatusCode != c.status {
-			t.Errorf("%s: %d, want %d", what, res.StatusCode, c.status)
+		if res := ask(t, address, c.id, c.path, c.cookie, form); res.status != c.status {
+			t.Errorf("%s: %d, want %d", what, res.status, c.status)
 		}
 	}
 	if err := program.Process.Signal(syscall.SIGTERM); err != nil {
@@ -68,8 +68,15 @@ func TestSaasKeepsOrganizationsApart(t *testing.T) {
 	}
 }
 
+// answer is what the program answered.
+type answer struct {
+	status  int
+	cookies []*http.Cookie
+	body    string
+}
+
 // ask sends a request to a tenant; with a form it is a POST.
-func ask(t *testing.T, address, id, path, cookie string, form url.Values) *http.Response {
+func ask(t *testing.T, address, id, path, cookie string, form url.Values) answer {
 	t.Helper()
 	method := "GET"
 	if form != nil {
@@ -89,8 +96,12 @@ func ask(t *testing.T, address, id, path, cookie string, form url.Values) *http.
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = res.Body.Close() })
-	return res
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Cookies(), string(raw)}
 }
 
 func startSaas(t *testing.T) (program *exec.Cmd, address string) {
@@ -121,15 +132,6 @@ func startSaas(t *testing.T) (program *exec.Cmd, address string) {
 	t.Cleanup(func() { _ = program.Process.Kill() }) // nothing, if it was waited for
 	waitFor(t, address)
 	return program, address
-}
-
-func body(t *testing.T, res *http.Response) string {
-	t.Helper()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(raw)
 }
 
 // urlOf is a connection string.

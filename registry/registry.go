@@ -47,8 +47,10 @@ func New(cfg Config) (*Registry, error) {
 		secrets[scheme] = source
 	}
 	return &Registry{
-		db: &regdb.DB{Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout,
-			SharedEmails: cfg.SharedEmails},
+		db: &regdb.DB{
+			Pool: cfg.Pool, Keys: cfg.Keyring, Secrets: secrets, IdleTimeout: regdb.IdleTimeout,
+			SharedEmails: cfg.SharedEmails,
+		},
 		poll:      cmp.Or(cfg.PollInterval, defaultPollInterval),
 		heartbeat: cmp.Or(cfg.Heartbeat, defaultHeartbeat),
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),

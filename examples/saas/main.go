@@ -60,9 +60,9 @@ func main() {
 		}
 		http.SetCookie(w, key.cookie(authn.Identity{Tenant: string(id), Subject: r.PostFormValue("person")}))
 	})
-	handler := http.NewCrossOriginProtection().Handler(http.DefaultServeMux)
-	ln, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDR"), "localhost:8080"))
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cmp.Or(os.Getenv("ADDR"), "localhost:8080"))
 	check(err)
+	handler := http.NewCrossOriginProtection().Handler(http.DefaultServeMux)
 	check(f.Serve(ctx, &http.Server{Handler: handler, ReadTimeout: time.Minute}, ln)) // until ctx ends
 }
 
@@ -92,8 +92,8 @@ func (s sessions) sign(text string) string {
 func (s sessions) cookie(id authn.Identity) *http.Cookie {
 	id.ExpiresAt = time.Now().Add(12 * time.Hour)
 	text, _ := json.Marshal(id) // it has strings and a time
-	value := s.sign(base64.RawURLEncoding.EncodeToString(text))
-	return &http.Cookie{Name: "session", Value: value, Path: "/", HttpOnly: true, Secure: true}
+	v, lax := s.sign(base64.RawURLEncoding.EncodeToString(text)), http.SameSiteLaxMode
+	return &http.Cookie{Name: "session", Value: v, Path: "/", HttpOnly: true, Secure: true, SameSite: lax}
 }
 
 func (s sessions) Verify(_ context.Context, raw string) (id *authn.Identity, err error) {

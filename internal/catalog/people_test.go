@@ -36,10 +36,9 @@ func TestEmailOfSeveralTenants(t *testing.T) {
 		t.Error("one tenant has two admins with one e-mail")
 	}
 	one := newRegistry(t, registry.Config{Pool: f.pool, Keyring: newKeyring(t, 1)})
-	alone := &fixture{Registry: one, Catalog: catalogOf(one), pool: f.pool}
 	res := reservation(t, "d")
 	res.Admin.Email = email(t, "consultant@example.com")
-	if _, err := alone.Reserve(t.Context(), res); !errors.Is(err, registry.ErrEmailTaken) {
+	if _, err := catalogOf(one).Reserve(t.Context(), res); !errors.Is(err, registry.ErrEmailTaken) {
 		t.Errorf("where an e-mail belongs to one tenant: %v", err)
 	}
 }
@@ -49,10 +48,9 @@ func TestTenantOfThatTimeKeepsItsEmailWhereTheyAreShared(t *testing.T) {
 	f := newFixture(t)
 	f.reserve(t, "acme")
 	reg := newRegistry(t, registry.Config{Pool: f.pool, Keyring: newKeyring(t, 1), SharedEmails: true})
-	shared := &fixture{Registry: reg, Catalog: catalogOf(reg), pool: f.pool}
 	res := reservation(t, "other")
 	res.Admin.Email = email(t, "acme@example.com")
-	_, err := shared.Reserve(t.Context(), res)
+	_, err := catalogOf(reg).Reserve(t.Context(), res)
 	must(t, err)
 	members, err := f.TenantsByEmail(t.Context(), email(t, "acme@example.com"))
 	must(t, err)

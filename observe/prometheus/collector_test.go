@@ -25,7 +25,7 @@ func TestScrapeHasEveryFigureAndTheFilesNameNoOther(t *testing.T) {
 	go func() { followed <- s.reg.Follow(ctx, s.resolver) }()
 	defer func() {
 		stop()
-		_ = <-followed // the context's
+		<-followed // the context's
 	}()
 	pgtest.Eventually(t, "it follows", func() bool { return s.reg.FollowStat().Running() == 1 })
 	for _, id := range []tenancy.ID{"acme", "acme", "globex"} {
