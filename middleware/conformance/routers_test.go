@@ -226,7 +226,7 @@ func serveFasthttp(t *testing.T, serve func(net.Listener) error, shutdown func()
 		if err := shutdown(); err != nil {
 			t.Error(err)
 		}
-		<-done // the end of serving is an error for some
+		<-done //nolint:errcheck // the end of serving is an error for some
 	})
 	return "http://" + l.Addr().String()
 }

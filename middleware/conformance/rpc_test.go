@@ -98,7 +98,7 @@ func startGRPC(t *testing.T, m *middleware.Middleware) *grpc.ClientConn {
 	t.Cleanup(func() {
 		_ = conn.Close()
 		s.Stop()
-		<-done // the end of serving is an error for some
+		<-done //nolint:errcheck // the end of serving is an error for some
 	})
 	return conn
 }

@@ -25,7 +25,7 @@ func TestScrapeHasEveryFigureAndTheFilesNameNoOther(t *testing.T) {
 	go func() { followed <- s.reg.Follow(ctx, s.resolver) }()
 	defer func() {
 		stop()
-		<-followed // the context's
+		<-followed //nolint:errcheck // the context's
 	}()
 	pgtest.Eventually(t, "it follows", func() bool { return s.reg.FollowStat().Running() == 1 })
 	for _, id := range []tenancy.ID{"acme", "acme", "globex"} {
