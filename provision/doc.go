@@ -31,10 +31,10 @@
 // dead processes leave: reconcile.go (Run and Reconcile), reconcilerun.go (claims), survey.go (comparing servers with
 // the registry), repair.go and strays.go; report.go has the result.
 //
-// A suspension: suspend.go, then access.go. An upgrade: upgrade.go, then schema.go, template.go and server.go.
-// Databases made ahead: warm.go. Sessions that block others: watchdog.go, then blockers.go. Below all of these are
-// catalogstate.go (whose a database is), claim.go, sessions.go, provisioner.go and config.go; a file uses only files
-// below it.
+// A suspension: suspend.go, access.go, blockers.go (what to do about locks). An upgrade: upgrade.go, schema.go,
+// database.go (clone), template.go and server.go. Databases that exist: adopt.go, adoptable.go, release.go. Databases
+// made ahead: warm.go. Sessions that block others: watchdog.go, then blockers.go. Below all of these are
+// catalogstate.go (whose a database is), claim.go, sessions.go (the administrator's), provisioner.go and config.go.
 //
 // # The administrator
 //

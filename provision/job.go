@@ -88,7 +88,7 @@ func (j *job) take(ctx context.Context, s step) error {
 }
 
 // begin checks the claim and records the step. It does neither where that would only cost a commit: activation checks
-// the claim itself, and what Reserve recorded a moment ago no other process can have claimed.
+// the claim itself, and Reserve recorded the first step; a claim younger than half its life is no other process's.
 func (j *job) begin(ctx context.Context, name string) error {
 	ttl := j.p.cfg.ClaimTTL
 	if name == "activate" || name == j.claim.Tenant.Step && time.Since(j.reserved) < ttl/2 {

@@ -23,7 +23,7 @@ func (j *job) seed(ctx context.Context) error {
 	takenOver := j.reserved.IsZero()
 	conn := j.p.warmConns.take(j.claim.Tenant.ID)
 	if conn != nil && takenOver {
-		j.p.warmConns.giveBack(conn) // it may be older than what is to be ended
+		j.p.warmConns.giveBack(conn) // endOlder ends what is older than its own session, so it needs a new one
 		conn = nil
 	}
 	if conn != nil {

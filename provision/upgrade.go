@@ -131,8 +131,8 @@ func (p *Provisioner) apply(ctx context.Context, t *registry.Tenant, model *pgx.
 				return &SchemaMismatchError{Diff: diff}
 			}
 			verified = true
-			// The tables that were changed are locked until the commit: a connection that is made from here on learns of
-			// them as they will be. The stamp tells once more, for what was in use meanwhile.
+			// Routers hear of it now, while the changed tables are locked: a connection that is made from here on waits
+			// for the commit before it can describe them. The stamp tells once more, for what was in use meanwhile.
 			ctx, cancel := context.WithTimeout(ctx, policy.LockTimeout)
 			defer cancel()
 			return p.cfg.Registry.RenewConnections(ctx, t.ID)

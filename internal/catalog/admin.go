@@ -11,17 +11,18 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// SetAdminPassword replaces the hash if it still is oldHash by another one of the same password; [ErrConflict] if not,
-// [ErrAdminNotFound] if there is no such admin. Sessions go on. ctx governs the transaction.
+// SetAdminPassword replaces the hash if it still is oldHash by another one of the same password;
+// [registry.ErrConflict] if not, [registry.ErrAdminNotFound] if there is no such admin. Sessions go on. ctx governs
+// the transaction.
 func (cat *Catalog) SetAdminPassword(ctx context.Context, adminID, oldHash, newHash string) error {
 	return cat.setAdminPassword(ctx, adminID, oldHash, newHash, func(tx pgx.Tx) error {
 		return remark(ctx, tx, adminID, oldHash, newHash)
 	})
 }
 
-// ChangeAdminPassword replaces the hash if it still is oldHash by that of another password, and revokes all sessions of
-// the admin but one (empty: none is spared), in one transaction, which ctx governs. It returns [ErrConflict] and
-// [ErrAdminNotFound] as SetAdminPassword does.
+// ChangeAdminPassword replaces the hash if it still is oldHash by that of another password, and revokes all sessions
+// of the admin but one (empty: none is spared), in one transaction, which ctx governs. It returns
+// [registry.ErrConflict] and [registry.ErrAdminNotFound] as SetAdminPassword does.
 func (cat *Catalog) ChangeAdminPassword(ctx context.Context, adminID, oldHash, newHash, except string) error {
 	changed, err := cat.note(ctx, registry.EventPasswordChanged, "")
 	if err != nil {

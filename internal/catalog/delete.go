@@ -14,14 +14,14 @@ import (
 
 // BeginDelete moves an active or suspended tenant to deleting, epoch raised and notified, and claims it for owner for
 // ttl. A tenant that is deleting already is claimed too if its claim has expired. It returns [tenancy.ErrNotFound], or
-// [ErrConflict] in any other state or while another process deletes it. ctx governs the statement. After any other
-// error the tenant may be deleting all the same, for [Registry.ClaimAbandoned] to claim.
+// [registry.ErrConflict] in any other state or while another process deletes it. ctx governs the statement. After any
+// other error the tenant may be deleting all the same, for [Catalog.ClaimAbandoned] to claim.
 func (cat *Catalog) BeginDelete(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
 	return cat.beginDelete(ctx, id, owner, ttl, false)
 }
 
 // BeginRelease is BeginDelete for a tenant whose database stays ([Claim.KeepDatabase]). A deletion that has begun
-// cannot become a release, nor a release a deletion: that is [ErrConflict] too.
+// cannot become a release, nor a release a deletion: that is [registry.ErrConflict] too.
 func (cat *Catalog) BeginRelease(ctx context.Context, id tenancy.ID, owner string, ttl time.Duration) (*Claim, error) {
 	return cat.beginDelete(ctx, id, owner, ttl, true)
 }

@@ -80,13 +80,14 @@ type WarmChoice struct {
 	Step   string       // the first step of a sign-up that got one, recorded
 }
 
-// Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant (provisioning),
-// admin and blind index row. It returns [ErrEmailTaken], [ErrEmailBusy], [ErrIDTaken] or [ErrNoServer]; or
-// *[ReplayError] when the idempotency key is known with the same request hash, [ErrKeyReused] when with another. A key
-// is known while the sign-up is under way, and for a day after it has ended. After a failed sign-up the state is
-// failing, whether or not the sign-up has been forgotten. A sign-up that was aborted leaves no key (see Abort).
+// Reserve writes the intent of a new tenant in one transaction, which ctx governs: organization, tenant
+// (provisioning), admin and blind index row. It returns [registry.ErrEmailTaken], [registry.ErrEmailBusy],
+// [registry.ErrIDTaken] or [registry.ErrNoServer]; or *[ReplayError] when the idempotency key is known with the same
+// request hash, [registry.ErrKeyReused] when with another. A key is known while the sign-up is under way, and for a
+// day after it has ended. After a failed sign-up the state is failing, whether or not the sign-up has been forgotten.
+// A sign-up that was aborted leaves no key (see Abort).
 //
-// The caller owns the claim, and must Extend it, and end it by Activate, Fail or Yield.
+// The caller owns the claim, and must Extend it, and end it by Activate, Fail, Abort or ReleaseClaim.
 func (cat *Catalog) Reserve(ctx context.Context, res Reservation) (*Claim, error) {
 	if res.hasAdmin() && res.Admin.Role == "" {
 		res.Admin.Role = registry.RolePrimary

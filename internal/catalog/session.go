@@ -171,7 +171,8 @@ func (req SessionRequest) Format(f fmt.State, _ rune) {
 const maxSessions = 100
 
 // OpenSession makes a session of an admin of an active tenant, and its first refresh token. Of more than a hundred
-// sessions of one admin the oldest are closed. It returns [ErrAdminNotFound] if the tenant has no such admin, and a
+// sessions of one admin the oldest are closed. It returns [registry.ErrAdminNotFound] if the tenant has no such admin,
+// and a
 // *[tenancy.StateError] if it is not active. ctx governs the whole of it.
 func (cat *Catalog) OpenSession(ctx context.Context, req SessionRequest) (Session, tenancy.Secret, error) {
 	const sql = `

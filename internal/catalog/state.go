@@ -13,13 +13,13 @@ import (
 )
 
 // Suspend closes an active tenant: routers stop leasing its pool. A tenant that is suspended already stays so. It
-// returns [tenancy.ErrNotFound], or [ErrConflict] in any other state. ctx governs the transaction.
+// returns [tenancy.ErrNotFound], or [registry.ErrConflict] in any other state. ctx governs the transaction.
 func (cat *Catalog) Suspend(ctx context.Context, id tenancy.ID) error {
 	return cat.changeState(ctx, id, tenancy.Active, tenancy.Suspended, registry.EventTenantSuspended)
 }
 
 // Resume opens a suspended tenant again. A tenant that is active already stays so. It returns [tenancy.ErrNotFound],
-// or [ErrConflict] in any other state. ctx governs the transaction.
+// or [registry.ErrConflict] in any other state. ctx governs the transaction.
 func (cat *Catalog) Resume(ctx context.Context, id tenancy.ID) error {
 	return cat.changeState(ctx, id, tenancy.Suspended, tenancy.Active, registry.EventTenantResumed)
 }
@@ -63,8 +63,8 @@ func (cat *Catalog) SetPassword(ctx context.Context, id tenancy.ID, p tenancy.Se
 
 // SetSchemaHash replaces the stamp from, which says what version of the schema the tenant's database has, by the stamp
 // to. The epoch stays; the same transaction tells routers to renew the tenant's connections, as by
-// [Registry.RenewConnections]. It returns [tenancy.ErrNotFound], or [ErrConflict] if the tenant has another stamp than
-// from by now. ctx governs the statement.
+// [registry.Registry.RenewConnections]. It returns [tenancy.ErrNotFound], or [registry.ErrConflict] if the tenant has
+// another stamp than from by now. ctx governs the statement.
 func (cat *Catalog) SetSchemaHash(ctx context.Context, id tenancy.ID, from, to string) error {
 	const sql = `
 WITH changed AS (

@@ -33,7 +33,7 @@ type Warm struct {
 // stock suffices for them.
 //
 // The caller owns the claim, which knows no organization and no admin. It must Extend it, and end it by WarmReady or
-// Yield.
+// ReleaseClaim.
 func (cat *Catalog) PlanWarm(ctx context.Context, w Warm) (*Claim, error) {
 	if !w.ID.Valid() {
 		return nil, tenancy.ErrInvalidID

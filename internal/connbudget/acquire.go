@@ -14,7 +14,8 @@ type acquirerKey struct{}
 // AcquireStarted is called when an acquire of a's pool begins, with its context, and returns the context to acquire
 // with. If all connections that the pool may have are in use, that context ends after wait, with an error that wraps
 // Config.Full. If the server is full, AcquireStarted waits for one of the tenant's own connections, before pgxpool
-// decides to dial. A negative wait counts as [DefaultWait] for the former. The caller must call AcquireEnded.
+// decides to dial. Where all the pool's connections are in use, a negative wait counts as [DefaultWait]. The caller
+// must call AcquireEnded.
 func (a *Account) AcquireStarted(ctx context.Context, wait time.Duration) context.Context {
 	a.acquiring.Add(1)
 	if a.exhausted() {
