@@ -70,7 +70,8 @@ func planted(t *testing.T) map[string]any {
 		"catalog.AdminChange": catalog.AdminChange{Data: []byte(secret)}, "catalog.ChangeClaim": catalog.ChangeClaim{},
 		"catalog.Factor": catalog.Factor{Secret: []byte(secret)}, "catalog.Mail": catalog.Mail{Data: []byte(secret)},
 		"catalog.Member": catalog.Member{PasswordHash: secret}, "catalog.Token": catalog.Token{Data: []byte(secret)},
-		"catalog.Ticket": catalog.NewTicket(catalog.TicketChoice, registry.Membership{}, secret, time.Time{}),
+		"catalog.Adopted": catalog.Adopted{Database: "d", Role: "r"},
+		"catalog.Ticket":  catalog.NewTicket(catalog.TicketChoice, registry.Membership{}, secret, time.Time{}),
 	}
 }
 
