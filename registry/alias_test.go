@@ -81,6 +81,12 @@ func TestRoutersForgetAnAliasThatMoves(t *testing.T) {
 	pgtest.Eventually(t, "the alias is gone", is(""))
 	must(t, f.AddAlias(t.Context(), globex, "a.example"))
 	pgtest.Eventually(t, "the alias is another tenant's", is(globex))
+	f.exec(t, `UPDATE pgtenancy.tenants SET state = 'deleting', claim_owner = '', claim_expires = now()
+		WHERE id = 'globex'`)
+	claims, err := f.ClaimAbandoned(t.Context(), "owner", 1e9, 1)
+	must(t, err)
+	must(t, f.Forget(t.Context(), claims[0]))
+	pgtest.Eventually(t, "the alias is gone with its tenant", is(""))
 }
 
 func TestOneOfManyGetsAnAlias(t *testing.T) {

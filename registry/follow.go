@@ -48,7 +48,7 @@ const (
 //
 // If inv is a [Renewer] too, it receives every change of a schema. If it is a [Revoker] too, it receives every closed
 // session, beginning with those of the last hour. An [AliasForgetter] receives every change of an alias. A struct that
-// embeds a *tenancy.Resolver and an *authn.Cache is both.
+// embeds a *tenancy.Resolver and an *authn.Cache is all of these.
 //
 // Follow keeps one connection of its own. It listens first, then reads what it has not seen. It reads again after a
 // notification, and every Config.PollInterval, which also shows whether the connection still lives. A notification is

@@ -58,14 +58,15 @@
 //	pgxpool.Pool.Acquire
 //	  poolTracer.TraceAcquireStart       on a full server: wait for one of the tenant's own connections
 //	  guard: BeforeConnect               password, the caller's hook; breaker open: ErrServerDown
-//	  poolTracer.TraceConnectStart       a new permit, which is not given yet
 //	  connectAttempt.TraceConnectStart   prepare password retries
+//	    poolTracer.TraceConnectStart     a new permit, which is not given yet
 //	  connectAttempt.dial, per address   pause and new password, if the last one was refused
 //	    connbudget.Permit.Take           wait for a permit, one for all addresses: ErrAtCapacity
 //	    bulkhead.recheck                 the breaker may have opened meanwhile
 //	    dial
 //	  TLS, log in                        28P01: the next address, which is the same one again
-//	  poolTracer.TraceConnectEnd         connectAttempt.end: result to the breaker; the next connect may begin
+//	  connectAttempt.TraceConnectEnd     result to the breaker
+//	    poolTracer.TraceConnectEnd       connectAttempt.end: the next connect may begin
 //	  guard: AfterConnect                fence: ErrFenced; then the caller's hook
 //	query
 //	poolTracer.TraceRelease              back to the pool, or closed for a tenant that waits

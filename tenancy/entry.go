@@ -14,8 +14,8 @@ const (
 	closed
 )
 
-// entry is one tenant's pool and record. The resolver's mutex guards the second group of fields. The first is set
-// once, but for tenant, which is atomic, and doneErr, which is set before done is closed.
+// entry is one tenant's pool and record. The resolver's mutex guards the second group of fields. The first group
+// never changes, except tenant (atomic) and doneErr (written before done is closed).
 // A pool is closed in one of four places: drain, after its entry was evicted; closeEmptyPools, when the entry goes to
 // sleep; reopen, when the entry was evicted before the new pool was published; newAttachedPool, when Config.Attach
 // failed.

@@ -43,8 +43,9 @@ func TestOrganizationsMoveWhileTheirWritersGoOn(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for _, org := range append(orgs, "broken") {
-		writers[org] = &writer{world: w, org: org}
-		wg.Go(func() { writers[org].run(ctx, t) })
+		one := &writer{world: w, org: org}
+		writers[org] = one
+		wg.Go(func() { one.run(ctx, t) })
 	}
 	defer wg.Wait()
 	defer stop()

@@ -131,12 +131,12 @@ WITH gone AS (
 	SELECT id, epoch + 1, key, CASE WHEN key IS NOT NULL THEN request_hash END FROM gone RETURNING id, epoch
 )` + regdb.Publish
 	return cat.db.InTx(ctx, fmt.Sprintf("forget tenant %q", c.Tenant.ID), func(tx pgx.Tx) error {
-		for _, sql := range []string{uncount, forget} {
+		for _, sql := range []string{uncount, regdb.RemoveAliases(fence), forget} {
 			tag, err := tx.Exec(ctx, sql, c.Tenant.ID, c.Attempt, c.Owner)
 			if err != nil {
 				return err
 			}
-			if tag.RowsAffected() == 0 {
+			if tag.RowsAffected() == 0 && (sql == uncount || sql == forget) {
 				return regdb.Refuse(lost(c))
 			}
 		}

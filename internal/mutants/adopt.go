@@ -2,6 +2,12 @@ package main
 
 func ofAdopt() []mutant {
 	return []mutant{{
+		name: "the news of the aliases of a tenant that is gone",
+		file: "internal/catalog/delete.go",
+		old:  "uncount, regdb.RemoveAliases(fence), forget}",
+		new:  "uncount, forget}",
+		test: "./registry TestRoutersForgetAnAliasThatMoves",
+	}, {
 		name: "an adoption that fails keeps the database",
 		file: "provision/teardown.go",
 		old:  "if j.claim.KeepDatabase {",

@@ -24,6 +24,16 @@ WITH moved AS (
 	DELETE FROM pgtenancy.aliases WHERE tenant_id = $1::text AND alias = $2::text RETURNING alias, tenant_id
 )` + publishAliases
 
+// RemoveAliases is RemoveAlias for all aliases of a tenant whose row the condition names.
+func RemoveAliases(condition string) string {
+	return `
+WITH held AS (
+	SELECT id FROM pgtenancy.tenants WHERE ` + condition + ` FOR UPDATE
+), moved AS (
+	DELETE FROM pgtenancy.aliases a USING held WHERE a.tenant_id = held.id RETURNING a.alias, a.tenant_id
+)` + publishAliases
+}
+
 const publishAliases = `, feed AS (
 	UPDATE pgtenancy.feed SET version = version + (SELECT count(*) FROM moved)
 	WHERE id = 1 AND EXISTS (SELECT 1 FROM moved)
