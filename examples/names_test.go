@@ -20,7 +20,8 @@ func TestNamesThatThePagesUseExist(t *testing.T) {
 	t.Parallel()
 	declared := map[string]map[string]bool{}
 	for _, dir := range []string{
-		"tenancy", "tenancy/tenancytest", "registry", "registry/keyring", "internal/catalog", "provision", "provision/fingerprint", "provision/atlas",
+		"tenancy", "tenancy/tenancytest", "registry", "registry/keyring", "internal/catalog",
+		"provision", "provision/fingerprint", "provision/atlas",
 		"authn", "authn/accounts", "authn/jwks", "fleet", "middleware",
 	} {
 		declared[filepath.Base(dir)] = declarations(t, filepath.Join("..", dir))

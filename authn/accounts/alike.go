@@ -8,8 +8,8 @@ import (
 	"github.com/pgtenancy/pgtenancy/registry"
 )
 
-// A person who has one password at several tenants has the same hash in all rows. It is changed at one tenant, the
-// leader, whose row decides, and the others follow: each has an intent that was written before.
+// One person's rows at several tenants have the same hash if the password is the same. A change of the password begins
+// at one tenant, the leader, whose row decides. The other rows follow: each has an intent that was written before.
 
 // errNotDecided says that the leader kept its password.
 var errNotDecided = errors.New("accounts: password was not changed")

@@ -126,7 +126,7 @@ func (a *Accounts) sendMails(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// send makes the token and the message, and sends it; or nothing, if there is nobody to send it to.
+// send makes the token and the message, and mails it. It sends nothing if the message has no recipient.
 func (a *Accounts) send(ctx context.Context, m catalog.Mail) error {
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()

@@ -22,8 +22,8 @@ func (m Manager) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "manager of tenant %q", string(m.tenant))
 }
 
-// ByAdmin is an admin who is signed in to the tenant. Config.MayManage decides what they may do, by the role that the
-// tenant's database has for them now; [ErrForbidden] refuses the rest.
+// ByAdmin returns the Manager for a signed-in admin of the tenant. Config.MayManage decides what the admin may do, by
+// the role that the tenant's database has now. [ErrForbidden] refuses the rest.
 func ByAdmin(id *authn.Identity) Manager {
 	m := member(id)
 	return Manager{tenant: m.TenantID, identity: *id}

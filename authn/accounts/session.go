@@ -32,7 +32,7 @@ func (a *Accounts) open(
 	return a.openProved(ctx, m, p, password, c)
 }
 
-// openProved is open for an admin who has given a second factor, if one is wanted.
+// openProved is open after the second factor, if one is wanted, was given.
 func (a *Accounts) openProved(
 	ctx context.Context, m registry.Membership, p Profile, password string, c catalog.Client,
 ) (*Session, error) {

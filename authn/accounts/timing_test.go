@@ -78,7 +78,8 @@ func (h *house) refusals(t *testing.T) []refusal {
 		return err
 	})
 	// Nor in the registry: where a busy database is slow to say so, the copy would be checked first.
-	_, err := h.Catalog.Exec(t.Context(), `UPDATE pgtenancy.admins SET password_hash = '' WHERE tenant_id = $1`, none.Tenant.ID)
+	_, err := h.Catalog.Exec(t.Context(), `UPDATE pgtenancy.admins SET password_hash = ''
+		WHERE tenant_id = $1`, none.Tenant.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,8 @@ var all = map[string]layer{
 func newFleet(t *testing.T) *tenancytest.Fleet {
 	t.Helper()
 	return tenancytest.New(t, tenancytest.Config{
-		Schema:   tenancytest.SQL("CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL)"),
+		Schema: tenancytest.SQL(`CREATE TABLE notes (
+			id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL)`),
 		Resolver: func(cfg *tenancy.Config) { cfg.Attach = layers.Attach },
 		Strict:   true,
 	})

@@ -38,7 +38,8 @@ func TestOrganizationsMoveWhileTheirWritersGoOn(t *testing.T) {
 	for _, org := range append(orgs, "broken") {
 		w.add(t, org)
 	}
-	exec(t, w.shared.Pool, "INSERT INTO notes (org, project, text) SELECT 'broken', id, '' FROM projects WHERE org = 'broken'")
+	exec(t, w.shared.Pool, `INSERT INTO notes (org, project, text)
+		SELECT 'broken', id, '' FROM projects WHERE org = 'broken'`)
 	writers := map[string]*writer{}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -81,8 +82,8 @@ func TestOrganizationsMoveWhileTheirWritersGoOn(t *testing.T) {
 		release()
 	}
 	var left int
-	must(t, w.shared.Pool.QueryRow(t.Context(), "SELECT count(*) FROM notes n WHERE NOT EXISTS (SELECT FROM organizations o "+
-		"WHERE o.id = n.org AND (o.moved OR o.id = 'broken'))").Scan(&left))
+	must(t, w.shared.Pool.QueryRow(t.Context(), `SELECT count(*) FROM notes n WHERE NOT EXISTS (
+		SELECT FROM organizations o WHERE o.id = n.org AND (o.moved OR o.id = 'broken'))`).Scan(&left))
 	if left != 0 {
 		t.Errorf("%d notes of organizations that are not moved", left)
 	}
